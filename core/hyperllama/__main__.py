@@ -1,0 +1,8 @@
+"""``python -m hyperllama`` is ``hyperllama-gateway``."""
+
+from __future__ import annotations
+
+from hyperllama.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Embedding, from texts to vectors."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Texts, or token ids of the model's own tokenizer, one vector each and in that order.
+
+    ``truncate``: cut an input that is too long instead of refusing it.
+    ``dimensions``: keep the first so many and normalise again; None: all.
+    """
+
+    model: str
+    inputs: tuple[str | tuple[int, ...], ...]
+    normalize: bool = True
+    truncate: bool = True
+    dimensions: int | None = None
+    keep_alive: float | None = None  # seconds, inf: for ever; None: leave as it is
+
+
+class Embeddings(msgspec.Struct, frozen=True, array_like=True):
+    """``vectors`` are little-endian float32 bytes, all of one length."""
+
+    vectors: tuple[bytes, ...]
+    prompt_tokens: int
+    load_ns: int = 0
+    total_ns: int = 0
+
+
+__all__ = ("EmbeddingRequest", "Embeddings")

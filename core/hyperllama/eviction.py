@@ -1,0 +1,59 @@
+"""Which models make room for another: a pure function of what is in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from hyperllama.errors import LoadFailed
+
+
+class Resident(msgspec.Struct, frozen=True):
+    """A model in memory. ``idle_since`` is monotonic seconds; None: it is at work. ``keep_alive`` in seconds."""
+
+    name: str
+    bytes: int
+    idle_since: float | None
+    keep_alive: float
+
+
+class Room(msgspec.Struct, frozen=True):
+    """What must go. ``wait``: even so there is no room until a model that is at work has finished."""
+
+    evict: tuple[str, ...]
+    wait: bool = False
+
+
+def make_room(residents: Sequence[Resident], need: int, *, budget: int, max_models: int) -> Room:
+    """Idle models to evict so that ``need`` bytes fit ``budget``: shortest keep-alive first, then least recently used.
+
+    ``max_models`` 0 means no limit of number. Raises LoadFailed, showing the sum, when the need alone is over the budget.
+    """
+    if need > budget:
+        raise LoadFailed(
+            f"the model needs about {_mib(need)} and the memory budget is {_mib(budget)} "
+            "([server] memory_budget, or free memory at start); take a smaller max_length, max_batch_size or model"
+        )
+    used = sum(resident.bytes for resident in residents)
+    count = len(residents)
+    gone: list[str] = []
+
+    def fits() -> bool:
+        return used + need <= budget and (max_models == 0 or count < max_models)
+
+    idle = [resident for resident in residents if resident.idle_since is not None]
+    for resident in sorted(idle, key=lambda resident: (resident.keep_alive, resident.idle_since)):
+        if fits():
+            break
+        gone.append(resident.name)
+        used -= resident.bytes
+        count -= 1
+    return Room(tuple(gone), wait=not fits())
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:,.0f} MiB"
+
+
+__all__ = ("Resident", "Room", "make_room")

@@ -1,0 +1,211 @@
+"""A generation, from what was asked to the tokens that came back."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from hyperllama.messages import Input, ToolCall
+
+FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "cancelled"]
+Effort: TypeAlias = Literal["low", "medium", "high", "max"]
+
+
+class Sampling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """None means: whatever the model's own default is. Ranges are checked by the protocols, limits of the model by its engine."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None  # 0 or -1: the whole vocabulary
+    min_p: float | None = None
+    seed: int | None = None
+    repetition_penalty: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    max_tokens: int | None = None  # new tokens; None: until the context is full
+    min_tokens: int | None = None
+    stop: tuple[str, ...] = ()  # matched on text by the core, never part of the answer
+    stop_token_ids: tuple[int, ...] = ()
+    ignore_eos: bool = False
+    logit_bias: dict[int, float] = {}
+    logprobs: int | None = None  # None: none; 0: of the chosen token; k: and of the k likeliest
+
+
+class ToolSpec(msgspec.Struct, frozen=True):
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] = {}
+    strict: bool = False
+
+
+class NamedTool(msgspec.Struct, frozen=True, tag="named"):
+    name: str
+
+
+class AnyTool(msgspec.Struct, frozen=True, tag="required"):
+    """The model must call at least one tool."""
+
+
+class NoTool(msgspec.Struct, frozen=True, tag="none"):
+    """The model sees the tools and must not call one."""
+
+
+ToolChoice: TypeAlias = NamedTool | AnyTool | NoTool
+
+
+class AnyJson(msgspec.Struct, frozen=True, tag="json"):
+    """Any JSON object."""
+
+
+class JsonSchema(msgspec.Struct, frozen=True, tag="json_schema"):
+    schema: dict[str, Any]
+
+
+class Regex(msgspec.Struct, frozen=True, tag="regex"):
+    pattern: str
+
+
+class Choice(msgspec.Struct, frozen=True, tag="choice"):
+    options: tuple[str, ...]
+
+
+class Grammar(msgspec.Struct, frozen=True, tag="grammar"):
+    """An EBNF grammar in the engine's own notation."""
+
+    text: str
+
+
+OutputFormat: TypeAlias = AnyJson | JsonSchema | Regex | Choice | Grammar
+
+
+class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What to generate. Knows nothing of HTTP, protocols or callers."""
+
+    model: str
+    input: Input
+    sampling: Sampling = Sampling()
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: ToolChoice | None = None  # None: the model decides
+    parallel_tool_calls: bool = True
+    output: OutputFormat | None = None
+    reasoning: bool | Effort | None = None  # None: the model's default
+    keep_alive: float | None = None  # seconds, inf: for ever; None: leave as it is
+    system: str | None = None  # replaces the model's configured system prompt; None: that one
+    template: str | None = None  # a Jinja chat template for this request only; engines may refuse it
+    context_length: int | None = None  # the caller's num_ctx; None: the model's
+    return_token_ids: bool = False  # chunks carry token ids, the last one those of the prompt
+    wait_for_load: bool = True  # False: ModelLoading instead of waiting for a cold model
+
+
+class Usage(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0  # part of prompt_tokens
+    reasoning_tokens: int = 0  # part of completion_tokens
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+class Timings(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Nanoseconds of monotonic time. ``total`` is the walk from decoded request to last chunk.
+
+    ``load`` waited for the model to load, ``queue`` for a place in the batch,
+    ``prompt`` from submission to the first token, ``generate`` from first to last token.
+    """
+
+    total: int = 0
+    load: int = 0
+    queue: int = 0
+    prompt: int = 0
+    generate: int = 0
+
+
+class TopLogprob(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    token: str
+    logprob: float
+    token_id: int
+    bytes: bytes
+
+
+class TokenLogprob(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    token: str
+    logprob: float
+    token_id: int
+    bytes: bytes  # the token's own bytes; ``token`` shows U+FFFD where they are no whole code point
+    top: tuple[TopLogprob, ...] = ()
+
+
+class ToolCallDelta(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """``id`` and ``name`` are set on the first delta of an index and only there; arguments concatenate to JSON text."""
+
+    index: int
+    arguments: str = ""
+    id: str | None = None
+    name: str | None = None
+
+
+class TokenChunk(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
+    """The one value that flows from engine to encoder.
+
+    ``text`` never splits a code point and may be empty. ``finish_reason``, ``prompt_token_ids``
+    and ``timings`` are set on the last chunk and only there; the pipeline adds ``timings``.
+    ``usage`` is whole on the last chunk; an engine also sets it on the first, with the prompt's
+    figures, so that an answer the core cuts short can still be counted. ``tokens`` counts the
+    tokens this chunk stands for.
+    """
+
+    text: str = ""
+    tokens: int = 1
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+    reasoning: str = ""
+    tool_calls: tuple[ToolCallDelta, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+    token_ids: tuple[int, ...] = ()
+    prompt_token_ids: tuple[int, ...] = ()
+    stop_match: str | None = None  # the stop string that ended it; None: something else did
+    timings: Timings | None = None
+
+
+class Completion(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole generation, for answers that are not streamed."""
+
+    text: str
+    reasoning: str
+    tool_calls: tuple[ToolCall, ...]
+    logprobs: tuple[TokenLogprob, ...]
+    token_ids: tuple[int, ...]
+    prompt_token_ids: tuple[int, ...]
+    finish_reason: FinishReason
+    usage: Usage
+    timings: Timings
+    stop_match: str | None
+
+
+__all__ = (
+    "AnyJson",
+    "AnyTool",
+    "Choice",
+    "Completion",
+    "Effort",
+    "FinishReason",
+    "GenerationRequest",
+    "Grammar",
+    "JsonSchema",
+    "NamedTool",
+    "NoTool",
+    "OutputFormat",
+    "Regex",
+    "Sampling",
+    "Timings",
+    "TokenChunk",
+    "TokenLogprob",
+    "ToolCallDelta",
+    "ToolChoice",
+    "ToolSpec",
+    "TopLogprob",
+    "Usage",
+)

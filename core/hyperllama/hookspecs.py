@@ -1,0 +1,162 @@
+"""The hooks. Called once, at start-up.
+
+Rules that keep this file stable:
+
+* an argument may be added to a hook, never renamed or removed;
+* a hook returns an iterable of objects typed in ``hyperllama.spi``;
+* a hook does no I/O and is never ``async``: I/O belongs to the object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from hyperllama.config import Config
+    from hyperllama.spi import (
+        AuthProvider,
+        Command,
+        Engine,
+        Gate,
+        Gateway,
+        ModelSource,
+        Observer,
+        Stage,
+        TransformFactory,
+        WireProtocol,
+    )
+
+PROJECT = "hyperllama"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def hyperllama_engines(config: Config) -> Iterable[Engine]:
+    """Engines this plugin offers, by unique ``name``.
+
+    :param config: the whole configuration; read your part with
+        ``config.section("max", MaxSettings)``.
+
+    .. versionadded:: 0.1
+    """
+    return ()
+
+
+@hookspec
+def hyperllama_protocols(config: Config) -> Iterable[WireProtocol]:
+    """Wire protocols this plugin serves, by unique ``name``.
+
+    :param config: the whole configuration.
+
+    .. versionadded:: 0.1
+    """
+    return ()
+
+
+@hookspec
+def hyperllama_auth_providers(config: Config) -> Iterable[AuthProvider]:
+    """Providers asked, in order, who a caller is. The first answer wins.
+
+    :param config: the whole configuration.
+
+    .. versionadded:: 0.1
+    """
+    return ()
+
+
+@hookspec
+def hyperllama_gates(config: Config) -> Iterable[Gate]:
+    """What decides who goes in, sorted by ``Gate.order``.
+
+    :param config: the whole configuration.
+
+    .. versionadded:: 0.1
+    """
+    return ()
+
+
+@hookspec
+def hyperllama_stages(config: Config) -> Iterable[Stage]:
+    """Steps to put around every generation, sorted by ``Stage.order``.
+
+    :param config: the whole configuration.
+
+    .. versionadded:: 0.1
+    """
+    return ()
+
+
+@hookspec
+def hyperllama_observers(config: Config) -> Iterable[Observer]:
+    """Who is told of every finished call.
+
+    :param config: the whole configuration.
+
+    .. versionadded:: 0.1
+    """
+    return ()
+
+
+@hookspec
+def hyperllama_model_sources(config: Config) -> Iterable[ModelSource]:
+    """Where models come from, by unique ``scheme``.
+
+    :param config: the whole configuration.
+
+    .. versionadded:: 0.1
+    """
+    return ()
+
+
+@hookspec
+def hyperllama_transforms(config: Config) -> Mapping[str, TransformFactory]:
+    """Parsers of tool calls and reasoning by the name a model's ``tool_parser`` or ``reasoning_parser`` gives.
+
+    :param config: the whole configuration.
+
+    .. versionadded:: 0.1
+    """
+    return {}
+
+
+@hookspec
+def hyperllama_lifespan(gateway: Gateway) -> Iterable[AbstractAsyncContextManager[None]]:
+    """What runs beside the server: entered before the first request, left after the last.
+
+    :param gateway: the running gateway.
+
+    .. versionadded:: 0.1
+    """
+    return ()
+
+
+@hookspec
+def hyperllama_commands() -> Iterable[Command]:
+    """Sub-commands of ``hyperllama-gateway``.
+
+    .. versionadded:: 0.1
+    """
+    return ()
+
+
+__all__ = (
+    "PROJECT",
+    "hookimpl",
+    "hookspec",
+    "hyperllama_auth_providers",
+    "hyperllama_commands",
+    "hyperllama_engines",
+    "hyperllama_gates",
+    "hyperllama_lifespan",
+    "hyperllama_model_sources",
+    "hyperllama_observers",
+    "hyperllama_protocols",
+    "hyperllama_stages",
+    "hyperllama_transforms",
+)

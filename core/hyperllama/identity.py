@@ -1,0 +1,57 @@
+"""Who is calling, and what they may do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+Permission: TypeAlias = Literal["infer", "models:read", "models:write", "admin"]
+PERMISSIONS: tuple[Permission, ...] = ("infer", "models:read", "models:write", "admin")
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """What an HTTP request offered, before anyone has believed it."""
+
+    token: str | None  # from Authorization: Bearer, x-api-key or api-key, whichever was sent
+    headers: Mapping[str, str]
+    client: str | None  # the peer's address; None: a Unix socket
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """A caller someone vouched for.
+
+    ``id`` keys its limits and usage, ``owner`` groups several keys, ``models`` are shell patterns of names.
+    ``weight`` and ``priority`` are read by the queue. ``limits`` is the key's own limit table, read by the limits stage.
+    """
+
+    id: str
+    name: str = ""  # shown in logs; never a secret
+    owner: str = ""
+    permissions: frozenset[Permission] = frozenset({"infer", "models:read"})
+    models: tuple[str, ...] | None = None  # None: every model
+    weight: float = 1.0
+    priority: int = 0  # higher goes first
+    limits: dict[str, Any] = {}
+    network: str = ""  # the peer's address, for limits by network
+
+    def may_use(self, *names: str) -> bool:
+        """Whether any of ``names`` (a model's name and aliases) matches what this caller is allowed."""
+        if self.models is None:
+            return True
+        return any(fnmatchcase(name, pattern) for name in names for pattern in self.models)
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """One HTTP request's sender, on its way through the core."""
+
+    protocol: str
+    principal: Principal
+    request_id: str
+
+
+LOCAL = Principal(id="local", name="local", permissions=frozenset(PERMISSIONS))
+
+__all__ = ("LOCAL", "PERMISSIONS", "Caller", "Credentials", "Permission", "Principal")

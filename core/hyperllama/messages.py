@@ -1,0 +1,78 @@
+"""Conversation values: what every protocol means by a message."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
+
+
+class Text(msgspec.Struct, frozen=True, tag="text"):
+    text: str
+
+
+class Image(msgspec.Struct, frozen=True, tag="image"):
+    """An image whose bytes came inline. Never a URL: whoever may fetch one does so before this is made."""
+
+    data: bytes
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    id: str
+    name: str
+    arguments: str  # JSON text, kept unparsed: OpenAI streams it, Ollama parses it once at the end.
+
+
+Part: TypeAlias = Text | Image
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    role: Role
+    parts: tuple[Part, ...] = ()
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None  # None: not said
+    name: str | None = None  # of the tool that answered, or of the speaker; None: not said
+
+    @property
+    def text(self) -> str:
+        """The text parts joined as they stand, with nothing between them."""
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+
+class Chat(msgspec.Struct, frozen=True, tag="chat", omit_defaults=True):
+    """Messages the engine renders with the model's own chat template.
+
+    ``continue_last``: the last message is an assistant's beginning, to be continued rather than answered.
+    ``template_kwargs``: extra variables of the template (an allow-list of scalars, never code).
+    """
+
+    messages: tuple[Message, ...]
+    continue_last: bool = False
+    template_kwargs: dict[str, Any] = {}
+
+
+class Prompt(msgspec.Struct, frozen=True, tag="prompt", omit_defaults=True):
+    """Text the engine must not template.
+
+    ``suffix`` asks a model that can for the text between prompt and suffix.
+    ``special``: special-token text in the prompt (``<|begin|>``) is encoded as those tokens and a leading BOS is added,
+    as a caller of a raw completion expects.
+    """
+
+    text: str
+    suffix: str | None = None
+    special: bool = True
+
+
+class PromptTokens(msgspec.Struct, frozen=True, tag="tokens"):
+    """A prompt already tokenised by the caller with the model's own tokenizer."""
+
+    ids: tuple[int, ...]
+
+
+Input: TypeAlias = Chat | Prompt | PromptTokens
+
+__all__ = ("Chat", "Image", "Input", "Message", "Part", "Prompt", "PromptTokens", "Role", "Text", "ToolCall")

@@ -1,0 +1,39 @@
+"""Who can reach the gateway and what they need, in one sentence; and the refusal of what is never meant."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from hyperllama.config import Config
+from hyperllama.errors import ConfigError
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach ``host``."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def posture(config: Config, *, keys: bool) -> str:
+    """The security posture as a start-up line. ``keys``: some provider asks for credentials.
+
+    Raises ConfigError for an address that others reach without any key, unless that was asked for by name.
+    """
+    local = is_loopback(config.server.host)
+    if keys:
+        return f"{'this machine' if local else 'other machines too'}, with a key"
+    if local:
+        return "this machine only, without keys"
+    if config.server.insecure_no_auth:
+        return "OTHER MACHINES TOO, WITHOUT KEYS: anyone who reaches this port may use and manage every model"
+    raise ConfigError(
+        f"server.host: {config.server.host} can be reached from other machines and no keys are configured; "
+        "create one with 'hyperllama-gateway keys create', listen on 127.0.0.1, or type --insecure-no-auth"
+    )
+
+
+__all__ = ("is_loopback", "posture")

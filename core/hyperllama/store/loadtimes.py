@@ -1,0 +1,57 @@
+"""How long each model took to load last time, kept on disk, so that the next load can say how far it is."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from hyperllama.models import ModelInfo
+
+log = structlog.get_logger(__name__)
+
+
+class LoadTimes:
+    """``path`` is a JSON file, read once; None: remember nothing."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._seconds = _read(path)
+
+    def estimate(self, info: ModelInfo) -> float | None:
+        """Seconds of the last load; None: never seen."""
+        return self._seconds.get(_key(info))
+
+    async def record(self, info: ModelInfo, seconds: float) -> None:
+        """Remember, and write in a thread. A disk that refuses is logged: estimates are a courtesy."""
+        self._seconds[_key(info)] = round(seconds, 2)
+        if self._path is not None:
+            await asyncio.to_thread(_write, self._path, dict(self._seconds))
+
+
+def _key(info: ModelInfo) -> str:
+    return f"{info.name} {info.digest[:12]}"
+
+
+def _read(path: Path | None) -> dict[str, float]:
+    if path is None:
+        return {}
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, float])
+    except (OSError, msgspec.DecodeError):
+        return {}
+
+
+def _write(path: Path, seconds: dict[str, float]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        new = path.with_suffix(".new")
+        new.write_bytes(msgspec.json.encode(seconds))
+        new.replace(path)
+    except OSError as error:
+        log.warning("load times not kept", reason=error.strerror)
+
+
+__all__ = ("LoadTimes",)

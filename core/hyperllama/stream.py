@@ -1,0 +1,186 @@
+"""Tokens on their way out, and what must be let go when they stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Protocol, TypeAlias
+
+from hyperllama.generation import Completion, Timings, TokenChunk, Usage
+from hyperllama.messages import ToolCall
+
+Release: TypeAlias = Callable[[], Awaitable[None]]
+
+
+class ChunkSource(Protocol):
+    """Where chunks come from, in batches."""
+
+    async def batch(self) -> Sequence[TokenChunk]:
+        """Wait until chunks are there and return all that are ready; an empty sequence is the end."""
+        ...
+
+    async def aclose(self) -> None:
+        """Stop producing. Safe to call twice, and before the first ``batch``."""
+        ...
+
+
+class TokenStream:
+    """An async iterator of chunks that owns resources.
+
+    A bare async generator is not enough: closing one that was never started
+    runs none of its code, ``finally`` included, so a client that leaves between
+    admission and the first token would keep its slot for ever.
+
+    Iterate it (a chunk each), or call :meth:`batch` for all chunks that are ready together.
+    """
+
+    __slots__ = ("_pending", "_release", "_source", "batch")
+
+    batch: Callable[[], Awaitable[Sequence[TokenChunk]]]
+
+    def __init__(
+        self, source: ChunkSource | AsyncGenerator[TokenChunk, None], release: Release | None = None
+    ) -> None:
+        self._source = source
+        self._release = release
+        self._pending: list[TokenChunk] = []
+        # Bound once, so that a batch costs no frame of ours on its way through.
+        self.batch = _single(source) if isinstance(source, AsyncGenerator) else source.batch
+
+    def __aiter__(self) -> TokenStream:
+        return self
+
+    async def __anext__(self) -> TokenChunk:
+        if not self._pending:
+            self._pending = list(reversed(await self.batch()))
+            if not self._pending:
+                raise StopAsyncIteration
+        return self._pending.pop()
+
+    async def aclose(self) -> None:
+        """Stop the source, then release. Safe to call twice."""
+        release, self._release = self._release, None
+        try:
+            await self._source.aclose()
+        finally:
+            if release is not None:
+                await release()
+
+
+def _single(source: AsyncGenerator[TokenChunk, None]) -> Callable[[], Awaitable[Sequence[TokenChunk]]]:
+    async def batch() -> Sequence[TokenChunk]:
+        try:
+            return (await anext(source),)
+        except StopAsyncIteration:
+            return ()
+
+    return batch
+
+
+class ChunkQueue:
+    """A source that a producer on the same event loop fills: no task, no lock, at most one future a batch."""
+
+    __slots__ = ("_ended", "_error", "_on_close", "_ready", "_waiter")
+
+    def __init__(self, on_close: Callable[[], None] | None = None) -> None:
+        """``on_close`` runs once when the reader closes before the end: tell the producer to stop."""
+        self._ready: list[TokenChunk] = []
+        self._waiter: asyncio.Future[None] | None = None
+        self._ended = False
+        self._error: BaseException | None = None
+        self._on_close = on_close
+
+    def put(self, chunk: TokenChunk) -> None:
+        """Hand over a chunk; one with a finish reason is the last. Ignored after the end."""
+        if self._ended:
+            return
+        self._ready.append(chunk)
+        if chunk.finish_reason is not None:
+            self._ended = True
+        self._wake()
+
+    def fail(self, error: BaseException) -> None:
+        """End with ``error``, raised to the reader once it has read what came before."""
+        if not self._ended:
+            self._ended, self._error = True, error
+            self._wake()
+
+    @property
+    def ended(self) -> bool:
+        return self._ended
+
+    async def batch(self) -> Sequence[TokenChunk]:
+        if not self._ready:
+            if not self._ended:
+                self._waiter = asyncio.get_running_loop().create_future()
+                try:
+                    await self._waiter
+                finally:
+                    self._waiter = None
+            if not self._ready:
+                if self._error is not None:
+                    raise self._error
+                return ()
+        ready, self._ready = self._ready, []
+        return ready
+
+    async def aclose(self) -> None:
+        on_close, self._on_close = self._on_close, None
+        if not self._ended:
+            self._ended = True
+            if on_close is not None:
+                on_close()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class Collector:
+    """Chunks added up to a :class:`Completion`."""
+
+    def __init__(self) -> None:
+        self._chunks: list[TokenChunk] = []
+
+    def add(self, chunks: Sequence[TokenChunk]) -> None:
+        self._chunks.extend(chunks)
+
+    def result(self) -> Completion:
+        """The whole generation. Call once its last chunk was added."""
+        chunks = self._chunks
+        last = chunks[-1] if chunks else TokenChunk(finish_reason="stop", tokens=0)
+        return Completion(
+            text="".join(chunk.text for chunk in chunks),
+            reasoning="".join(chunk.reasoning for chunk in chunks),
+            tool_calls=_join_calls(chunks),
+            logprobs=tuple(item for chunk in chunks for item in chunk.logprobs),
+            token_ids=tuple(item for chunk in chunks for item in chunk.token_ids),
+            prompt_token_ids=last.prompt_token_ids,
+            finish_reason=last.finish_reason or "stop",
+            usage=last.usage or Usage(completion_tokens=sum(chunk.tokens for chunk in chunks)),
+            timings=last.timings or Timings(),
+            stop_match=last.stop_match,
+        )
+
+
+def _join_calls(chunks: Sequence[TokenChunk]) -> tuple[ToolCall, ...]:
+    calls: dict[int, tuple[str, str, list[str]]] = {}
+    for chunk in chunks:
+        for delta in chunk.tool_calls:
+            _, _, arguments = calls.setdefault(delta.index, (delta.id or "", delta.name or "", []))
+            arguments.append(delta.arguments)
+    return tuple(ToolCall(id, name, "".join(arguments)) for _, (id, name, arguments) in sorted(calls.items()))
+
+
+async def collect(stream: TokenStream) -> Completion:
+    """Read ``stream`` to its end and close it."""
+    collector = Collector()
+    try:
+        while chunks := await stream.batch():
+            collector.add(chunks)
+    finally:
+        await stream.aclose()
+    return collector.result()
+
+
+__all__ = ("ChunkQueue", "ChunkSource", "Collector", "Release", "TokenStream", "collect")

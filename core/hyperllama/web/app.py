@@ -1,0 +1,131 @@
+"""The application: rooms wired together, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from litestar import Litestar, Router
+from litestar.di import Provide
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from hyperllama.catalog import Catalog
+from hyperllama.config import Config
+from hyperllama.errors import ConfigError
+from hyperllama.gateway import LocalGateway
+from hyperllama.models import ModelSpec
+from hyperllama.pipeline import Pipeline
+from hyperllama.plugins import Plugins
+from hyperllama.spi import Gateway, WireProtocol
+from hyperllama.store.loadtimes import LoadTimes
+from hyperllama.telemetry import AccessObserver
+from hyperllama.web.auth import Authentication, permission_of
+from hyperllama.web.dialects import handlers_for, handlers_for_all
+from hyperllama.web.envelope import Envelope
+from hyperllama.web.ops import ops_routes
+
+MEMORY_SHARE = 0.8  # of what is free at start, when the config names no budget
+
+
+class Application:
+    """An ASGI application and the rooms behind it. Serve it; its lifespan opens and closes them."""
+
+    def __init__(self, config: Config, *plugins: object) -> None:
+        """Loads plugins and describes models: reads files, opens nothing. Raises ConfigError."""
+        self.config = config
+        self.plugins = Plugins(config, *plugins)
+        sources = self.plugins.model_sources()
+        self.catalog = Catalog(
+            config.server,
+            engines=self.plugins.engines(),
+            sources=sources,
+            load_times=LoadTimes(config.store_path / "load-times.json"),
+            memory=config.server.memory_budget or int(available_memory() * MEMORY_SHARE),
+        )
+        offered = [spec for source in sources.values() for spec in source.models()]
+        self.catalog.add(_specs(config, offered))
+        self.pipeline = Pipeline(
+            self.catalog,
+            gates=self.plugins.gates(),
+            stages=self.plugins.stages(),
+            observers=(AccessObserver(), *self.plugins.observers()),
+        )
+        self.gateway: Gateway = LocalGateway(self.catalog, self.pipeline)
+        self._providers = self.plugins.auth_providers()
+        self._asgi: ASGIApp = Envelope(self._litestar())
+
+    @property
+    def asks_for_keys(self) -> bool:
+        """Whether callers must show credentials."""
+        return bool(self._providers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._asgi(scope, receive, send)
+
+    def _litestar(self) -> Litestar:
+        protocols = list(self.plugins.protocols().values())
+
+        async def gateway() -> Gateway:
+            return self.gateway
+
+        app = Litestar(
+            route_handlers=[*(_mount(protocol) for protocol in protocols), *ops_routes(self.catalog, self.pipeline)],
+            middleware=[Authentication(self._providers)],
+            dependencies={"gateway": Provide(gateway)},
+            exception_handlers=handlers_for_all(protocols),
+            lifespan=[self._lifespan],
+            openapi_config=None,
+            logging_config=None,
+            request_max_body_size=self.config.server.max_body_bytes,
+        )
+        for route in app.routes:
+            for handler in getattr(route, "route_handlers", ()):
+                if handler.fn.__name__ != "options_handler":  # Litestar's own answer to OPTIONS
+                    permission_of(handler)
+        return app
+
+    @asynccontextmanager
+    async def _lifespan(self, _: Litestar) -> AsyncGenerator[None, None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.catalog.close)
+            for context in self.plugins.lifespans(self.gateway):
+                await stack.enter_async_context(context)
+            for entry in self.catalog.entries():
+                if entry.spec.preload:
+                    self.catalog.preload(entry)
+            yield
+
+
+def create_app(config: Config, *plugins: object) -> Application:
+    """The gateway as an ASGI application. ``plugins`` are added to the installed ones."""
+    return Application(config, *plugins)
+
+
+def available_memory() -> int:
+    """Bytes that can be taken without swapping, from ``/proc/meminfo``; where there is none, a guess of 8 GiB."""
+    try:
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+    except OSError:
+        return 8 * 2**30
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), 8 * 2**30)
+
+
+def _specs(config: Config, offered: Sequence[ModelSpec]) -> list[ModelSpec]:
+    """What the config says, and what sources offer under names it does not use."""
+    specs = dict(config.models)
+    taken = {name.casefold() for spec in specs.values() for name in (spec.name, *spec.aliases)}
+    for spec in offered:
+        if spec.name.casefold() not in taken:
+            specs[spec.name] = spec
+    return list(specs.values())
+
+
+def _mount(protocol: WireProtocol) -> Router:
+    """Every route of a protocol, failing in its own dialect."""
+    if not protocol.routes:
+        raise ConfigError(f"protocol {protocol.name!r} has no routes")
+    return Router(path="/", route_handlers=list(protocol.routes), exception_handlers=handlers_for(protocol))
+
+
+__all__ = ("Application", "available_memory", "create_app")

@@ -1,0 +1,88 @@
+"""Every error in the words of the protocol whose path it happened on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
+from litestar.types import ExceptionHandlersMap
+
+from hyperllama.errors import (
+    GatewayError,
+    InvalidRequest,
+    MethodNotAllowed,
+    PayloadTooLarge,
+    RouteNotFound,
+)
+from hyperllama.spi import ErrorReply, WireProtocol
+from hyperllama.web.streaming import request_id
+
+log = structlog.get_logger(__name__)
+
+AnyRequest: TypeAlias = Request[Any, Any, Any]
+
+
+def handlers_for(protocol: WireProtocol) -> ExceptionHandlersMap:
+    """Exception handlers of one protocol's router."""
+
+    def spell(request: AnyRequest, error: Exception) -> Response[bytes]:
+        return _response(protocol.error_reply(_translate(request, error), request.url.path), error)
+
+    return {GatewayError: spell, HTTPException: spell, Exception: spell}
+
+
+def handlers_for_all(protocols: Sequence[WireProtocol]) -> ExceptionHandlersMap:
+    """Exception handlers of the application: what no router matched is answered by whose path it looks like."""
+
+    def spell(request: AnyRequest, error: Exception) -> Response[bytes]:
+        path = request.scope["path"]
+        translated = _translate(request, error)
+        protocol = owner(protocols, path)
+        if protocol is None:
+            body = b'{"error":"' + translated.message.encode("unicode_escape").replace(b'"', b"'") + b'"}'
+            return _response(ErrorReply(translated.status, body, "application/json"), error)
+        return _response(protocol.error_reply(translated, path), error)
+
+    return {GatewayError: spell, HTTPException: spell, Exception: spell}
+
+
+def owner(protocols: Sequence[WireProtocol], path: str) -> WireProtocol | None:
+    """The protocol with the longest prefix of ``path``; None: nobody's."""
+    found: tuple[int, WireProtocol] | None = None
+    for protocol in protocols:
+        for prefix in protocol.prefixes:
+            inside = prefix == "/" or path == prefix or path.startswith(prefix.rstrip("/") + "/")
+            if inside and (found is None or len(prefix) > found[0]):
+                found = (len(prefix), protocol)
+    return found[1] if found else None
+
+
+def _translate(request: AnyRequest, error: Exception) -> GatewayError:
+    match error:
+        case GatewayError():
+            return error
+        case MethodNotAllowedException():
+            allow = (error.headers or {}).get("Allow", "")
+            methods = tuple(method.strip() for method in allow.split(",") if method.strip())
+            return MethodNotAllowed("method not allowed", allow=methods)
+        case NotFoundException():
+            return RouteNotFound("not found")
+        case HTTPException(status_code=413):
+            return PayloadTooLarge(error.detail)
+        case HTTPException() if error.status_code < 500:
+            return InvalidRequest(error.detail)
+    log.exception("request failed", path=request.scope["path"], request_id=request_id(request.scope), exc_info=error)
+    return GatewayError(f"internal error; the log knows more under {request_id(request.scope)}")
+
+
+def _response(reply: ErrorReply, error: Exception) -> Response[bytes]:
+    headers = dict(reply.headers)
+    if isinstance(error, GatewayError) and error.retry_after is not None:
+        headers.setdefault("retry-after", str(max(1, round(error.retry_after))))
+    return Response(reply.body, status_code=reply.status, media_type=reply.media_type, headers=headers)
+
+
+__all__ = ("handlers_for", "handlers_for_all", "owner")

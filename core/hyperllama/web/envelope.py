@@ -1,0 +1,82 @@
+"""What every HTTP exchange gets, matched or not: an id, and one line in the log."""
+
+from __future__ import annotations
+
+import re
+import time
+from secrets import token_hex
+from typing import Any
+
+import structlog
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+from hyperllama.telemetry import RequestRecord, current_request
+
+log = structlog.get_logger("hyperllama.access")
+
+_CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+class Envelope:
+    """Wraps the application. A client's own ``x-request-id`` is kept when it is plain; otherwise one is made."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter_ns()
+        request_id = _request_id(scope)
+        record = RequestRecord(request_id, [])
+        scope["state"] = {"request_id": request_id}
+        header = (b"x-request-id", request_id.encode())
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], header]
+            await send(message)
+
+        token = current_request.set(record)
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            current_request.reset(token)
+            _write_line(scope, status, record, time.perf_counter_ns() - began)
+
+
+def _request_id(scope: HTTPScope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _CLIENT_ID.fullmatch(text := value.decode("latin-1")):
+            return text
+    return f"req_{token_hex(12)}"
+
+
+def _write_line(scope: HTTPScope, status: int, record: RequestRecord, took_ns: int) -> None:
+    user = scope.get("user")
+    fields: dict[str, Any] = {
+        "method": scope["method"],
+        "path": scope["path"],
+        "status": status or 499,
+        "ms": round(took_ns / 1e6, 2),
+        "request_id": record.request_id,
+        "key": getattr(user, "name", ""),
+    }
+    if record.calls:
+        call = record.calls[0]
+        fields["model"] = call.info.name
+        fields["outcome"] = call.outcome
+        if call.usage is not None:
+            fields["prompt_tokens"] = sum(each.usage.prompt_tokens for each in record.calls if each.usage)
+            fields["completion_tokens"] = sum(each.usage.completion_tokens for each in record.calls if each.usage)
+        if call.first:
+            fields["ttft_ms"] = round((call.first - call.started) / 1e6, 2)
+    log.info("request", **fields)
+
+
+__all__ = ("Envelope",)

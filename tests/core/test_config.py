@@ -1,0 +1,89 @@
+"""The configuration file: what it accepts, and the one line it gives for what it does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hyperllama.config import Config, load
+from hyperllama.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_configuration_at_the_top_loads_and_says_what_the_defaults_are() -> None:
+    config = load(ROOT / "config.toml", {})
+    assert config.server == Config().server
+    assert config.models["hyperllama-tiny"].source == "builtin:hyperllama-tiny"
+
+
+def test_without_a_file_there_are_defaults() -> None:
+    assert load(None, {}).server.port == 11434
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[server]\nprot = 1", "[server]: unknown key 'prot'; did you mean 'port'?"),
+        ("[modls.x]", "unknown key 'modls'; did you mean 'models'?"),
+        ("[models.tiny]\nsorce = 'a'", "[models.tiny]: unknown key 'sorce'; did you mean 'source'?"),
+        ("[server]\nport = 'x'", "server.port: Expected `int`, got `str`"),
+        ("[server]\nport = 70000", "server.port: 70000 is no TCP port"),
+        ("[server]\nkeep_alive = '5'", 'server.keep_alive: time: missing unit in duration "5"'),
+        ("[models.a]\nmax_batch_size = 0", "models.a.max_batch_size: must be at least 1"),
+        ("[models.a]\naliases = ['b']\n[models.b]", "models.b: 'b' already names model 'a'"),
+        ("[logs]\nlevel = 'loud'", "logs.level: 'loud' is none of debug, info, warning, error"),
+        ("[server", "not valid TOML"),
+    ],
+)
+def test_a_bad_file_says_where_and_what_in_one_line(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(write(tmp_path, text), {})
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "[server]\nport = 1\n[logs]\nlevel = 'info'")
+    environ = {
+        "HYPERLLAMA_SERVER_PORT": "2",
+        "HYPERLLAMA_LOGS_LEVEL": "debug",
+        "HYPERLLAMA_SERVER_CORS_ORIGINS": "https://a.example,https://b.example",
+    }
+    config = load(path, environ)
+    assert (config.server.port, config.logs.level) == (2, "debug")
+    assert config.server.cors_origins == ("https://a.example", "https://b.example")
+
+
+@pytest.mark.parametrize(
+    ("value", "host", "port"),
+    [
+        ("10.0.0.1", "10.0.0.1", 11434),
+        ("10.0.0.1:8080", "10.0.0.1", 8080),
+        (":8080", "0.0.0.0", 8080),
+        ("http://h", "h", 80),
+        ("https://h", "h", 443),
+        ("h:99999", "h", 11434),
+        ("[::1]:8080", "::1", 8080),
+        ('"127.0.0.1:1"', "127.0.0.1", 1),
+    ],
+)
+def test_ollama_host_means_what_ollama_says(value: str, host: str, port: int) -> None:
+    server = load(None, {"OLLAMA_HOST": value}).server
+    assert (server.host, server.port) == (host, port)
+
+
+def test_ours_wins_over_ollamas_variable() -> None:
+    server = load(None, {"OLLAMA_HOST": "10.0.0.1:5", "HYPERLLAMA_SERVER_PORT": "6"}).server
+    assert (server.host, server.port) == ("10.0.0.1", 6)
+
+
+def test_ollama_keep_alive_may_be_plain_seconds() -> None:
+    assert load(None, {"OLLAMA_KEEP_ALIVE": "60"}).server.keep_alive == 60.0
