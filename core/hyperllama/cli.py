@@ -136,6 +136,17 @@ def plugins_doctor(config_path: Path | None) -> None:
     click.echo(f"{len(facts)} plugins, nothing wrong")
 
 
+@cli.command()
+@click.option("--streams", default=64, show_default=True, help="Streams at once.")
+@click.option("--tokens", default=200, show_default=True, help="Tokens of each stream.")
+def bench(streams: int, tokens: int) -> None:
+    """Measure what the gateway process itself costs, on the sim engine."""
+    from hyperllama.bench.overhead import measure
+
+    for line in measure(streams=streams, tokens=tokens):
+        click.echo(line)
+
+
 def main() -> NoReturn:
     """Entry point. A configuration that cannot be served: one line on standard error, exit code 2."""
     try:

@@ -40,12 +40,16 @@ class Pipeline:
     ) -> None:
         self._catalog = catalog
         self._gates = tuple(gates)
-        self._observers = tuple(observers)
+        self._observers = list(observers)
         self._transform = transform
         self._poison = PoisonList()
         self._live: set[_Drive] = set()
         self._refusing: GatewayError | None = None
         self._stages = tuple(stages)
+
+    def add_observer(self, observer: Observer) -> None:
+        """Tell one more of every call that ends from now on."""
+        self._observers.append(observer)
 
     @property
     def live(self) -> int:

@@ -14,6 +14,7 @@ from hyperllama.catalog import Catalog
 from hyperllama.config import Config
 from hyperllama.errors import ConfigError
 from hyperllama.gateway import LocalGateway
+from hyperllama.metrics import Metrics
 from hyperllama.models import ModelSpec
 from hyperllama.pipeline import Pipeline
 from hyperllama.plugins import Plugins
@@ -52,6 +53,9 @@ class Application:
             observers=(AccessObserver(), *self.plugins.observers()),
         )
         self.gateway: Gateway = LocalGateway(self.catalog, self.pipeline)
+        self.metrics = Metrics(self.catalog, self.pipeline) if config.metrics.enabled else None
+        if self.metrics is not None:
+            self.pipeline.add_observer(self.metrics)
         self._providers = self.plugins.auth_providers()
         self._asgi: ASGIApp = Envelope(self._litestar())
 
@@ -66,11 +70,13 @@ class Application:
     def _litestar(self) -> Litestar:
         protocols = list(self.plugins.protocols().values())
 
+        ops = ops_routes(self.catalog, self.pipeline, self.metrics)
+
         async def gateway() -> Gateway:
             return self.gateway
 
         app = Litestar(
-            route_handlers=[*(_mount(protocol) for protocol in protocols), *ops_routes(self.catalog, self.pipeline)],
+            route_handlers=[*(_mount(protocol) for protocol in protocols), *ops],
             middleware=[Authentication(self._providers)],
             dependencies={"gateway": Provide(gateway)},
             exception_handlers=handlers_for_all(protocols),

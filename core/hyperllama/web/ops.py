@@ -1,4 +1,4 @@
-"""Routes for whoever runs the gateway: alive, ready."""
+"""Routes for whoever runs the gateway: alive, ready, and what it counts."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from hyperllama.catalog import Catalog
+from hyperllama.metrics import Metrics
 from hyperllama.pipeline import Pipeline
 
 _JSON = msgspec.json.Encoder()
 
 
-def ops_routes(catalog: Catalog, pipeline: Pipeline) -> Sequence[HTTPRouteHandler]:
+def ops_routes(catalog: Catalog, pipeline: Pipeline, metrics: Metrics | None) -> Sequence[HTTPRouteHandler]:
+    """``metrics`` None: not offered."""
+
     @get("/health", opt={"permission": "public"}, sync_to_thread=False)
     def health() -> Response[bytes]:
         """Alive: the process answers."""
@@ -34,7 +37,15 @@ def ops_routes(catalog: Catalog, pipeline: Pipeline) -> Sequence[HTTPRouteHandle
             return _json({"status": "loading", "models": loading}, 503)
         return _json({"status": "ready"})
 
-    return health, ready
+    if metrics is None:
+        return health, ready
+
+    @get("/metrics", opt={"permission": "admin"}, sync_to_thread=False)
+    def expose() -> Response[bytes]:
+        """Everything counted, in Prometheus' text format."""
+        return Response(metrics.expose(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return health, ready, expose
 
 
 def _json(value: object, status: int = 200) -> Response[bytes]:

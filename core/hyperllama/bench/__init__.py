@@ -1,0 +1,1 @@
+"""Measuring the gateway: load, processor time, and a report of both."""

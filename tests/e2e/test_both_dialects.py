@@ -1,0 +1,105 @@
+"""The official clients of both dialects against the real command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import ollama
+import openai
+import pytest
+
+if TYPE_CHECKING:
+    Gateway = Any
+
+QUESTION = [{"role": "user", "content": "What port does the gateway listen on?"}]
+
+
+@pytest.fixture(params=["sim", pytest.param("max", marks=[pytest.mark.max, pytest.mark.timeout(900)])])
+def served(request: pytest.FixtureRequest) -> tuple[Gateway, str]:
+    """A gateway and the model on it."""
+    if request.param == "sim":
+        return request.getfixturevalue("sim"), "sim"
+    return request.getfixturevalue("max_gateway"), "hyperllama-tiny"
+
+
+def test_the_openai_client_chats(served: tuple[Gateway, str]) -> None:
+    gateway, model = served
+    client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="none")
+    whole = client.chat.completions.create(model=model, messages=QUESTION, temperature=0, max_tokens=24)
+    assert whole.choices[0].message.content
+    assert whole.usage is not None
+    assert whole.usage.prompt_tokens > 0
+    assert 0 < whole.usage.completion_tokens <= 24
+    stream = client.chat.completions.create(
+        model=model, messages=QUESTION, temperature=0, max_tokens=24, stream=True, stream_options={"include_usage": True}
+    )
+    chunks = list(stream)
+    assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == whole.choices[0].message.content
+    assert chunks[-1].usage == whole.usage or chunks[-1].usage.completion_tokens == whole.usage.completion_tokens
+    assert len({chunk.id for chunk in chunks}) == 1
+
+
+def test_the_openai_client_completes_a_prompt(served: tuple[Gateway, str]) -> None:
+    gateway, model = served
+    client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="none")
+    whole = client.completions.create(model=model, prompt="The gateway", temperature=0, max_tokens=8)
+    parts = client.completions.create(model=model, prompt="The gateway", temperature=0, max_tokens=8, stream=True)
+    assert "".join(part.choices[0].text for part in parts if part.choices) == whole.choices[0].text
+
+
+def test_the_openai_client_lists_models(served: tuple[Gateway, str]) -> None:
+    gateway, model = served
+    client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="none")
+    assert model in [each.id for each in client.models.list()]
+    assert client.models.retrieve(model).id == model
+    with pytest.raises(openai.NotFoundError) as caught:
+        client.models.retrieve("nobody/such")
+    assert caught.value.code == "model_not_found"
+
+
+def test_the_ollama_client_chats(served: tuple[Gateway, str]) -> None:
+    gateway, model = served
+    client = ollama.Client(host=gateway.url)
+    options = {"temperature": 0, "num_predict": 24}
+    whole = client.chat(model=model, messages=QUESTION, options=options)
+    assert whole.message.content
+    assert whole.done_reason in ("stop", "length")
+    assert whole.prompt_eval_count and whole.eval_count
+    assert whole.total_duration >= whole.prompt_eval_duration
+    parts = list(client.chat(model=model, messages=QUESTION, options=options, stream=True))
+    assert "".join(part.message.content for part in parts) == whole.message.content
+    assert [part.done for part in parts] == [False] * (len(parts) - 1) + [True]
+
+
+def test_the_ollama_client_generates(served: tuple[Gateway, str]) -> None:
+    gateway, model = served
+    client = ollama.Client(host=gateway.url)
+    options = {"temperature": 0, "num_predict": 24}
+    whole = client.generate(model=model, prompt="Hello", options=options)
+    parts = list(client.generate(model=model, prompt="Hello", options=options, stream=True))
+    assert "".join(part.response for part in parts) == whole.response
+    assert parts[-1].context == whole.context
+
+
+def test_the_ollama_client_lists_shows_and_sees_what_runs(served: tuple[Gateway, str]) -> None:
+    gateway, model = served
+    client = ollama.Client(host=gateway.url)
+    client.generate(model=model)
+    assert f"{model}:latest" in [each.model for each in client.list().models]
+    assert "completion" in client.show(model).capabilities
+    assert f"{model}:latest" in [each.model for each in client.ps().models]
+    with pytest.raises(ollama.ResponseError, match="not found"):
+        client.chat(model="nobody", messages=QUESTION)
+
+
+def test_both_dialects_give_the_same_text_and_counts(served: tuple[Gateway, str]) -> None:
+    gateway, model = served
+    theirs = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="none").chat.completions.create(
+        model=model, messages=QUESTION, temperature=0, max_tokens=24
+    )
+    ours = ollama.Client(host=gateway.url).chat(
+        model=model, messages=QUESTION, options={"temperature": 0, "num_predict": 24}
+    )
+    assert theirs.usage is not None
+    assert ours.message.content == theirs.choices[0].message.content
+    assert (ours.prompt_eval_count, ours.eval_count) == (theirs.usage.prompt_tokens, theirs.usage.completion_tokens)
