@@ -97,7 +97,8 @@ class Catalog:
         try:
             info = engine.describe(spec, path)
         except ConfigError as error:
-            raise ConfigError(f"models.{spec.name}: {error}") from error
+            place = "" if str(error).startswith("models.") else f"models.{spec.name}: "
+            raise ConfigError(f"{place}{error}") from error
         return Entry(spec, info, path, engine=engine, source=source)
 
     def put(self, entry: Entry) -> None:

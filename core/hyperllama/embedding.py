@@ -21,12 +21,16 @@ class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
 
 class Embeddings(msgspec.Struct, frozen=True, array_like=True):
-    """``vectors`` are little-endian float32 bytes, all of one length."""
+    """``vectors`` are little-endian float32 bytes, all of one length.
+
+    ``input_tokens``: prompt tokens of each input; empty: the engine only knows their sum.
+    """
 
     vectors: tuple[bytes, ...]
     prompt_tokens: int
     load_ns: int = 0
     total_ns: int = 0
+    input_tokens: tuple[int, ...] = ()
 
 
 __all__ = ("EmbeddingRequest", "Embeddings")

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import ollama
 import openai
 import pytest
 
-if TYPE_CHECKING:
-    Gateway = Any
+class Served(NamedTuple):
+    """A gateway, a model on it, and a client of each dialect."""
+
+    gateway: Any
+    model: str
+    openai: openai.OpenAI
+    ollama: ollama.Client
+
 
 QUESTION = [{"role": "user", "content": "What port does the gateway listen on?"}]
 
 
 @pytest.fixture(params=["sim", pytest.param("max", marks=[pytest.mark.max, pytest.mark.timeout(900)])])
-def served(request: pytest.FixtureRequest) -> tuple[Gateway, str]:
-    """A gateway and the model on it."""
-    if request.param == "sim":
-        return request.getfixturevalue("sim"), "sim"
-    return request.getfixturevalue("max_gateway"), "hyperllama-tiny"
+def served(request: pytest.FixtureRequest) -> Iterator[Served]:
+    fixture, model = {"sim": ("sim", "sim"), "max": ("max_gateway", "hyperllama-tiny")}[request.param]
+    gateway = request.getfixturevalue(fixture)
+    native = ollama.Client(host=gateway.url)
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="none") as client:
+        yield Served(gateway, model, client, native)
+    native._client.close()
 
 
-def test_the_openai_client_chats(served: tuple[Gateway, str]) -> None:
-    gateway, model = served
-    client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="none")
+def test_the_openai_client_chats(served: Served) -> None:
+    model = served.model
+    client = served.openai
     whole = client.chat.completions.create(model=model, messages=QUESTION, temperature=0, max_tokens=24)
     assert whole.choices[0].message.content
     assert whole.usage is not None
@@ -39,17 +48,17 @@ def test_the_openai_client_chats(served: tuple[Gateway, str]) -> None:
     assert len({chunk.id for chunk in chunks}) == 1
 
 
-def test_the_openai_client_completes_a_prompt(served: tuple[Gateway, str]) -> None:
-    gateway, model = served
-    client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="none")
+def test_the_openai_client_completes_a_prompt(served: Served) -> None:
+    model = served.model
+    client = served.openai
     whole = client.completions.create(model=model, prompt="The gateway", temperature=0, max_tokens=8)
     parts = client.completions.create(model=model, prompt="The gateway", temperature=0, max_tokens=8, stream=True)
     assert "".join(part.choices[0].text for part in parts if part.choices) == whole.choices[0].text
 
 
-def test_the_openai_client_lists_models(served: tuple[Gateway, str]) -> None:
-    gateway, model = served
-    client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="none")
+def test_the_openai_client_lists_models(served: Served) -> None:
+    model = served.model
+    client = served.openai
     assert model in [each.id for each in client.models.list()]
     assert client.models.retrieve(model).id == model
     with pytest.raises(openai.NotFoundError) as caught:
@@ -57,9 +66,9 @@ def test_the_openai_client_lists_models(served: tuple[Gateway, str]) -> None:
     assert caught.value.code == "model_not_found"
 
 
-def test_the_ollama_client_chats(served: tuple[Gateway, str]) -> None:
-    gateway, model = served
-    client = ollama.Client(host=gateway.url)
+def test_the_ollama_client_chats(served: Served) -> None:
+    model = served.model
+    client = served.ollama
     options = {"temperature": 0, "num_predict": 24}
     whole = client.chat(model=model, messages=QUESTION, options=options)
     assert whole.message.content
@@ -71,9 +80,9 @@ def test_the_ollama_client_chats(served: tuple[Gateway, str]) -> None:
     assert [part.done for part in parts] == [False] * (len(parts) - 1) + [True]
 
 
-def test_the_ollama_client_generates(served: tuple[Gateway, str]) -> None:
-    gateway, model = served
-    client = ollama.Client(host=gateway.url)
+def test_the_ollama_client_generates(served: Served) -> None:
+    model = served.model
+    client = served.ollama
     options = {"temperature": 0, "num_predict": 24}
     whole = client.generate(model=model, prompt="Hello", options=options)
     parts = list(client.generate(model=model, prompt="Hello", options=options, stream=True))
@@ -81,9 +90,9 @@ def test_the_ollama_client_generates(served: tuple[Gateway, str]) -> None:
     assert parts[-1].context == whole.context
 
 
-def test_the_ollama_client_lists_shows_and_sees_what_runs(served: tuple[Gateway, str]) -> None:
-    gateway, model = served
-    client = ollama.Client(host=gateway.url)
+def test_the_ollama_client_lists_shows_and_sees_what_runs(served: Served) -> None:
+    model = served.model
+    client = served.ollama
     client.generate(model=model)
     assert f"{model}:latest" in [each.model for each in client.list().models]
     assert "completion" in client.show(model).capabilities
@@ -92,13 +101,13 @@ def test_the_ollama_client_lists_shows_and_sees_what_runs(served: tuple[Gateway,
         client.chat(model="nobody", messages=QUESTION)
 
 
-def test_both_dialects_give_the_same_text_and_counts(served: tuple[Gateway, str]) -> None:
-    gateway, model = served
-    theirs = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="none").chat.completions.create(
+def test_both_dialects_give_the_same_text_and_counts(served: Served) -> None:
+    model = served.model
+    theirs = served.openai.chat.completions.create(
         model=model, messages=QUESTION, temperature=0, max_tokens=24
     )
-    ours = ollama.Client(host=gateway.url).chat(
-        model=model, messages=QUESTION, options={"temperature": 0, "num_predict": 24}
+    ours = served.ollama.chat(
+        model=model, messages=QUESTION, think=False, options={"temperature": 0, "num_predict": 24}
     )
     assert theirs.usage is not None
     assert ours.message.content == theirs.choices[0].message.content

@@ -127,7 +127,8 @@ def test_new_work_is_refused_while_it_stops(start: Callable[..., object]) -> Non
     gateway = start(SIM + "[models.sim.options]\ntokens_per_second = 50\nanswer_tokens = 100\n")
     body = {"model": "sim", "messages": [{"role": "user", "content": "hi"}], "stream": True}
     with httpx.stream("POST", f"{gateway.url}/v1/chat/completions", json=body, timeout=30) as response:
-        next(response.iter_lines())
+        lines = response.iter_lines()  # kept: dropping it would close the stream
+        next(lines)
         gateway.process.terminate()
         deadline = time.monotonic() + 5
         while (ready := httpx.get(f"{gateway.url}/ready")).status_code == 200 and time.monotonic() < deadline:

@@ -19,8 +19,12 @@ from hyperllama.models import ModelSpec
 from hyperllama.pipeline import Pipeline
 from hyperllama.plugins import Plugins
 from hyperllama.spi import Gateway, WireProtocol
+from hyperllama.stages.embeds import EmbedBatcher
+from hyperllama.stages.limits import RateLimits
+from hyperllama.stages.queue import FairQueue
 from hyperllama.store.loadtimes import LoadTimes
 from hyperllama.telemetry import AccessObserver
+from hyperllama.text import chain
 from hyperllama.web.auth import Authentication, permission_of
 from hyperllama.web.dialects import handlers_for, handlers_for_all
 from hyperllama.web.envelope import Envelope
@@ -46,18 +50,24 @@ class Application:
         )
         offered = [spec for source in sources.values() for spec in source.models()]
         self.catalog.add(_specs(config, offered))
+        parsers = {**chain.parsers(), **self.plugins.transforms()}
+        chain.check((entry.spec for entry in self.catalog.entries()), parsers)
+        self.limits = RateLimits(config.limits)
+        self.queue = FairQueue(config.queue)
         self.pipeline = Pipeline(
             self.catalog,
-            gates=self.plugins.gates(),
+            gates=sorted((self.limits, self.queue, *self.plugins.gates()), key=lambda gate: gate.order),
             stages=self.plugins.stages(),
             observers=(AccessObserver(), *self.plugins.observers()),
+            transform=lambda request, entry: chain.compose(request, entry.info, entry.spec, parsers),
         )
-        self.gateway: Gateway = LocalGateway(self.catalog, self.pipeline)
+        self.gateway: Gateway = LocalGateway(self.catalog, self.pipeline, EmbedBatcher(config.queue).embed)
         self.metrics = Metrics(self.catalog, self.pipeline) if config.metrics.enabled else None
         if self.metrics is not None:
             self.pipeline.add_observer(self.metrics)
         self._providers = self.plugins.auth_providers()
-        self._asgi: ASGIApp = Envelope(self._litestar())
+        self.litestar = self._litestar()
+        self._asgi: ASGIApp = Envelope(self.litestar)
 
     @property
     def asks_for_keys(self) -> bool:
@@ -95,6 +105,7 @@ class Application:
     async def _lifespan(self, _: Litestar) -> AsyncGenerator[None, None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.catalog.close)
+            await stack.enter_async_context(self.limits)
             for context in self.plugins.lifespans(self.gateway):
                 await stack.enter_async_context(context)
             for entry in self.catalog.entries():

@@ -65,7 +65,7 @@ def _translate(request: AnyRequest, error: Exception) -> GatewayError:
         case GatewayError():
             return error
         case MethodNotAllowedException():
-            allow = (error.headers or {}).get("Allow", "")
+            allow = (error.headers or {}).get("allow", "")
             methods = tuple(method.strip() for method in allow.split(",") if method.strip())
             return MethodNotAllowed("method not allowed", allow=methods)
         case NotFoundException():

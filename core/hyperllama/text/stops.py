@@ -1,0 +1,124 @@
+"""Stop strings: matched on text, across chunks, never shown in part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from hyperllama.generation import GenerationRequest, TokenChunk
+from hyperllama.models import ModelInfo
+from hyperllama.spi import Transform
+from hyperllama.text.logprobs import LogprobQueue
+
+
+class StopStrings:
+    """Ends the answer before the stop string that is complete first; of two complete at once, before the longer.
+
+    Text that may be the beginning of a stop string is held back until it is known not to be. On a match the chunk
+    gets a finish reason before the engine's own last chunk: whoever drives the stream ends it there and closes the
+    engine's. ``usage`` is None then, because only the engine's last chunk counts the whole; the driver makes it from
+    the tokens it saw and the prompt's figures on the first chunk.
+    Tokens that begin at or after the stop string lose their log probabilities; ``token_ids`` stay what was generated.
+    """
+
+    __slots__ = ("_called", "_firsts", "_held", "_logprobs", "_matchers")
+
+    def __init__(self, stops: Sequence[str], *, logprobs: bool = False) -> None:
+        """Empty strings match nothing. ``logprobs``: chunks carry them."""
+        self._matchers = [_Matcher(stop) for stop in dict.fromkeys(stops) if stop]
+        self._firsts = frozenset(matcher.stop[0] for matcher in self._matchers)
+        self._held = ""
+        self._called = False
+        self._logprobs = LogprobQueue() if logprobs else None
+
+    def feed(self, chunk: TokenChunk) -> TokenChunk:
+        if chunk.tool_calls:
+            self._called = True
+        if not self._held and self._firsts.isdisjoint(chunk.text):
+            return chunk
+        return self._scan(chunk)
+
+    def _scan(self, chunk: TokenChunk) -> TokenChunk:
+        text, end, stop = chunk.text, len(chunk.text), ""
+        for matcher in self._matchers:
+            found = matcher.advance(text, end)
+            if found and (not stop or found < end or len(matcher.stop) > len(stop)):
+                end, stop = found, matcher.stop
+        whole = self._held + text
+        if stop:
+            return self._end(chunk, whole[: len(self._held) + end - len(stop)], stop)
+        held = max(matcher.state for matcher in self._matchers)
+        if held and (chunk.finish_reason is not None or chunk.tool_calls):
+            held = 0  # nothing that follows can complete it
+            for matcher in self._matchers:
+                matcher.state = 0
+        shown = whole[: len(whole) - held]
+        self._held = whole[len(shown) :]
+        return self._shown(chunk, shown)
+
+    def _shown(self, chunk: TokenChunk, text: str) -> TokenChunk:
+        if self._logprobs is None:
+            return chunk if text == chunk.text else replace(chunk, text=text)
+        self._logprobs.add(chunk)
+        return replace(chunk, text=text, logprobs=self._logprobs.take(len(text)))
+
+    def _end(self, chunk: TokenChunk, text: str, stop: str) -> TokenChunk:
+        return replace(
+            self._shown(chunk, text),
+            finish_reason="tool_calls" if self._called else "stop",
+            usage=None if chunk.finish_reason is None else chunk.usage,
+            tool_calls=(),
+            stop_match=stop,
+        )
+
+
+class _Matcher:
+    """One stop string and how much of it the text ends with (Knuth, Morris, Pratt: each character is read once)."""
+
+    __slots__ = ("_borders", "state", "stop")
+
+    def __init__(self, stop: str) -> None:
+        self.stop = stop
+        self.state = 0
+        self._borders = [0, 0]  # of each prefix; longer ones when a text gets that far
+
+    def advance(self, text: str, end: int) -> int:
+        """Where in ``text[:end]`` the stop string is first complete; 0: nowhere."""
+        stop, state, at = self.stop, self.state, 0
+        while at < end:
+            if not state:
+                at = text.find(stop[0], at, end)
+                if at < 0:
+                    break
+                state = 1
+            else:
+                character = text[at]
+                while state and stop[state] != character:
+                    state = self._border(state)
+                if stop[state] == character:
+                    state += 1
+            at += 1
+            if state == len(stop):
+                return at
+        self.state = state
+        return 0
+
+    def _border(self, length: int) -> int:
+        """The longest proper prefix of the first ``length`` characters that is also their end."""
+        stop, borders = self.stop, self._borders
+        while len(borders) <= length:
+            border, last = borders[-1], stop[len(borders) - 1]
+            while border and stop[border] != last:
+                border = borders[border]
+            borders.append(border + (stop[border] == last))
+        return borders[length]
+
+
+def stop_strings(request: GenerationRequest, info: ModelInfo) -> Transform | None:
+    """What the request needs: None where it has no stop string."""
+    stops = tuple(stop for stop in request.sampling.stop if stop)
+    return StopStrings(stops, logprobs=request.sampling.logprobs is not None) if stops else None
+
+
+__all__ = ("StopStrings", "stop_strings")

@@ -1,0 +1,139 @@
+"""What the model says to a request: decided before its first token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import msgspec
+
+from hyperllama.errors import UnsupportedFeature
+from hyperllama.generation import (
+    AnyJson,
+    AnyTool,
+    Choice,
+    GenerationRequest,
+    JsonSchema,
+    NamedTool,
+    NoTool,
+    ToolSpec,
+)
+from hyperllama.messages import Chat
+from hyperllama_sim.examples import example
+from hyperllama_sim.settings import Scripted, ScriptedCall, SimOptions
+from hyperllama_sim.tokens import pieces
+from hyperllama_sim.words import seed_of, word, words
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens in the order they are said; ``text`` may be long and is made as it is read, once."""
+
+    text: Iterable[str] = ()
+    reasoning: tuple[str, ...] = ()
+    calls: tuple[tuple[str, tuple[str, ...]], ...] = ()  # name, tokens of the arguments
+
+
+def answer(request: GenerationRequest, prompt: str, options: SimOptions) -> Answer:
+    """The first that applies: script, tools, output format, fixed text, echo, words. Raises UnsupportedFeature."""
+    seed = _seed(request, prompt)
+    thoughts = _thoughts(request, options, seed)
+    for scripted in options.script:
+        if scripted.when in _last_words(request, prompt) and not (scripted.tool_calls and not _tools(request)):
+            return _scripted(scripted, request)
+    if tool := _asked_tool(request):
+        arguments = msgspec.json.encode(example(tool.parameters, word(seed))).decode()
+        return Answer(reasoning=thoughts, calls=((tool.name, tuple(pieces(arguments))),))
+    if request.output is not None:
+        return Answer(reasoning=thoughts, text=pieces(_formatted(request, seed)))
+    if options.text is not None:
+        return Answer(reasoning=thoughts, text=pieces(options.text))
+    if options.echo:
+        return Answer(reasoning=thoughts, text=pieces(_echo(request, prompt)))
+    return Answer(reasoning=thoughts, text=islice(words(seed), options.answer_tokens))
+
+
+def lengthened(answer: Answer, prompt: str, least: int | None) -> Answer:
+    """The same, and then more words until it has ``least`` tokens; None: for ever."""
+    others = len(answer.reasoning) + sum(1 + len(arguments) for _, arguments in answer.calls)
+    text = _padded(answer.text, words(seed_of(prompt, "more")), None if least is None else least - others)
+    return Answer(text=text, reasoning=answer.reasoning, calls=answer.calls)
+
+
+def _padded(text: Iterable[str], more: Iterator[str], least: int | None) -> Iterator[str]:
+    count = 0
+    for piece in text:
+        count += 1
+        yield piece
+    yield from more if least is None else islice(more, max(0, least - count))
+
+
+def _seed(request: GenerationRequest, prompt: str) -> bytes:
+    sampling = request.sampling
+    drawn = sampling.seed is not None and sampling.temperature != 0
+    return seed_of(prompt, str(sampling.seed) if drawn else "")
+
+
+def _thoughts(request: GenerationRequest, options: SimOptions, seed: bytes) -> tuple[str, ...]:
+    asked = options.thinking if request.reasoning is None else bool(request.reasoning)
+    if not asked or not isinstance(request.input, Chat):
+        return ()
+    return tuple(islice(words(seed[::-1]), options.reasoning_tokens))
+
+
+def _scripted(scripted: Scripted, request: GenerationRequest) -> Answer:
+    calls = tuple((call.name, tuple(pieces(_arguments(call)))) for call in scripted.tool_calls)
+    thoughts = () if request.reasoning is False else tuple(pieces(scripted.reasoning))
+    return Answer(text=pieces(scripted.text), reasoning=thoughts, calls=calls)
+
+
+def _arguments(call: ScriptedCall) -> str:
+    return call.arguments if isinstance(call.arguments, str) else msgspec.json.encode(call.arguments).decode()
+
+
+def _tools(request: GenerationRequest) -> tuple[ToolSpec, ...]:
+    return () if isinstance(request.tool_choice, NoTool) else request.tools
+
+
+def _asked_tool(request: GenerationRequest) -> ToolSpec | None:
+    """The tool that must be called, or the first whose name the last message says, if that is a user's."""
+    tools = _tools(request)
+    match request.tool_choice:
+        case NamedTool(name):
+            return next((tool for tool in tools if tool.name == name), None)
+        case AnyTool():
+            return next(iter(tools), None)
+        case _ if tools and isinstance(request.input, Chat) and request.input.messages:
+            last = request.input.messages[-1]
+            return next((tool for tool in tools if last.role == "user" and tool.name in last.text), None)
+        case _:
+            return None
+
+
+def _formatted(request: GenerationRequest, seed: bytes) -> str:
+    match request.output:
+        case AnyJson():
+            return msgspec.json.encode({"answer": word(seed)}).decode()
+        case JsonSchema(schema):
+            return msgspec.json.encode(example(schema, word(seed))).decode()
+        case Choice(options):
+            return options[seed[0] % len(options)]
+        case _:
+            raise UnsupportedFeature(
+                "the sim engine follows JSON, JSON schemas and choices, no other format", param="output"
+            )
+
+
+def _last_words(request: GenerationRequest, prompt: str) -> str:
+    """The last message's text; of a prompt without messages all of it."""
+    if isinstance(request.input, Chat):
+        return request.input.messages[-1].text if request.input.messages else ""
+    return prompt
+
+
+def _echo(request: GenerationRequest, prompt: str) -> str:
+    if isinstance(request.input, Chat):
+        return next((message.text for message in reversed(request.input.messages) if message.role == "user"), "")
+    return prompt
+
+
+__all__ = ("Answer", "answer", "lengthened")

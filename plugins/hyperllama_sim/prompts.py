@@ -1,0 +1,50 @@
+"""Prompts as the model sees them."""
+
+from __future__ import annotations
+
+from hyperllama.errors import ContextTooLong, InvalidRequest
+from hyperllama.messages import Chat, Input, Prompt, PromptTokens
+from hyperllama_sim import tokens
+
+
+def render(input: Input, system: str | None = None) -> str:
+    """The text; ``system`` goes before messages that have no system message of their own."""
+    match input:
+        case Chat(messages=messages, continue_last=continued):
+            lines = [f"{message.role}: {message.text}" for message in messages]
+            if system and not any(message.role == "system" for message in messages):
+                lines.insert(0, f"system: {system}")
+            return "\n".join(lines) if continued else "\n".join([*lines, "assistant:"])
+        case Prompt(text=text, suffix=suffix):
+            return text if suffix is None else f"{text}\0{suffix}"
+        case PromptTokens(ids=ids):
+            try:
+                return tokens.decode(ids)
+            except ValueError as error:
+                raise InvalidRequest(str(error), param="input") from error
+
+
+def count(input: Input, prompt: str, context: int) -> int:
+    """The prompt's tokens. Raises ContextTooLong when they leave no room for an answer."""
+    if isinstance(input, PromptTokens):
+        found = len(input.ids)
+    elif (found := -(-len(prompt) // tokens.LONGEST)) >= context:  # seen without reading megabytes of it
+        raise _too_long(f"at least {found}", context)
+    else:
+        found = len(tokens.pieces(prompt))
+    if found >= context:
+        raise _too_long(str(found), context)
+    return found
+
+
+def ids(input: Input, prompt: str) -> tuple[int, ...]:
+    return input.ids if isinstance(input, PromptTokens) else tokens.encode(prompt)
+
+
+def _too_long(count: str, context: int) -> ContextTooLong:
+    return ContextTooLong(
+        f"the prompt has {count} tokens and the context holds {context}, the answer included", param="input"
+    )
+
+
+__all__ = ("count", "ids", "render")

@@ -1,0 +1,46 @@
+"""Vectors: the same for the same text, spread evenly, and nothing more."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import struct
+
+from hyperllama.embedding import EmbeddingRequest
+from hyperllama.errors import ContextTooLong, InvalidRequest
+from hyperllama_sim import tokens
+
+
+def vector(text: str, dimensions: int, *, keep: int | None = None, normalize: bool = True) -> bytes:
+    """Little-endian float32; ``keep``: the first so many of ``dimensions``. A raw one has a length near 3."""
+    raw = hashlib.shake_256(text.encode("utf-8", "surrogatepass")).digest(2 * dimensions)
+    values = [number / 32768 for number in struct.unpack(f"<{dimensions}h", raw)][:keep]
+    length = math.sqrt(sum(value * value for value in values)) or 1.0
+    scale = (1.0 if normalize else 3.0) / length
+    return struct.pack(f"<{len(values)}f", *(value * scale for value in values))
+
+
+def texts(request: EmbeddingRequest, context: int) -> tuple[list[str], int]:
+    """What is embedded, cut where allowed, and its tokens. Raises ContextTooLong or InvalidRequest."""
+    found, total = [], 0
+    for position, item in enumerate(request.inputs):
+        pieces = tokens.pieces(item) if isinstance(item, str) else [_decode(number) for number in item]
+        if len(pieces) > context:
+            if not request.truncate:
+                raise ContextTooLong(
+                    f"input {position} has {len(pieces)} tokens and the context holds {context}", param="input"
+                )
+            pieces = pieces[:context]
+        total += len(pieces)
+        found.append("".join(pieces))
+    return found, total
+
+
+def _decode(number: int) -> str:
+    try:
+        return tokens.decode((number,))
+    except ValueError as error:
+        raise InvalidRequest(str(error), param="input") from error
+
+
+__all__ = ("texts", "vector")

@@ -1,0 +1,201 @@
+"""Bodies read as Go would read them: keys in any case, null for absent, Go's sentence for a wrong type."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import msgspec
+
+from hyperllama.errors import InvalidRequest
+from hyperllama_ollama.decode import scan
+from hyperllama_ollama.decode.scan import BadJson, Json, Number
+
+Read: TypeAlias = Callable[["Walk", Json], Any]
+Fields: TypeAlias = Mapping[str, Read]
+
+_FAST = msgspec.json.Decoder()
+
+
+class Mismatch(Exception):
+    """A value of the wrong type; the text is Go's."""
+
+
+class _Ambiguous(Exception):
+    """Two keys that differ only in case: the scanner knows which came last, the fast decoder does not."""
+
+
+class Walk:
+    """One reading of one body. Go reads on after a wrong type and reports the first; so does this.
+
+    ``ordered``: objects list their members in the order in which they were last written.
+    """
+
+    __slots__ = ("first", "ordered", "path", "struct")
+
+    def __init__(self, struct: str, *, ordered: bool) -> None:
+        self.first: str | None = None
+        self.path: list[str] = []
+        self.struct = struct
+        self.ordered = ordered
+
+    def mismatch(self, value: Json, wanted: str, *, numeric: bool = False) -> None:
+        if self.first is None:
+            where = f"Go struct field {self.struct}.{'.'.join(self.path)}" if self.path else "Go value"
+            self.first = f"json: cannot unmarshal {_kind(value, numeric=numeric)} into {where} of type {wanted}"
+
+    def end(self) -> None:
+        if self.first is not None:
+            raise Mismatch(self.first)
+
+
+class Body(msgspec.Struct, frozen=True):
+    """The fields that a body has, by their names, and the body itself."""
+
+    fields: dict[str, Any]
+    raw: bytes
+
+    def written(self, field: str) -> str:
+        """The text that ``field`` was written as."""
+        document = scan.parse(self.raw)
+        members = document.raw if document is not None else {}
+        return next((text for key, text in reversed(members.items()) if key.casefold() == field), "")
+
+
+def read(raw: bytes, name: str, fields: Fields) -> Body:
+    """Raises InvalidRequest with Go's sentence. ``name`` is the Go type, without its package."""
+    try:
+        return Body(_whole(_FAST.decode(raw), name, fields, ordered=False), raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Mismatch, _Ambiguous):
+        pass  # the scanner reads what only Go accepts, and words what nobody does
+    try:
+        document = scan.parse(raw, tokens=True)
+        if document is None:
+            raise InvalidRequest("missing request body")
+        _whole(document.value, name, fields, ordered=True)
+        plain = scan.parse(raw)
+        return Body(_whole(plain.value if plain is not None else None, name, fields, ordered=True), raw)
+    except (BadJson, Mismatch) as error:
+        raise InvalidRequest(str(error)) from error
+
+
+def members(walk: Walk, value: Json, fields: Fields, type_: str) -> dict[str, Any]:
+    """The members of ``value`` that ``fields`` names, each read; unknown ones and nulls left out."""
+    if not isinstance(value, dict):
+        walk.mismatch(value, type_)
+        return {}
+    outer, walk.struct = walk.struct, type_.partition(".")[2]
+    found: dict[str, Any] = {}
+    seen: set[str] = set()
+    for key, item in value.items():
+        field = key if key in fields else key.casefold()
+        reader = fields.get(field)
+        if reader is None:
+            continue
+        if field in seen and not walk.ordered:
+            raise _Ambiguous
+        seen.add(field)
+        if item is None:
+            found.pop(field, None)
+            continue
+        walk.path.append(field)
+        found[field] = reader(walk, item)
+        walk.path.pop()
+    walk.struct = outer
+    return found
+
+
+def string(walk: Walk, value: Json) -> str:
+    if type(value) is str:
+        return value
+    walk.mismatch(value, "string")
+    return ""
+
+
+def boolean(walk: Walk, value: Json) -> bool:
+    if type(value) is bool:
+        return value
+    walk.mismatch(value, "bool")
+    return False
+
+
+def integer(walk: Walk, value: Json) -> int:
+    if type(value) is int and -(2**63) <= value < 2**63:
+        return value
+    walk.mismatch(value, "int", numeric=True)
+    return 0
+
+
+def anything(walk: Walk, value: Json) -> Json:
+    """A value of any type, as Go's ``any``: numbers are float64, and must fit."""
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case dict() as found:
+                waiting.extend(found.values())
+            case list() as found:
+                waiting.extend(found)
+            case float() as number if not math.isfinite(number):
+                walk.mismatch(number, "float64", numeric=True)
+            case int() as number if number.bit_length() > 1024:
+                walk.mismatch(number, "float64", numeric=True)
+    return value
+
+
+def mapping(walk: Walk, value: Json) -> dict[str, Json]:
+    if type(value) is dict:
+        return {key: item for key, item in anything(walk, value).items() if item is not None}
+    walk.mismatch(value, "map[string]interface {}")
+    return {}
+
+
+def list_of(read_item: Read, type_: str, *, zero: object) -> Read:
+    """An array whose elements ``read_item`` reads; null elements are ``zero``."""
+
+    def read_list(walk: Walk, value: Json) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            walk.mismatch(value, type_)
+            return ()
+        return tuple(zero if item is None else read_item(walk, item) for item in value)
+
+    return read_list
+
+
+def _whole(value: Json, name: str, fields: Fields, *, ordered: bool) -> dict[str, Any]:
+    walk = Walk(name, ordered=ordered)
+    found = members(walk, value, fields, f"api.{name}") if value is not None else {}
+    walk.end()
+    return found
+
+
+def _kind(value: Json, *, numeric: bool) -> str:
+    match value:
+        case bool():
+            return "bool"
+        case str():
+            return "string"
+        case dict():
+            return "object"
+        case list():
+            return "array"
+        case Number():
+            return f"number {value.token}" if numeric else "number"
+    return f"number {value}" if numeric else "number"
+
+
+__all__ = (
+    "Body",
+    "Fields",
+    "Mismatch",
+    "Read",
+    "Walk",
+    "anything",
+    "boolean",
+    "integer",
+    "list_of",
+    "mapping",
+    "members",
+    "read",
+    "string",
+)

@@ -1,0 +1,96 @@
+"""Models as lists show them: installed ones, and those in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+
+from msgspec import UNSET
+
+from hyperllama.models import Capability, ModelInfo, RunningModel
+from hyperllama_ollama import names
+from hyperllama_ollama.encode import replies
+from hyperllama_ollama.encode.text import dumps, local
+
+#: What a model can do, in Ollama's words and order. What Ollama has no word for is left out.
+CAPABILITIES: tuple[Capability, ...] = ("completion", "embedding", "vision", "tools", "insert", "thinking")
+FOREVER = 292 * 365.25 * 86400  # how far ahead Ollama dates a model that never leaves
+
+_SIZES = ((10**12, "T", 2), (10**9, "B", 1), (10**6, "M", 2), (10**3, "K", 0))
+
+
+def tags(models: Sequence[ModelInfo]) -> bytes:
+    newest_first = sorted(models, key=lambda info: -info.modified)
+    return dumps({"models": [_installed(info) for info in newest_first]})
+
+
+def ps(running: Sequence[RunningModel], *, now: float | None = None) -> bytes:
+    never = (time.time() if now is None else now) + FOREVER
+    entries = [(model.expires_at if model.expires_at is not None else never, model) for model in running]
+    longest_first = sorted(entries, key=lambda entry: -entry[0])
+    return dumps({"models": [_loaded(model, expires) for expires, model in longest_first]})
+
+
+def details(info: ModelInfo, *, lengths: bool) -> replies.Details:
+    return replies.Details(
+        parent_model=info.parent,
+        format=info.format,
+        family=info.family,
+        families=[info.family] if info.family else None,
+        parameter_size=human(info.parameter_count) if info.parameter_count else "",
+        quantization_level=info.quantization,
+        context_length=(info.context_length or UNSET) if lengths else UNSET,
+        embedding_length=(info.embedding_length or UNSET) if lengths else UNSET,
+    )
+
+
+def capabilities(info: ModelInfo) -> list[str]:
+    return [name for name in CAPABILITIES if name in info.capabilities]
+
+
+def digest(info: ModelInfo) -> str:
+    """64 hex digits, never fewer: the command line cuts twelve off. A model without files has one of its name."""
+    found = info.digest.removeprefix("sha256:")
+    return found if len(found) == 64 else hashlib.sha256(f"{info.engine}:{info.name}".encode()).hexdigest()
+
+
+def human(count: int) -> str:
+    """``3.2B``, ``22.57M``, ``7B``: a whole number has no decimals."""
+    for size, letter, places in _SIZES:
+        if count >= size:
+            number = count / size
+            return f"{number:.{0 if number.is_integer() else places}f}{letter}"
+    return str(count)
+
+
+def _installed(info: ModelInfo) -> replies.Installed:
+    name = names.shown(info.name)
+    return replies.Installed(
+        name=name,
+        model=name,
+        modified_at=local(info.modified),
+        size=info.size_bytes,
+        digest=digest(info),
+        details=details(info, lengths=True),
+        capabilities=capabilities(info) or UNSET,
+    )
+
+
+def _loaded(running: RunningModel, expires: float) -> replies.Loaded:
+    info = running.info
+    name = names.shown(info.name)
+    size = running.size_bytes or running.size_vram or info.size_bytes
+    return replies.Loaded(
+        name=name,
+        model=name,
+        size=max(size, running.size_vram),  # a greater share on the accelerator than there is shows as "Unknown"
+        digest=digest(info),
+        details=details(info, lengths=False),
+        expires_at=local(expires),
+        size_vram=running.size_vram,
+        context_length=info.context_length,
+    )
+
+
+__all__ = ("CAPABILITIES", "FOREVER", "capabilities", "details", "digest", "human", "ps", "tags")

@@ -1,0 +1,117 @@
+"""Parts that streamed lines and whole answers share: metrics, log probabilities, tool calls, reasons to stop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from secrets import choice
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from hyperllama.errors import EngineFailed
+from hyperllama.generation import FinishReason, Timings, TokenLogprob, ToolCallDelta, TopLogprob, Usage
+from hyperllama_ollama.encode import replies
+
+_ID = "abcdefghijklmnopqrstuvwxyz0123456789"
+_LEAST = -3.4028234663852886e38  # JSON has no infinity
+
+NewId = Callable[[], str]
+
+
+def new_id() -> str:
+    return "call_" + "".join(choice(_ID) for _ in range(8))
+
+
+def reason(finish: FinishReason) -> str | UnsetType:
+    """Ollama knows ``stop`` and ``length``; where the model was cut off it says nothing."""
+    if finish == "cancelled":
+        return UNSET
+    return "length" if finish == "length" else "stop"
+
+
+def metrics(usage: Usage, timings: Timings) -> dict[str, Any]:
+    """For a :class:`replies.Generated` or :class:`replies.Chatted`."""
+    return {
+        "total_duration": timings.total or UNSET,
+        "load_duration": timings.load or UNSET,
+        "prompt_eval_count": usage.prompt_tokens or UNSET,
+        "prompt_eval_cached_count": usage.cached_tokens,
+        "prompt_eval_duration": timings.prompt or UNSET,
+        "eval_count": usage.completion_tokens or UNSET,
+        "eval_duration": timings.generate or UNSET,
+    }
+
+
+def logprobs(found: Sequence[TokenLogprob], top: int) -> list[replies.Logprob] | UnsetType:
+    """``top``: so many alternatives were asked for; 0: none."""
+    return [_logprob(item, top) for item in found] or UNSET
+
+
+def tool_call(index: int, id: str, name: str, arguments: str, make_id: NewId = new_id) -> replies.ToolCall:
+    """Raises EngineFailed when the model wrote arguments that are no JSON object."""
+    try:
+        parsed = msgspec.json.decode(arguments, type=dict[str, Any]) if arguments.strip() else {}
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise EngineFailed(f"the model called {name!r} with arguments that are no JSON object") from error
+    return replies.ToolCall(id or make_id(), replies.Function(index, name, {k: _number(v) for k, v in parsed.items()}))
+
+
+class ToolCalls:
+    """Deltas on their way to whole calls: Ollama never splits one over lines."""
+
+    def __init__(self, make_id: NewId = new_id) -> None:
+        self._make_id = make_id
+        self._open: dict[int, tuple[str, str, list[str]]] = {}
+
+    def feed(self, deltas: Sequence[ToolCallDelta]) -> list[replies.ToolCall]:
+        """Calls that are complete now because the next one has begun."""
+        done: list[replies.ToolCall] = []
+        for delta in deltas:
+            if delta.index not in self._open:
+                done += self.flush()
+                self._open[delta.index] = (delta.id or "", delta.name or "", [])
+            self._open[delta.index][2].append(delta.arguments)
+        return done
+
+    def flush(self) -> list[replies.ToolCall]:
+        """Calls that are complete because nothing more comes."""
+        open_, self._open = self._open, {}
+        return [
+            tool_call(index, call_id, name, "".join(arguments), self._make_id)
+            for index, (call_id, name, arguments) in open_.items()
+        ]
+
+
+def _logprob(item: TokenLogprob, top: int) -> replies.Logprob:
+    best = sorted(item.top, key=lambda each: -each.logprob)[:top]
+    return replies.Logprob(
+        item.token,
+        _finite(item.logprob),
+        list(item.bytes) or UNSET,
+        [_top(each) for each in best] or UNSET,
+    )
+
+
+def _top(item: TopLogprob) -> replies.TopLogprob:
+    return replies.TopLogprob(item.token, _finite(item.logprob), list(item.bytes) or UNSET)
+
+
+def _finite(logprob: float) -> float:
+    return int(logprob) if logprob == 0 else logprob if math.isfinite(logprob) else _LEAST
+
+
+def _number(value: Any) -> Any:
+    """Go writes a float that is whole without a fraction."""
+    match value:
+        case float() if value.is_integer() and abs(value) < 1e21:
+            return int(value)
+        case dict():
+            return {key: _number(item) for key, item in value.items()}
+        case list():
+            return [_number(item) for item in value]
+    return value
+
+
+__all__ = ("ToolCalls", "logprobs", "metrics", "new_id", "reason", "tool_call")

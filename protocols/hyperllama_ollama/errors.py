@@ -1,0 +1,126 @@
+"""Ollama's refusals: an ``{"error": "..."}`` object with the status Ollama gives; the router's two are plain text."""
+
+from __future__ import annotations
+
+from hyperllama.errors import (
+    ContextTooLong,
+    EngineFailed,
+    EngineTimeout,
+    Forbidden,
+    GatewayError,
+    LoadFailed,
+    MethodNotAllowed,
+    Overloaded,
+    RouteNotFound,
+    Unauthenticated,
+)
+from hyperllama.spi import ErrorReply
+from hyperllama_ollama.encode.text import dumps
+
+#: What almost every answer says it is.
+JSON = "application/json; charset=utf-8"
+#: Errors that take the place of a stream, and the whole answers of pull, push and create.
+BARE_JSON = "application/json"
+
+BUSY = "server busy, please try again.  maximum pending requests exceeded"
+TOO_LONG = (
+    "the prompt is longer than the context length currently available to the model; shorten the prompt, adjust the "
+    "context length in settings, or use a model with a longer context length"
+)
+_METHODS = ("HEAD", "GET", "POST", "DELETE")
+
+
+class CloudDisabled(Forbidden):
+    """Something only ollama.com could do."""
+
+    code = "cloud_disabled"
+
+
+class PromptTooLong(ContextTooLong):
+    """Already in Ollama's words."""
+
+
+class Failure(GatewayError):
+    """Ollama answers 500 where others would blame the client."""
+
+    code = "invalid_request"
+
+
+class NotImplementedHere(GatewayError):
+    """The gateway was set up without what this needs."""
+
+    status = 501
+    code = "not_implemented"
+
+
+class NotSignedIn(Unauthenticated):
+    """There is no account at ollama.com behind this server."""
+
+    code = "not_signed_in"
+
+
+def cloud_disabled(what: str) -> CloudDisabled:
+    return CloudDisabled(f"ollama cloud is disabled: {what}")
+
+
+def reply(error: GatewayError, media_type: str = JSON) -> ErrorReply:
+    """``error`` before the first byte of an answer."""
+    match error:
+        case RouteNotFound():
+            return _text(404, b"404 page not found")
+        case MethodNotAllowed():
+            allow = [method for method in _METHODS if method in error.allow]
+            return _text(405, b"405 method not allowed", {"allow": ", ".join(allow)} if allow else {})
+    headers: dict[str, str] = {}
+    if error.retry_after is not None:
+        headers["retry-after"] = str(max(1, round(error.retry_after)))
+    return ErrorReply(status(error), body(error), media_type, headers)
+
+
+def body(error: GatewayError) -> bytes:
+    return dumps({"error": text(error)})
+
+
+def line(error: GatewayError) -> bytes:
+    """``error`` after the first line: the last one."""
+    return body(error) + b"\n"
+
+
+def status(error: GatewayError) -> int:
+    return 500 if isinstance(error, EngineFailed | EngineTimeout) else error.status
+
+
+def text(error: GatewayError) -> str:
+    """Never empty: a client of a stream would take an empty error for success."""
+    match error:
+        case EngineFailed():
+            return f"an error was encountered while running the model: {error.message}"
+        case LoadFailed() if "failed to load model" not in error.message:
+            return f"failed to load model: {error.message}"
+        case Overloaded():
+            return BUSY
+    return error.message or error.code
+
+
+def _text(status: int, body: bytes, headers: dict[str, str] | None = None) -> ErrorReply:
+    # Said in the headers too, for a charset would be added to a text type otherwise.
+    return ErrorReply(status, body, "text/plain", {"content-type": "text/plain", **(headers or {})})
+
+
+__all__ = (
+    "BARE_JSON",
+    "BUSY",
+    "JSON",
+    "TOO_LONG",
+    "CloudDisabled",
+    "Failure",
+    "NotImplementedHere",
+    "NotSignedIn",
+    "PromptTooLong",
+    "body",
+    "cloud_disabled",
+    "line",
+    "reply",
+    "status",
+    "text",
+)

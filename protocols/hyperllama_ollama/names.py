@@ -1,0 +1,141 @@
+"""Model names as Ollama writes them: ``[host/][namespace/]model[:tag]``, and what a suffix says of where it runs."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, TypeAlias
+
+import msgspec
+
+HOST = "registry.ollama.ai"
+NAMESPACE = "library"
+TAG = "latest"
+
+Source: TypeAlias = Literal["local", "cloud", "conflict"]
+
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,349}")
+_NAMESPACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,79}")
+_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
+_DIGEST = re.compile(r"sha256[:-][0-9a-fA-F]{64}")
+
+
+class Name(msgspec.Struct, frozen=True):
+    """A valid name, every part filled in."""
+
+    model: str
+    tag: str = TAG
+    namespace: str = NAMESPACE
+    host: str = HOST
+    scheme: str = "https"
+
+    @property
+    def short(self) -> str:
+        """How lists show it: default host and namespace left out, the tag always there."""
+        if self.host != HOST:
+            return self.full
+        if self.namespace != NAMESPACE:
+            return f"{self.namespace}/{self.model}:{self.tag}"
+        return f"{self.model}:{self.tag}"
+
+    @property
+    def full(self) -> str:
+        return f"{self.host}/{self.namespace}/{self.model}:{self.tag}"
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """What a request calls a model: the name without its source suffix, and what that said (None: it had none)."""
+
+    text: str
+    source: Source | None = None
+
+
+def parse(text: str) -> Name | None:
+    """The name that ``text`` spells; None: it spells none."""
+    scheme, found, rest = text.partition("://")
+    if not found:
+        scheme, rest = "https", text
+    tag = TAG
+    colon = rest.rfind(":")
+    if colon > rest.rfind("/"):
+        rest, tag = rest[:colon], rest[colon + 1 :]
+    parts = rest.rsplit("/", 2)
+    model = parts[-1]
+    namespace = parts[-2] if len(parts) > 1 else NAMESPACE
+    host = parts[0] if len(parts) > 2 else HOST
+    fits = (
+        scheme
+        and _PART.fullmatch(model)
+        and _PART.fullmatch(tag)
+        and _NAMESPACE.fullmatch(namespace)
+        and _HOST.fullmatch(host)
+    )
+    return Name(model, tag, namespace, host, scheme) if fits else None
+
+
+def reference(text: str) -> Reference:
+    """``text`` parted from ``:cloud``, ``-cloud`` (in a tag) or ``:local``; both kinds at once are a conflict."""
+    first = _source(text)
+    if first is None:
+        return Reference(text)
+    second = _source(first.text)
+    if second is not None:
+        return Reference(text, "conflict" if second.source != first.source else first.source)
+    return first
+
+
+def shown(name: str) -> str:
+    """An installed model's name as lists show it. A name outside the grammar is shown as it is, with a tag."""
+    parsed = parse(name)
+    if parsed is not None:
+        return parsed.short
+    return name if ":" in name.rpartition("/")[2] else f"{name}:{TAG}"
+
+
+def full(name: str) -> str:
+    """The fully qualified form that two of the capability errors show."""
+    parsed = parse(name)
+    return parsed.full if parsed is not None else f"{HOST}/{NAMESPACE}/{name}"
+
+
+def lookup(text: str) -> str:
+    """What to ask the gateway for: the name as written, less what only repeats Ollama's defaults."""
+    parsed = parse(text)
+    if parsed is None or "/" not in text:
+        return text
+    short = parsed.short
+    return short if ":" in text.rpartition("/")[2] else short.removesuffix(f":{TAG}")
+
+
+def digest(text: str) -> str | None:
+    """``sha256:`` and 64 lower-case hex digits; None: ``text`` is no digest."""
+    return "sha256:" + text[7:].lower() if text.isascii() and _DIGEST.fullmatch(text) else None
+
+
+def _source(text: str) -> Reference | None:
+    head, colon, suffix = text.rpartition(":")
+    if not colon or "/" in suffix:
+        return None
+    match suffix.lower():
+        case "cloud":
+            return Reference(head, "cloud")
+        case "local":
+            return Reference(head, "local")
+        case tag if tag.endswith("-cloud"):
+            return Reference(text[: -len("-cloud")], "cloud")
+    return None
+
+
+__all__ = (
+    "HOST",
+    "NAMESPACE",
+    "TAG",
+    "Name",
+    "Reference",
+    "Source",
+    "digest",
+    "full",
+    "lookup",
+    "parse",
+    "reference",
+    "shown",
+)

@@ -1,0 +1,75 @@
+"""The Ollama dialect as the gateway mounts it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from litestar import route
+from litestar.handlers import HTTPRouteHandler
+from litestar.response.base import ASGIResponse
+from litestar.types import ControllerRouterHandler
+
+from hyperllama.errors import GatewayError, MethodNotAllowed
+from hyperllama.spi import ErrorReply
+from hyperllama.web.streaming import GatewayRequest
+from hyperllama_ollama import errors
+from hyperllama_ollama.routes import account, catalog, embedding, inference, store
+from hyperllama_ollama.settings import Settings
+
+
+class Ollama:
+    """Its routes, and every error beneath its paths in its own words. It answers for paths that are nobody's, too."""
+
+    name = "ollama"
+    prefixes = ("/api", "/")
+
+    def __init__(self, settings: Settings) -> None:
+        handlers: list[HTTPRouteHandler] = [
+            catalog.root,
+            catalog.version_route(settings.version),
+            catalog.tags,
+            catalog.ps,
+            catalog.show,
+            inference.generate,
+            inference.chat,
+            embedding.embed,
+            embedding.embeddings,
+            store.create,
+            store.pull,
+            store.push,
+            store.copy,
+            store.delete_,
+            store.head_blob,
+            store.post_blob,
+            account.status,
+            account.me,
+            account.signout,
+            account.delete_key,
+            account.web_search,
+            account.web_fetch,
+            account.recommendations,
+        ]
+        self.routes: Sequence[ControllerRouterHandler] = (_options_route(handlers), *handlers)
+
+    def error_reply(self, error: GatewayError, path: str) -> ErrorReply:
+        return errors.reply(error)
+
+
+def _options_route(handlers: Sequence[HTTPRouteHandler]) -> HTTPRouteHandler:
+    """OPTIONS outside of a browser's preflight is a method like any other that a path does not have.
+
+    Mounted first: the answer that the framework would give by itself is made where a path has none yet.
+    """
+    methods: dict[str, tuple[str, ...]] = {}
+    for handler in handlers:
+        for path in handler.paths:
+            methods[path] = (*methods.get(path, ()), *(str(method) for method in handler.http_methods))
+
+    @route(sorted(methods), http_method="OPTIONS", status_code=405, opt={"permission": "public"})
+    async def options(request: GatewayRequest) -> ASGIResponse:
+        raise MethodNotAllowed("method not allowed", allow=methods.get(request.scope["path_template"], ()))
+
+    return options
+
+
+__all__ = ("Ollama",)

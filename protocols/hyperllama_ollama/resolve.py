@@ -1,0 +1,77 @@
+"""From the name in a request to the model it means, or to the answer that this endpoint gives when there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from hyperllama.errors import GatewayError, InvalidRequest, ModelNotFound
+from hyperllama.identity import Principal
+from hyperllama.models import ModelInfo
+from hyperllama.spi import Gateway
+from hyperllama_ollama import names
+from hyperllama_ollama.encode.text import quote
+from hyperllama_ollama.errors import cloud_disabled
+
+
+class Words(msgspec.Struct, frozen=True):
+    """How one endpoint spells the same three mistakes. ``missing`` gets the name as it was sent."""
+
+    empty: Callable[[], GatewayError]
+    missing: Callable[[str], str]
+    malformed: Callable[[str], str] = lambda _: "invalid model name"
+    cloud: str = "remote model is unavailable"
+
+
+def _required() -> GatewayError:
+    return InvalidRequest("model is required", param="model")
+
+
+def _single(name: str) -> str:
+    return f"model '{name}' not found"
+
+
+def _hint(name: str) -> str:
+    return f"model {quote(name)} not found, try pulling it first"
+
+
+def _canonical(name: str) -> str:
+    return f"model '{names.shown(name.strip())}' not found"
+
+
+GENERATE = Words(empty=lambda: ModelNotFound("model '' not found", param="model"), missing=_single)
+CHAT = Words(empty=_required, missing=_single)
+EMBED = Words(empty=lambda: ModelNotFound("model '' not found", param="model"), missing=_hint)
+EMBEDDINGS = Words(empty=_required, missing=_hint)
+SHOW = Words(empty=_required, missing=_canonical, cloud="remote model details are unavailable")
+DELETE = Words(empty=_required, missing=_single, malformed=lambda name: f"name {quote(name)} is invalid")
+
+
+def resolve(gateway: Gateway, text: str, principal: Principal, words: Words) -> ModelInfo:
+    """``text`` as the client sent it. Raises what the endpoint answers when it names no model the caller may use."""
+    reference = parse(text, words)
+    try:
+        return gateway.model(names.lookup(reference), principal)
+    except ModelNotFound as error:
+        # A configured name may break Ollama's rules; only one that nobody has is called malformed.
+        if names.parse(reference) is None:
+            raise InvalidRequest(words.malformed(text), param="model") from error
+        raise ModelNotFound(words.missing(text), param="model") from error
+
+
+def parse(text: str, words: Words) -> str:
+    """``text`` without a ``:local`` suffix, checked as far as that needs no model."""
+    stripped = text.strip()
+    if not stripped:
+        raise words.empty()
+    reference = names.reference(stripped)
+    match reference.source:
+        case "conflict":
+            raise InvalidRequest(f"use either :local or :cloud, not both: {quote(stripped)}", param="model")
+        case "cloud":
+            raise cloud_disabled(words.cloud)
+    return reference.text
+
+
+__all__ = ("CHAT", "DELETE", "EMBED", "EMBEDDINGS", "GENERATE", "SHOW", "Words", "parse", "resolve")

@@ -1,0 +1,51 @@
+"""ollama.com's part of the API, as a server without it answers."""
+
+from __future__ import annotations
+
+from litestar import delete, get, post
+from litestar.params import FromPath
+from litestar.response.base import ASGIResponse
+
+from hyperllama_ollama.errors import NotSignedIn, cloud_disabled
+from hyperllama_ollama.routes.answers import before, json
+
+_READ = {"permission": "models:read"}
+_INFER = {"permission": "infer"}
+
+
+@get("/api/status", opt=_READ, before_request=before)
+async def status() -> ASGIResponse:
+    return json(b'{"cloud":{"disabled":true,"source":"config"}}')
+
+
+@post("/api/me", status_code=200, opt=_READ, before_request=before)
+async def me() -> ASGIResponse:
+    raise NotSignedIn("unauthorized")
+
+
+@post("/api/signout", status_code=200, opt=_READ, before_request=before)
+async def signout() -> ASGIResponse:
+    raise NotSignedIn("you are not currently signed in")
+
+
+@delete("/api/user/keys/{key:str}", status_code=200, opt=_READ, before_request=before)
+async def delete_key(key: FromPath[str]) -> ASGIResponse:
+    raise NotSignedIn("you are not currently signed in")
+
+
+@post("/api/experimental/web_search", status_code=200, opt=_INFER, before_request=before)
+async def web_search() -> ASGIResponse:
+    raise cloud_disabled("web search is unavailable")
+
+
+@post("/api/experimental/web_fetch", status_code=200, opt=_INFER, before_request=before)
+async def web_fetch() -> ASGIResponse:
+    raise cloud_disabled("web fetch is unavailable")
+
+
+@get("/api/experimental/model-recommendations", opt=_READ, before_request=before)
+async def recommendations() -> ASGIResponse:
+    return json(b'{"recommendations":[]}')
+
+
+__all__ = ("delete_key", "me", "recommendations", "signout", "status", "web_fetch", "web_search")

@@ -1,0 +1,73 @@
+"""What the handlers share: bodies read off the loop when large, streams that may still fail, the router's manners."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from litestar import Request, Response
+from litestar.response.base import ASGIResponse
+from litestar.types import Receive, Scope, Send
+
+from hyperllama.errors import GatewayError, LoadFailed, RateLimited, RouteNotFound, Unavailable
+from hyperllama.stream import TokenStream
+from hyperllama.web.streaming import TokenResponse
+from hyperllama_ollama import errors, paths
+
+T = TypeVar("T")
+
+_THREAD_FROM = 256 * 1024  # bytes of a body; reading more would be felt by other requests
+
+
+async def read(decode: Callable[[bytes], T], raw: bytes) -> T:
+    """``decode`` of a request body, in a thread when that is long work."""
+    if len(raw) >= _THREAD_FROM:
+        return await asyncio.to_thread(decode, raw)
+    return decode(raw)
+
+
+def json(body: bytes, *, status: int = 200, media_type: str = errors.JSON) -> ASGIResponse:
+    """An answer that is already made."""
+    return ASGIResponse(body=body, status_code=status, headers={"content-type": media_type})
+
+
+def empty(status: int = 200) -> ASGIResponse:
+    return ASGIResponse(body=b"", status_code=status)
+
+
+def one(open_: Callable[[], Awaitable[TokenStream]]) -> Callable[[], Awaitable[Sequence[TokenStream]]]:
+    """For a response of several generations: there is one."""
+
+    async def start() -> Sequence[TokenStream]:
+        return (await open_(),)
+
+    return start
+
+
+class LineResponse(TokenResponse):
+    """A stream of lines. What fails before the first one keeps its status; only then Ollama leaves the charset out."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except GatewayError as error:
+            scheduled = isinstance(error, Unavailable | RateLimited | LoadFailed)  # refused before the model saw it
+            reply = errors.reply(error, errors.JSON if scheduled else errors.BARE_JSON)
+            headers = {"content-type": reply.media_type, **reply.headers}
+            answer = ASGIResponse(body=reply.body, status_code=reply.status, headers=headers)
+            await answer(scope, receive, send)
+
+
+async def before(request: Request[Any, Any, Any]) -> Response[bytes] | None:
+    """The router here takes any number of slashes; Ollama's redirects one at the end and does not know others."""
+    path = request.scope.get("raw_path", b"").decode("latin-1").partition("?")[0]
+    if len(path) < 2 or not ("//" in path or path.endswith("/")):
+        return None
+    target = paths.redirect(request.method, path, request.scope["query_string"].decode("latin-1"), known=bool)
+    if target is None or "//" in path:
+        raise RouteNotFound("not found")
+    return Response(b"", status_code=target.status, headers={"location": target.location})
+
+
+__all__ = ("LineResponse", "before", "empty", "json", "one", "read")

@@ -1,0 +1,145 @@
+"""``/api/generate`` and ``/api/chat``: load, unload, answer. The order of the checks is Ollama's."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import msgspec
+from litestar import post
+from litestar.response.base import ASGIResponse
+
+from hyperllama.errors import InvalidRequest, UnsupportedFeature
+from hyperllama.generation import Completion, GenerationRequest
+from hyperllama.identity import Caller
+from hyperllama.messages import Prompt, PromptTokens
+from hyperllama.models import Capability, ModelInfo
+from hyperllama.spi import Gateway
+from hyperllama.stream import TokenStream, collect
+from hyperllama.web.streaming import GatewayRequest, InjectedGateway, WholeResponse, caller
+from hyperllama_ollama import names, options, resolve, truncate, wire
+from hyperllama_ollama.decode import bodies, requests
+from hyperllama_ollama.encode import whole
+from hyperllama_ollama.encode.lines import ChatLines, GenerateLines
+from hyperllama_ollama.encode.text import quote
+from hyperllama_ollama.errors import JSON
+from hyperllama_ollama.routes.answers import LineResponse, before, json, one, read
+
+Open: TypeAlias = Callable[[], Awaitable[TokenStream]]
+
+
+@post("/api/generate", status_code=200, opt={"permission": "infer"}, before_request=before)
+async def generate(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+    who = caller(request, "ollama")
+    asked, body = await read(bodies.generate, await request.body())
+    requests.check_logprobs(asked)
+    info = resolve.resolve(gateway, asked.model, who.principal, resolve.GENERATE)
+    if not asked.prompt and asked.keep_alive == 0:
+        return await _unload(gateway, info, who, whole.generate_state(asked.model, "unload"))
+    if asked.raw and (asked.template or asked.system or asked.context):
+        raise InvalidRequest("raw mode does not support template, system, or context", param="raw")
+    requests.check_think(asked, info)
+    if "completion" not in info.capabilities:
+        raise InvalidRequest(f"{quote(asked.model)} does not support generate", param="model")
+    if asked.suffix:
+        _check_capability(info, "insert")
+    if not asked.prompt:
+        options.parse(asked.options)
+        return _load(gateway, info, who, asked.keep_alive, lambda: whole.generate_state(asked.model, "load"))
+    generation = requests.generate(asked, body, info)
+
+    async def open_() -> TokenStream:
+        ready = await _after_context(gateway, generation, asked, info, who) if asked.context else generation
+        return await truncate.generate(gateway, ready, who, info, truncate=asked.truncate is not False)
+
+    top = asked.top_logprobs if asked.logprobs else 0
+    if asked.debug_render_only:
+        return _render(
+            gateway, generation, who, lambda text: whole.generate_rendered(asked.model, text, len(asked.images))
+        )
+    if asked.stream is False:
+        return _whole(open_, lambda found: whole.generated(asked.model, found, context=not asked.raw, top=top))
+    return LineResponse(one(open_), GenerateLines(asked.model, context=not asked.raw, top=top))
+
+
+@post("/api/chat", status_code=200, opt={"permission": "infer"}, before_request=before)
+async def chat(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+    who = caller(request, "ollama")
+    asked, body = await read(bodies.chat, await request.body())
+    requests.check_logprobs(asked)
+    info = resolve.resolve(gateway, asked.model, who.principal, resolve.CHAT)
+    if not asked.messages and asked.keep_alive == 0:
+        return await _unload(gateway, info, who, whole.chat_state(asked.model, "unload"))
+    requests.check_think(asked, info)
+    if not info.capabilities & {"completion", "chat"}:
+        raise InvalidRequest(f"{quote(asked.model)} does not support chat", param="model")
+    if asked.tools:
+        _check_capability(info, "tools")
+    if not asked.messages:
+        options.parse(asked.options)
+        return _load(gateway, info, who, asked.keep_alive, lambda: whole.chat_state(asked.model, "load"))
+    generation = requests.chat(asked, body, info)
+
+    async def open_() -> TokenStream:
+        return await truncate.generate(gateway, generation, who, info, truncate=asked.truncate is not False)
+
+    top = asked.top_logprobs if asked.logprobs else 0
+    if asked.debug_render_only:
+        images = sum(len(message.images) for message in asked.messages)
+        return _render(gateway, generation, who, lambda text: whole.chat_rendered(asked.model, text, images))
+    if asked.stream is False:
+        return _whole(open_, lambda found: whole.chatted(asked.model, found, top=top))
+    return LineResponse(one(open_), ChatLines(asked.model, top=top))
+
+
+def _check_capability(info: ModelInfo, wanted: Capability) -> None:
+    if wanted not in info.capabilities:
+        raise UnsupportedFeature(f"{names.full(info.name)} does not support {wanted}", param="model")
+
+
+async def _unload(gateway: Gateway, info: ModelInfo, who: Caller, reply: bytes) -> ASGIResponse:
+    await gateway.unload(info.name, who)
+    return json(reply)
+
+
+def _load(
+    gateway: Gateway, info: ModelInfo, who: Caller, keep_alive: float | None, reply: Callable[[], bytes]
+) -> ASGIResponse:
+    async def work() -> bytes:
+        await gateway.load(info.name, who, keep_alive=keep_alive)
+        return reply()
+
+    return WholeResponse(work, JSON)
+
+
+def _whole(open_: Open, encode: Callable[[Completion], bytes]) -> ASGIResponse:
+    async def work() -> bytes:
+        return encode(await collect(await open_()))
+
+    return WholeResponse(work, JSON)
+
+
+def _render(
+    gateway: Gateway, generation: GenerationRequest, who: Caller, encode: Callable[[str], bytes]
+) -> ASGIResponse:
+    async def work() -> bytes:
+        ids = await gateway.tokenize(generation.model, generation.input, who)
+        return encode(await gateway.detokenize(generation.model, ids, who))
+
+    return WholeResponse(work, JSON)
+
+
+async def _after_context(
+    gateway: Gateway, generation: GenerationRequest, asked: wire.GenerateRequest, info: ModelInfo, who: Caller
+) -> GenerationRequest:
+    """The earlier turns as the client kept them, and the new one behind, without a second beginning of text."""
+    if asked.images or asked.template or asked.suffix:
+        raise InvalidRequest("context cannot be combined with images, template or suffix", param="context")
+    new = await gateway.tokenize(info.name, requests.turn(asked, info), who)
+    begin = await gateway.tokenize(info.name, Prompt(""), who)
+    if begin and new[: len(begin)] == begin:
+        new = new[len(begin) :]
+    return msgspec.structs.replace(generation, input=PromptTokens((*asked.context, *new)), system=None)
+
+
+__all__ = ("chat", "generate")

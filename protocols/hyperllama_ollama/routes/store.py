@@ -1,0 +1,175 @@
+"""Create, copy, delete, pull, push, blobs: names and digests are judged here, the work is the store's."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+
+from litestar import delete, post, route
+from litestar.params import FromPath
+from litestar.response.base import ASGIResponse
+from msgspec import UNSET
+
+from hyperllama.errors import GatewayError, InvalidRequest, ModelNotFound
+from hyperllama.web.streaming import GatewayRequest, InjectedGateway, PieceResponse, WholeResponse, caller
+from hyperllama_ollama import errors, names, resolve
+from hyperllama_ollama.decode import bodies
+from hyperllama_ollama.encode import replies
+from hyperllama_ollama.encode.lines import NDJSON
+from hyperllama_ollama.encode.text import dumps, quote
+from hyperllama_ollama.management import Step, store_of
+from hyperllama_ollama.routes.answers import before, empty, read
+
+_WRITE = {"permission": "models:write"}
+
+Steps = Callable[[], AsyncGenerator[Step, None]]
+
+
+@post("/api/create", status_code=200, opt=_WRITE, before_request=before)
+async def create(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+    who = caller(request, "ollama")
+    asked = await read(bodies.create, await request.body())
+    name = _new_name(asked.target)
+    for files in (asked.files, asked.adapters, asked.draft_files):
+        _check_files(files)
+    if asked.draft_quantize and not asked.draft_files:
+        raise InvalidRequest("--draft-quantize requires a DRAFT model", param="draft_quantize")
+    store = store_of(gateway)
+    return _progress(lambda: store.create(asked, name, who), stream=asked.stream is not False, failed=400)
+
+
+@post("/api/pull", status_code=200, opt=_WRITE, before_request=before)
+async def pull(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+    who = caller(request, "ollama")
+    asked = await read(bodies.pull, await request.body())
+    name = _new_name(asked.target)
+    store = store_of(gateway)
+    steps = lambda: store.pull(name, who, insecure=asked.insecure)  # noqa: E731 - the shape that _progress takes
+    return _progress(steps, stream=asked.stream is not False, failed=500)
+
+
+@post("/api/push", status_code=200, opt=_WRITE, before_request=before)
+async def push(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+    who = caller(request, "ollama")
+    asked = await read(bodies.push, await request.body())
+    if not asked.target.strip():
+        raise InvalidRequest("model is required", param="model")
+    name = names.parse(asked.target.strip())
+    store = store_of(gateway)
+
+    async def steps() -> AsyncGenerator[Step, None]:
+        if name is None:
+            raise InvalidRequest("invalid model name", param="model")
+        async for step in store.push(name.short, who, insecure=asked.insecure):
+            yield step
+
+    return _progress(steps, stream=asked.stream is not False, failed=500)
+
+
+@post("/api/copy", status_code=200, opt=_WRITE, before_request=before)
+async def copy(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+    who = caller(request, "ollama")
+    asked = await read(bodies.copy, await request.body())
+    source, destination = names.parse(asked.source), names.parse(asked.destination)
+    if source is None:
+        raise InvalidRequest(f"source {quote(asked.source)} is invalid", param="source")
+    if destination is None:
+        raise InvalidRequest(f"destination {quote(asked.destination)} is invalid", param="destination")
+    try:
+        await store_of(gateway).copy(source.short, destination.short, who)
+    except ModelNotFound as error:
+        raise ModelNotFound(f"model {quote(asked.source)} not found", param="source") from error
+    return empty()
+
+
+@delete("/api/delete", status_code=200, opt=_WRITE, before_request=before)
+async def delete_(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+    who = caller(request, "ollama")
+    asked = await read(bodies.delete, await request.body())
+    reference = resolve.parse(asked.target, resolve.DELETE)
+    name = names.parse(reference)
+    if name is None:
+        raise InvalidRequest(resolve.DELETE.malformed(asked.target), param="model")
+    try:
+        await store_of(gateway).delete(name.short, who)
+    except ModelNotFound as error:
+        raise ModelNotFound(resolve.DELETE.missing(asked.target), param="model") from error
+    return empty()
+
+
+@route("/api/blobs/{digest:str}", http_method="HEAD", status_code=200, opt=_WRITE, before_request=before)
+async def head_blob(request: GatewayRequest, gateway: InjectedGateway, digest: FromPath[str]) -> ASGIResponse:
+    found = names.digest(digest)
+    if found is None:
+        return empty(400)
+    return empty(200 if await store_of(gateway).has_blob(found, caller(request, "ollama")) else 404)
+
+
+@post("/api/blobs/{digest:str}", status_code=201, opt=_WRITE, before_request=before, request_max_body_size=None)
+async def post_blob(request: GatewayRequest, gateway: InjectedGateway, digest: FromPath[str]) -> ASGIResponse:
+    found = names.digest(digest)
+    if found is None:
+        raise InvalidRequest("invalid digest format", param="digest")
+    new = await store_of(gateway).put_blob(found, request.stream(), caller(request, "ollama"))
+    return empty(201 if new else 200)
+
+
+def _new_name(text: str) -> str:
+    name = names.parse(text.strip())
+    if name is None:
+        raise InvalidRequest("invalid model name", param="model")
+    return name.short
+
+
+def _check_files(files: Mapping[str, str]) -> None:
+    for path, digest in files.items():
+        parts = path.replace("\\", "/").split("/")
+        if not path or path.startswith(("/", "\\")) or ".." in parts or "\0" in path or ":" in parts[0]:
+            raise InvalidRequest("file path must be relative", param="files")
+        if names.digest(digest) is None:
+            raise InvalidRequest("invalid digest format", param="files")
+
+
+def _progress(steps: Steps, *, stream: bool, failed: int) -> ASGIResponse:
+    """Lines, or the last one alone. ``failed``: the status of an error that would have been a line."""
+    if stream:
+        return PieceResponse(_lines(steps), NDJSON)
+
+    async def work() -> bytes:
+        last = b""
+        try:
+            async for step in steps():
+                last = _line(step)
+        except ModelNotFound as error:
+            raise (errors.Failure if failed == 500 else InvalidRequest)(error.message) from error
+        return last
+
+    return WholeResponse(work, errors.BARE_JSON)
+
+
+async def _lines(steps: Steps) -> AsyncGenerator[bytes, None]:
+    begun = False
+    source = steps()
+    try:
+        async for step in source:
+            yield _line(step) + b"\n"
+            begun = True
+    except GatewayError as error:
+        if not begun:
+            raise
+        yield errors.line(error)
+    finally:
+        await source.aclose()
+
+
+def _line(step: Step) -> bytes:
+    return dumps(
+        replies.Progress(
+            status=step.status,
+            digest=step.digest or UNSET,
+            total=step.total or UNSET,
+            completed=step.completed or UNSET,
+        )
+    )
+
+
+__all__ = ("copy", "create", "delete_", "head_blob", "post_blob", "pull", "push")

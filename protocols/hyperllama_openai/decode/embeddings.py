@@ -1,0 +1,50 @@
+"""Texts or token ids to be made into vectors."""
+
+from __future__ import annotations
+
+import hyperllama.embedding as core
+from hyperllama_openai.decode.sampling import keep_alive
+from hyperllama_openai.errors import InvalidType, InvalidValue
+from hyperllama_openai.settings import Settings
+from hyperllama_openai.wire.embeddings import EmbeddingRequest
+
+
+def embeddings(request: EmbeddingRequest, settings: Settings) -> core.EmbeddingRequest:
+    """OpenAI refuses an input that is too long; vLLM's ``truncate_prompt_tokens`` cuts it instead."""
+    if request.encoding_format not in (None, "float", "base64"):
+        raise InvalidValue(
+            "Invalid value for 'encoding_format': expected 'float' or 'base64'.", param="encoding_format"
+        )
+    return core.EmbeddingRequest(
+        model=request.model,
+        inputs=_inputs(request, settings),
+        normalize=request.normalize is not False,
+        truncate=request.truncate_prompt_tokens is not None,
+        dimensions=request.dimensions,
+        keep_alive=keep_alive(request.keep_alive),
+    )
+
+
+def _inputs(request: EmbeddingRequest, settings: Settings) -> tuple[str | tuple[int, ...], ...]:
+    found = request.input
+    if not found:
+        raise InvalidValue("'input' must not be empty.", param="input")
+    if isinstance(found, str):
+        return (found,)
+    ids = tuple(item for item in found if isinstance(item, int))
+    if ids:
+        if len(ids) != len(found):
+            raise InvalidType("'input' mixes token ids with other values.", param="input")
+        return (ids,)
+    if len(found) > settings.max_inputs:
+        raise InvalidValue(f"'input' takes at most {settings.max_inputs} items.", param="input")
+    return tuple(_input(item, index) for index, item in enumerate(found))
+
+
+def _input(item: str | int | list[int], index: int) -> str | tuple[int, ...]:
+    if isinstance(item, int) or not item:
+        raise InvalidValue("An input must not be empty.", param=f"input[{index}]")
+    return item if isinstance(item, str) else tuple(item)
+
+
+__all__ = ("embeddings",)

@@ -1,0 +1,70 @@
+"""A whole chat completion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import UNSET
+
+from hyperllama.generation import Completion
+from hyperllama_openai import ids
+from hyperllama_openai.encode import finish, logprobs, sse
+from hyperllama_openai.encode.usage import total
+from hyperllama_openai.wire import chat as wire
+
+
+def chat(
+    found: Sequence[Completion],
+    *,
+    id: str,
+    created: int,
+    model: str,
+    with_logprobs: bool = False,
+    with_stop: bool = False,
+    show_reasoning: bool = True,
+    named_finish: str = "",
+    token_ids: bool = False,
+) -> bytes:
+    """The options mean what they mean for :class:`~hyperllama_openai.encode.chat_stream.ChatEncoder`."""
+    choices = []
+    for index, completion in enumerate(found):
+        calls = [
+            wire.ToolCallOut(
+                id=call.id or ids.new("call_"),
+                type="function",
+                function=wire.FunctionOut(name=call.name, arguments=call.arguments),
+            )
+            for call in completion.tool_calls
+        ]
+        text = completion.text + (completion.stop_match or "" if with_stop else "")
+        reasoning = completion.reasoning if show_reasoning and completion.reasoning else UNSET
+        choices.append(
+            wire.Choice(
+                index=index,
+                message=wire.MessageOut(
+                    role="assistant",
+                    content=None if calls and not text else text,
+                    reasoning_content=reasoning,
+                    reasoning=reasoning,
+                    tool_calls=calls or UNSET,
+                ),
+                logprobs=logprobs.content(completion.logprobs) if with_logprobs else None,
+                finish_reason=finish.chat(completion.finish_reason, called=bool(calls), named=named_finish),
+                stop_reason=UNSET if completion.stop_match is None else completion.stop_match,
+                token_ids=list(completion.token_ids) if token_ids else UNSET,
+            )
+        )
+    return sse.JSON.encode(
+        wire.ChatCompletion(
+            id=id,
+            object="chat.completion",
+            created=created,
+            model=model,
+            choices=choices,
+            usage=total([completion.usage for completion in found], n=len(found)),
+            prompt_token_ids=list(found[0].prompt_token_ids) if token_ids else UNSET,
+        )
+    )
+
+
+__all__ = ("chat",)

@@ -1,0 +1,184 @@
+"""A streamed chat completion. A plain text token costs one JSON string and two joins; everything else a Struct."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from msgspec import UNSET, UnsetType
+
+from hyperllama.errors import EngineFailed, GatewayError
+from hyperllama.generation import TokenChunk, Usage
+from hyperllama_openai import ids
+from hyperllama_openai.encode import finish, logprobs, sse
+from hyperllama_openai.encode.usage import total
+from hyperllama_openai.wire import chat as wire
+
+TokenIds: TypeAlias = list[int] | UnsetType
+
+_ENCODE = sse.JSON.encode
+_TEXT_END = b'},"logprobs":null,"finish_reason":null}]}\n\n'
+
+
+class _Choice:
+    """What has been said of one choice so far."""
+
+    __slots__ = ("calls", "finished", "index", "opened", "text", "usage")
+
+    def __init__(self, index: int, head: bytes) -> None:
+        self.index = index
+        self.text = head + b'{"index":%d,"delta":{"content":' % index
+        self.opened = False
+        self.finished = False
+        self.calls: dict[int, int] = {}  # the engine's index of a call -> ours, dense
+        self.usage: Usage | None = None
+
+
+class ChatEncoder:
+    """Chunks to ``chat.completion.chunk`` events: one id, created and model throughout."""
+
+    media_type = sse.MEDIA_TYPE
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        created: int,
+        model: str,
+        n: int = 1,
+        include_usage: bool = False,
+        with_logprobs: bool = False,
+        with_stop: bool = False,
+        show_reasoning: bool = True,
+        named_finish: str = "",
+        token_ids: bool = False,
+    ) -> None:
+        """``named_finish``: why a call forced by name ended. ``with_stop``: answers keep their stop string."""
+        self._head = b'data: {"id":%b,"object":"chat.completion.chunk","created":%d,"model":%b,"choices":' % (
+            _ENCODE(id),
+            created,
+            _ENCODE(model),
+        )
+        self._choices = [_Choice(index, self._head + b"[") for index in range(n)]
+        self._include_usage = include_usage
+        self._logprobs = with_logprobs
+        self._with_stop = with_stop
+        self._reasoning = show_reasoning
+        self._named = named_finish
+        self._token_ids = token_ids
+
+    def chunks(self, index: int, chunks: Sequence[TokenChunk]) -> bytes:
+        choice = self._choices[index]
+        start, plain, opened = choice.text, not (self._logprobs or self._token_ids), choice.opened
+        out: list[bytes] = []
+        for chunk in chunks:
+            # One test for the hot path: nothing but text.
+            if plain and opened and chunk.finish_reason is None and not chunk.tool_calls and not chunk.reasoning:
+                if chunk.text:
+                    out += (start, _ENCODE(chunk.text), _TEXT_END)
+            else:
+                self._spell(out, choice, chunk)
+                opened = choice.opened
+        return b"".join(out)
+
+    def end(self) -> bytes:
+        if not all(choice.finished for choice in self._choices):
+            return self.failure(EngineFailed("The engine stopped before the answer was complete."))
+        if not self._include_usage:
+            return sse.DONE
+        usage = total([choice.usage for choice in self._choices], n=len(self._choices))
+        return self._head + b'[],"usage":' + _ENCODE(usage) + b"}\n\n" + sse.DONE
+
+    def failure(self, error: GatewayError) -> bytes:
+        return sse.failure(error)
+
+    def _spell(self, out: list[bytes], choice: _Choice, chunk: TokenChunk) -> None:
+        """One chunk as the events it takes, in the order clients rely on: thoughts, text, calls, the end."""
+        token_ids: TokenIds = list(chunk.token_ids) if self._token_ids else UNSET
+        if chunk.reasoning and self._reasoning:
+            self._open(out, choice)
+            delta = wire.Delta(reasoning_content=chunk.reasoning, reasoning=chunk.reasoning)
+            out.append(self._event(wire.ChunkChoice(index=choice.index, delta=delta, token_ids=token_ids)))
+            token_ids = UNSET
+        text = chunk.text + (chunk.stop_match or "" if self._with_stop else "")
+        probs = logprobs.of_content(chunk).logprobs if self._logprobs else ()
+        if text or probs:
+            self._open(out, choice)
+            out.append(
+                self._event(
+                    wire.ChunkChoice(
+                        index=choice.index,
+                        delta=wire.Delta(content=text),
+                        logprobs=logprobs.content(probs) if self._logprobs else None,
+                        token_ids=token_ids,
+                    )
+                )
+            )
+            token_ids = UNSET
+        for delta_call in self._calls(choice, chunk):
+            self._call(out, choice, delta_call, token_ids)
+            token_ids = UNSET
+        if chunk.finish_reason is not None and not choice.finished:
+            self._open(out, choice)
+            self._finish(out, choice, chunk, token_ids)
+
+    def _open(self, out: list[bytes], choice: _Choice) -> None:
+        """The role, once; and those of the choices before it, since clients want index 0 first."""
+        for earlier in self._choices[: choice.index + 1]:
+            if not earlier.opened:
+                earlier.opened = True
+                delta = wire.Delta(role="assistant", content="", refusal=None)
+                probs = wire.Logprobs([]) if self._logprobs else None
+                out.append(self._event(wire.ChunkChoice(index=earlier.index, delta=delta, logprobs=probs)))
+
+    def _calls(self, choice: _Choice, chunk: TokenChunk) -> list[wire.ToolCallDelta]:
+        """One entry per call, with dense indexes; id, type and name on a call's first."""
+        found: dict[int, wire.ToolCallDelta] = {}
+        for delta in chunk.tool_calls:
+            index = choice.calls.get(delta.index)
+            if index is None:
+                index = choice.calls[delta.index] = len(choice.calls)
+                found[index] = wire.ToolCallDelta(
+                    index=index,
+                    id=delta.id or ids.new("call_"),
+                    type="function",
+                    function=wire.FunctionOut(name=delta.name or "", arguments=delta.arguments),
+                )
+            elif (before := found.get(index)) is not None:
+                function = wire.FunctionOut(
+                    name=before.function.name, arguments=before.function.arguments + delta.arguments
+                )
+                found[index] = wire.ToolCallDelta(index=index, id=before.id, type=before.type, function=function)
+            elif delta.arguments:
+                found[index] = wire.ToolCallDelta(index=index, function=wire.FunctionOut(arguments=delta.arguments))
+        return list(found.values())
+
+    def _call(self, out: list[bytes], choice: _Choice, call: wire.ToolCallDelta, token_ids: TokenIds) -> None:
+        """A call's fragment; the very first of an answer brings the role along, as OpenAI sends it."""
+        delta = wire.Delta(tool_calls=[call])
+        if not choice.opened:
+            if choice.index:
+                self._open(out, self._choices[choice.index - 1])
+            choice.opened = True
+            delta = wire.Delta(role="assistant", content=None, tool_calls=[call], refusal=None)
+        out.append(self._event(wire.ChunkChoice(index=choice.index, delta=delta, token_ids=token_ids)))
+
+    def _finish(self, out: list[bytes], choice: _Choice, chunk: TokenChunk, token_ids: TokenIds) -> None:
+        assert chunk.finish_reason is not None  # noqa: S101 - the caller looked
+        choice.finished = True
+        choice.usage = chunk.usage
+        last = wire.ChunkChoice(
+            index=choice.index,
+            delta=wire.Delta(),
+            finish_reason=finish.chat(chunk.finish_reason, called=bool(choice.calls), named=self._named),
+            stop_reason=chunk.stop_match if chunk.stop_match is not None else UNSET,
+            token_ids=token_ids,
+            prompt_token_ids=list(chunk.prompt_token_ids) if self._token_ids else UNSET,
+        )
+        out.append(self._event(last))
+
+    def _event(self, choice: wire.ChunkChoice) -> bytes:
+        return self._head + _ENCODE((choice,)) + b"}\n\n"
+
+
+__all__ = ("ChatEncoder",)

@@ -1,0 +1,168 @@
+"""The three kinds of output item while they grow, and the events each has of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from hyperllama.generation import TokenLogprob
+from msgspec import UNSET
+
+from hyperllama_openai.encode import sse
+from hyperllama_openai.encode.logprobs import content as spell_logprobs
+from hyperllama_openai.wire import response as wire
+from hyperllama_openai.wire.chat import TokenLogprob as WireLogprob
+
+Events: TypeAlias = Iterable[tuple[str, dict[str, object]]]
+
+_ENCODE = sse.JSON.encode
+_END = b"}\n\n"
+
+
+@runtime_checkable
+class OpenItem(Protocol):
+    """An output item that is not complete yet."""
+
+    def place(self, index: int) -> None:
+        """Its index in the response's output. Once, before anything else."""
+        ...
+
+    def begin(self) -> Events:
+        """After ``output_item.added``."""
+        ...
+
+    def grow(self, text: str, probs: Sequence[TokenLogprob]) -> tuple[bytes, bytes]:
+        """The delta event, to be joined around its sequence number: the one event there is per token."""
+        ...
+
+    def end(self) -> Events:
+        """Before ``output_item.done``."""
+        ...
+
+    def finished(self, status: str) -> wire.OutputItem:
+        """The item as it stands."""
+        ...
+
+
+class MessageItem:
+    """What the model says."""
+
+    def __init__(self, id: str) -> None:
+        self._id = id
+        self._text: list[str] = []
+        self._probs: list[WireLogprob] = []
+        self._begun = False
+
+    def place(self, index: int) -> None:
+        self._where: dict[str, object] = {"item_id": self._id, "output_index": index, "content_index": 0}
+        self._prefix = _delta("response.output_text.delta")
+        self._middle = b"," + _ENCODE(self._where)[1:-1] + b',"delta":'
+
+    def begin(self) -> Events:
+        self._begun = True
+        yield "response.content_part.added", {**self._where, "part": wire.OutputText(text="")}
+
+    def grow(self, text: str, probs: Sequence[TokenLogprob]) -> tuple[bytes, bytes]:
+        self._text.append(text)
+        spelled = b"[]"
+        if probs:
+            found = spell_logprobs(probs).content
+            self._probs += found
+            spelled = _ENCODE(found)
+        return self._prefix, self._middle + _ENCODE(text) + b',"logprobs":' + spelled + _END
+
+    def end(self) -> Events:
+        text = "".join(self._text)
+        yield "response.output_text.done", {**self._where, "text": text, "logprobs": self._probs}
+        yield "response.content_part.done", {**self._where, "part": self._part()}
+
+    def finished(self, status: str) -> wire.OutputItem:
+        return wire.OutputMessage(id=self._id, status=status, content=[self._part()] if self._begun else [])
+
+    def _part(self) -> wire.OutputText:
+        return wire.OutputText(text="".join(self._text), logprobs=self._probs)
+
+
+class ReasoningItem:
+    """What it thinks: as raw text, or as a summary of one part for clients that asked for summaries."""
+
+    def __init__(self, id: str, *, summary: bool) -> None:
+        self._id = id
+        self._summary = summary
+        self._text: list[str] = []
+        self._name = "response.reasoning_summary_text" if summary else "response.reasoning_text"
+
+    def place(self, index: int) -> None:
+        part = "summary_index" if self._summary else "content_index"
+        self._where: dict[str, object] = {"item_id": self._id, "output_index": index, part: 0}
+        self._prefix = _delta(f"{self._name}.delta")
+        self._middle = b"," + _ENCODE(self._where)[1:-1] + b',"delta":'
+
+    def begin(self) -> Events:
+        if self._summary:
+            yield (
+                "response.reasoning_summary_part.added",
+                {**self._where, "part": wire.TypedText(type="summary_text", text="")},
+            )
+
+    def grow(self, text: str, probs: Sequence[TokenLogprob]) -> tuple[bytes, bytes]:
+        self._text.append(text)
+        return self._prefix, self._middle + _ENCODE(text) + _END
+
+    def end(self) -> Events:
+        text = "".join(self._text)
+        yield f"{self._name}.done", {**self._where, "text": text}
+        if self._summary:
+            part = wire.TypedText(type="summary_text", text=text)
+            yield "response.reasoning_summary_part.done", {**self._where, "part": part}
+
+    def finished(self, status: str) -> wire.OutputItem:
+        text = "".join(self._text)
+        if self._summary:
+            found = [wire.TypedText(type="summary_text", text=text)] if text else []
+            return wire.Reasoning(id=self._id, status=status, summary=found)
+        thoughts = [wire.TypedText(type="reasoning_text", text=text)] if text else UNSET
+        return wire.Reasoning(id=self._id, status=status, summary=[], content=thoughts)
+
+
+class CallItem:
+    """A function it wants called. Its own id is not the call's: clients answer with ``call_id``."""
+
+    def __init__(self, id: str, *, call_id: str, name: str) -> None:
+        self._id = id
+        self._call_id = call_id
+        self._name = name
+        self._arguments: list[str] = []
+
+    def place(self, index: int) -> None:
+        self._where: dict[str, object] = {"item_id": self._id, "output_index": index}
+        self._prefix = _delta("response.function_call_arguments.delta")
+        self._middle = b"," + _ENCODE(self._where)[1:-1] + b',"delta":'
+
+    def begin(self) -> Events:
+        return ()
+
+    def grow(self, text: str, probs: Sequence[TokenLogprob]) -> tuple[bytes, bytes]:
+        self._arguments.append(text)
+        return self._prefix, self._middle + _ENCODE(text) + _END
+
+    def end(self) -> Events:
+        fields = {**self._where, "name": self._name, "arguments": "".join(self._arguments)}
+        yield "response.function_call_arguments.done", fields
+
+    def finished(self, status: str) -> wire.OutputItem:
+        return wire.FunctionCall(
+            id=self._id,
+            call_id=self._call_id,
+            name=self._name,
+            arguments="".join(self._arguments),
+            status=status,
+        )
+
+
+def _delta(kind: str) -> bytes:
+    """A delta event up to its sequence number."""
+    return b'event: %b\ndata: {"type":"%b","sequence_number":' % (kind.encode(), kind.encode())
+
+
+__all__ = ("CallItem", "MessageItem", "OpenItem", "ReasoningItem")

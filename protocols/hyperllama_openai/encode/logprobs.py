@@ -1,0 +1,63 @@
+"""Log-probabilities in chat's form and in the completions' older one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from hyperllama.generation import TokenChunk, TokenLogprob
+from hyperllama_openai.wire import chat, completions
+
+_LEAST = -9999.0  # OpenAI's stand-in for minus infinity, which JSON has not
+
+
+def content(found: Sequence[TokenLogprob]) -> chat.Logprobs:
+    return chat.Logprobs(
+        [
+            chat.TokenLogprob(
+                item.token,
+                finite(item.logprob),
+                list(item.bytes),
+                [chat.TopLogprob(top.token, finite(top.logprob), list(top.bytes)) for top in item.top],
+            )
+            for item in found
+        ]
+    )
+
+
+def of_content(chunk: TokenChunk) -> TokenChunk:
+    """``chunk`` with log-probabilities only if they are of its answer: thoughts and calls are no content."""
+    if chunk.logprobs and not chunk.text and (chunk.reasoning or chunk.tool_calls):
+        return replace(chunk, logprobs=())
+    return chunk
+
+
+class Offsets:
+    """Completions' form counts each token's place in the text, across the chunks of one choice."""
+
+    __slots__ = ("_at", "_top")
+
+    def __init__(self, *, start: int, top: bool) -> None:
+        self._at = start
+        self._top = top
+
+    def spell(self, found: Sequence[TokenLogprob]) -> completions.Logprobs:
+        offsets = []
+        for item in found:
+            offsets.append(self._at)
+            self._at += len(item.token)
+        return completions.Logprobs(
+            [item.token for item in found],
+            [finite(item.logprob) for item in found],
+            [{top.token: finite(top.logprob) for top in item.top} for item in found] if self._top else None,
+            offsets,
+        )
+
+
+def finite(value: float) -> float:
+    return value if math.isfinite(value) else _LEAST
+
+
+__all__ = ("Offsets", "content", "finite", "of_content")

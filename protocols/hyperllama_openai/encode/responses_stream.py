@@ -1,0 +1,171 @@
+"""A response as events: items open, grow and close, in order and numbered; one terminal event ends them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from hyperllama.errors import EngineFailed, GatewayError
+from hyperllama.generation import FinishReason, TokenChunk, TokenLogprob, Usage
+
+from hyperllama_openai import ids
+from hyperllama_openai.encode import logprobs, sse
+from hyperllama_openai.encode.items import CallItem, MessageItem, OpenItem, ReasoningItem
+from hyperllama_openai.encode.responses import response, wants_summary
+from hyperllama_openai.wire import response as wire
+from hyperllama_openai.wire.responses import ResponsesRequest
+
+_INCOMPLETE: dict[FinishReason, str] = {
+    "length": "max_output_tokens",
+    "cancelled": "max_output_tokens",
+    "content_filter": "content_filter",
+}
+
+
+class ResponsesEncoder:
+    """Chunks to Responses events. ``response`` is the object as it stands: complete after ``end`` or ``failure``."""
+
+    media_type = sse.MEDIA_TYPE
+
+    def __init__(
+        self,
+        request: ResponsesRequest,
+        *,
+        id: str,
+        created: int,
+        with_logprobs: bool = False,
+        on_final: Callable[[wire.Response], None] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """``on_final`` is given the response before the event that tells the client of it."""
+        self._request = request
+        self._id = id
+        self._created = created
+        self._logprobs = with_logprobs
+        self._summary = wants_summary(request)
+        self._on_final = on_final
+        self._clock = clock
+        self._sequence = 0
+        self._begun = False
+        self._open: OpenItem | None = None
+        self._done: list[wire.OutputItem] = []
+        self._call: int | None = None  # the engine's index of the open call
+        self._finish: FinishReason | None = None
+        self._usage: Usage | None = None
+        self.response = self._object("in_progress")
+
+    def begin(self) -> bytes:
+        """The two events before any output. ``chunks`` sends them when nobody has."""
+        self._begun = True
+        return self._event("response.created", response=self.response) + self._event(
+            "response.in_progress", response=self.response
+        )
+
+    def chunks(self, index: int, chunks: Sequence[TokenChunk]) -> bytes:
+        out: list[bytes] = [] if self._begun else [self.begin()]
+        for chunk in chunks:
+            if chunk.reasoning:
+                self._into(out, ReasoningItem, lambda: ReasoningItem(ids.new("rs_"), summary=self._summary))
+                self._grow(out, chunk.reasoning)
+            probs = logprobs.of_content(chunk).logprobs if self._logprobs else ()
+            if chunk.text or probs:
+                self._into(out, MessageItem, lambda: MessageItem(ids.new("msg_")))
+                self._grow(out, chunk.text, probs)
+            for delta in chunk.tool_calls:
+                if self._call != delta.index or not isinstance(self._open, CallItem):
+                    self._close(out, "completed")
+                    self._call = delta.index
+                    item = CallItem(ids.new("fc_"), call_id=delta.id or ids.new("call_"), name=delta.name or "")
+                    self._begin(out, item)
+                if delta.arguments:
+                    self._grow(out, delta.arguments)
+            if chunk.finish_reason is not None:
+                self._finish, self._usage = chunk.finish_reason, chunk.usage
+        return b"".join(out)
+
+    def end(self) -> bytes:
+        if self._finish is None:
+            return self.failure(EngineFailed("The engine stopped before the answer was complete."))
+        out: list[bytes] = [] if self._begun else [self.begin()]
+        if self._open is None and not self._done:
+            self._begin(out, MessageItem(ids.new("msg_")))
+        reason = _INCOMPLETE.get(self._finish)
+        status = "completed" if reason is None else "incomplete"
+        self._close(out, status)
+        self._final(self._object(status, usage=self._usage, incomplete=reason, completed=int(self._clock())))
+        out.append(self._event(f"response.{status}", response=self.response))
+        return b"".join(out)
+
+    def failure(self, error: GatewayError) -> bytes:
+        """What came before the error stays in the response, marked incomplete."""
+        out: list[bytes] = [] if self._begun else [self.begin()]
+        self._close(out, "incomplete")
+        self._final(self._object("failed", error=error))
+        out.append(self._event("response.failed", response=self.response))
+        return b"".join(out)
+
+    def cancel(self) -> None:
+        """The caller called it off; nobody reads events any more."""
+        self._close([], "incomplete")
+        self._final(self._object("cancelled"))
+
+    def _into(self, out: list[bytes], kind: type[OpenItem], make: Callable[[], OpenItem]) -> None:
+        if not isinstance(self._open, kind):
+            self._close(out, "completed")
+            self._begin(out, make())
+
+    def _begin(self, out: list[bytes], item: OpenItem) -> None:
+        self._open = item
+        index = len(self._done)
+        item.place(index)
+        out.append(self._event("response.output_item.added", output_index=index, item=item.finished("in_progress")))
+        out += (self._event(kind, **fields) for kind, fields in item.begin())
+
+    def _grow(self, out: list[bytes], text: str, probs: Sequence[TokenLogprob] = ()) -> None:
+        assert self._open is not None  # noqa: S101 - the caller opened it
+        prefix, suffix = self._open.grow(text, probs)
+        out += (prefix, b"%d" % self._sequence, suffix)
+        self._sequence += 1
+
+    def _close(self, out: list[bytes], status: str) -> None:
+        item, self._open = self._open, None
+        if item is None:
+            return
+        out += (self._event(kind, **fields) for kind, fields in item.end())
+        done = item.finished(status)
+        out.append(self._event("response.output_item.done", output_index=len(self._done), item=done))
+        self._done.append(done)
+
+    def _final(self, response: wire.Response) -> None:
+        self.response = response
+        if self._on_final is not None:
+            self._on_final(response)
+
+    def _object(
+        self,
+        status: str,
+        *,
+        usage: Usage | None = None,
+        incomplete: str | None = None,
+        error: GatewayError | None = None,
+        completed: int | None = None,
+    ) -> wire.Response:
+        return response(
+            self._request,
+            id=self._id,
+            created=self._created,
+            status=status,
+            output=self._done,
+            usage=usage,
+            incomplete=incomplete,
+            error=error,
+            completed=completed,
+        )
+
+    def _event(self, kind: str, **fields: object) -> bytes:
+        data = sse.JSON.encode({"type": kind, "sequence_number": self._sequence, **fields})
+        self._sequence += 1
+        return b"event: %b\ndata: %b\n\n" % (kind.encode(), data)
+
+
+__all__ = ("ResponsesEncoder",)

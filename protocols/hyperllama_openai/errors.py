@@ -1,0 +1,183 @@
+"""Our errors in OpenAI's envelope; its codes for what a request got wrong."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import ClassVar
+
+import msgspec
+
+from hyperllama.errors import (
+    ContextTooLong,
+    EngineTimeout,
+    Forbidden,
+    GatewayError,
+    InvalidRequest,
+    MethodNotAllowed,
+    ModelNotFound,
+    NotFound,
+    PayloadTooLarge,
+    RouteNotFound,
+    Unauthenticated,
+    UnsupportedFeature,
+)
+from hyperllama.spi import ErrorReply
+from hyperllama_openai.wire.errors import ErrorBody, ErrorEnvelope
+
+_JSON = msgspec.json.Encoder()
+_AT = re.compile(r" - at `(key in )?\$\.?([^`]*)`$")
+_MISSING = re.compile(r"Object missing required field `([^`]+)`")
+
+
+class MissingParameter(InvalidRequest):
+    """A field the request cannot do without."""
+
+    code = "missing_required_parameter"
+
+
+class InvalidType(InvalidRequest):
+    """A field of another JSON type than it must have."""
+
+    code = "invalid_type"
+
+
+class InvalidValue(InvalidRequest):
+    """A field of the right type, out of its range or set."""
+
+    code = "invalid_value"
+
+
+class UnknownParameter(InvalidRequest):
+    """A field nobody knows, with ``strict = true``."""
+
+    code = "unknown_parameter"
+
+
+class InvalidImage(InvalidRequest):
+    code = "invalid_image_url"
+
+
+class InvalidSchema(InvalidRequest):
+    code = "invalid_json_schema"
+
+
+class ResponseNotFound(NotFound):
+    """No stored response of that id, or not one of the caller's."""
+
+    code: ClassVar[str] = "response_not_found"
+
+
+def refusal(error: msgspec.ValidationError) -> InvalidRequest:
+    """msgspec's sentence with the field's name as clients write it, in front and as ``param``."""
+    text = str(error)
+    at = _AT.search(text)
+    path = at.group(2) if at else ""
+    text = text[: at.start()] if at else text
+    if missing := _MISSING.fullmatch(text):
+        param = f"{path}.{missing.group(1)}" if path else missing.group(1)
+        return MissingParameter(f"Missing required parameter: '{param}'.", param=param)
+    kind = InvalidType if ", got " in text and not text.startswith("Expected `array` of length") else InvalidValue
+    reason = text[0].lower() + text[1:]
+    if not path:
+        return kind(f"Invalid request body: {reason}.")
+    return kind(f"Invalid value for '{path}': {reason}.", param=path)
+
+
+def envelope(error: GatewayError, *, param: str | None = None, path: str = "") -> ErrorEnvelope:
+    """``param`` is the field that holds the route's input, for errors about its length."""
+    return ErrorEnvelope(
+        error=ErrorBody(
+            message=_message(error, path),
+            type=_type(error),
+            param=_PARAMS.get(error.param, error.param) if error.param else _param(error, param),
+            code=_code(error),
+        )
+    )
+
+
+def reply(error: GatewayError, *, param: str | None = None, path: str = "") -> ErrorReply:
+    headers: dict[str, str] = {}
+    if error.retry_after is not None:
+        headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+        headers["retry-after-ms"] = str(max(1, math.ceil(error.retry_after * 1000)))
+    if error.code == "insufficient_quota":
+        headers["x-should-retry"] = "false"
+    if isinstance(error, MethodNotAllowed):
+        headers["allow"] = ", ".join(error.allow)
+    return ErrorReply(
+        status=error.status,
+        body=_JSON.encode(envelope(error, param=param, path=path)),
+        media_type="application/json",
+        headers=headers,
+    )
+
+
+# The core's names for fields of a GenerationRequest, as a client of this dialect knows them.
+_PARAMS = {"output": "response_format", "input": "messages", "reasoning": "reasoning_effort"}
+
+_CODES: tuple[tuple[type[GatewayError], str | None], ...] = (
+    (RouteNotFound, None),
+    (MethodNotAllowed, "method_not_supported"),
+    (PayloadTooLarge, "request_too_large"),
+    (Forbidden, "insufficient_permissions"),
+    (UnsupportedFeature, "unsupported_parameter"),
+)
+
+
+def _code(error: GatewayError) -> str | None:
+    for kind, code in _CODES:
+        if isinstance(error, kind):
+            return code
+    return None if error.code == "invalid_request" else error.code
+
+
+def _type(error: GatewayError) -> str:
+    if error.code == "insufficient_quota":
+        return "insufficient_quota"
+    if isinstance(error, Unauthenticated):
+        return "invalid_request_error"  # what OpenAI itself says, with code invalid_api_key
+    if isinstance(error, EngineTimeout):
+        return "timeout"
+    match error.status:
+        case 403:
+            return "permission_error"
+        case 429:
+            return "rate_limit_error"
+        case status if status >= 500:
+            return "server_error"
+    return "invalid_request_error"
+
+
+def _param(error: GatewayError, param: str | None) -> str | None:
+    if isinstance(error, ModelNotFound):
+        return "model"
+    return param if isinstance(error, ContextTooLong) else None
+
+
+def _message(error: GatewayError, path: str) -> str:
+    """Clients tell an overflow by these phrases: LiteLLM by the first, LangChain by the second or the third."""
+    if isinstance(error, RouteNotFound):
+        return f"Invalid URL ({path[:200]})"
+    message = error.message or "Internal error."
+    if not isinstance(error, ContextTooLong):
+        return message
+    if "this model's maximum context length is" not in message.lower():
+        message = f"This model's maximum context length is exceeded. {message}"
+    if "prompt is too long" not in message.lower():
+        message = f"{message.rstrip('. ')}. Your prompt is too long; please reduce it."
+    return message if "context_length_exceeded" in message else f"{message} (context_length_exceeded)"
+
+
+__all__ = (
+    "InvalidImage",
+    "InvalidSchema",
+    "InvalidType",
+    "InvalidValue",
+    "MissingParameter",
+    "ResponseNotFound",
+    "UnknownParameter",
+    "envelope",
+    "refusal",
+    "reply",
+)

@@ -1,0 +1,30 @@
+"""Whole answers that say how long they took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+
+from litestar.types import Message, Receive, Scope, Send
+
+from hyperllama.web.streaming import WholeResponse
+
+
+class Timed(WholeResponse):
+    """A JSON answer with ``openai-processing-ms``, counted from when the handler made it."""
+
+    def __init__(self, work: Callable[[], Awaitable[bytes]]) -> None:
+        super().__init__(work)
+        self._started = time.perf_counter_ns()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def timed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                spent = (time.perf_counter_ns() - self._started) // 1_000_000
+                message["headers"] = [*message["headers"], (b"openai-processing-ms", b"%d" % spent)]
+            await send(message)
+
+        await super().__call__(scope, receive, timed)
+
+
+__all__ = ("Timed",)

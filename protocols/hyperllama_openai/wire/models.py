@@ -1,0 +1,57 @@
+"""GET /v1/models, and the tokenizer's two routes, which are vLLM's."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from hyperllama_openai.wire import limits
+from hyperllama_openai.wire.chat import Message, Scalar, Tool
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    created: int
+    owned_by: str
+    root: str
+    parent: str | None
+    max_model_len: int
+    object: str = "model"
+
+
+class ModelList(msgspec.Struct, frozen=True, kw_only=True):
+    data: list[Model]
+    object: str = "list"
+
+
+class TokenizeRequest(msgspec.Struct, frozen=True, kw_only=True):
+    model: str
+    prompt: str | None = None
+    content: str | None = None  # llama.cpp's name for it
+    messages: list[Message] | None = None
+    tools: list[Tool] | None = None
+    add_special_tokens: bool | None = None
+    add_generation_prompt: bool | None = None
+    continue_final_message: bool | None = None
+    chat_template_kwargs: dict[str, Scalar] | None = None
+    return_token_strs: bool | None = None
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    count: int
+    max_model_len: int
+    tokens: list[int]
+    token_strs: list[str] | UnsetType = UNSET
+
+
+class DetokenizeRequest(msgspec.Struct, frozen=True, kw_only=True):
+    model: str
+    tokens: list[limits.TokenId]
+
+
+class Detokenized(msgspec.Struct, frozen=True, kw_only=True):
+    prompt: str
+    content: str
+
+
+__all__ = ("DetokenizeRequest", "Detokenized", "Model", "ModelList", "TokenizeRequest", "Tokens")

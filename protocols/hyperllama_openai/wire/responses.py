@@ -1,0 +1,132 @@
+"""POST /v1/responses: what is asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from hyperllama_openai.wire import limits
+from hyperllama_openai.wire.chat import ImageUrl, Scalar
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """Every kind of content part in one Struct: ``type`` says which fields count."""
+
+    type: str
+    text: str | None = None
+    refusal: str | None = None
+    image_url: str | ImageUrl | None = None
+    file_id: str | None = None
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Every kind of input item in one Struct; a missing ``type`` with a ``role`` is a message."""
+
+    type: str | None = None
+    id: str | None = None
+    role: str | None = None
+    content: str | list[Part] | None = None
+    status: str | None = None
+    call_id: str | None = None
+    name: str | None = None
+    arguments: str | dict[str, Any] | None = None
+    output: str | list[Part] | None = None
+    summary: list[Part] | None = None
+    encrypted_content: str | None = None
+
+
+class Format(msgspec.Struct, frozen=True, kw_only=True):
+    """Flat, unlike chat's ``response_format``."""
+
+    type: str
+    name: str | None = None
+    description: str | None = None
+    schema: dict[str, Any] | bool | None = None
+    strict: bool | None = None
+
+
+class TextOptions(msgspec.Struct, frozen=True, kw_only=True):
+    format: Format | None = None
+    verbosity: str | None = None
+
+
+class ReasoningOptions(msgspec.Struct, frozen=True, kw_only=True):
+    effort: str | None = None
+    summary: str | None = None
+    generate_summary: str | None = None
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """Flat, unlike chat's: the function's fields stand beside ``type``."""
+
+    type: str
+    name: str | None = None
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class AllowedTool(msgspec.Struct, frozen=True, kw_only=True):
+    type: str
+    name: str | None = None
+
+
+class ToolChoice(msgspec.Struct, frozen=True, kw_only=True):
+    type: str
+    name: str | None = None
+    mode: str | None = None
+    tools: list[AllowedTool] | None = None
+
+
+class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
+    include_obfuscation: bool | None = None
+
+
+class ResponsesRequest(msgspec.Struct, frozen=True, kw_only=True):
+    model: str
+    input: str | list[Item] | None = None
+    instructions: str | None = None
+    previous_response_id: str | None = None
+    store: bool | None = None  # absent: yes
+    background: bool | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_output_tokens: limits.TokenCount | None = None
+    max_tool_calls: int | None = None
+    temperature: limits.Temperature | None = None
+    top_p: limits.Probability | None = None
+    top_logprobs: limits.TopLogprobs | None = None
+    tools: list[Tool] | None = None
+    tool_choice: str | ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    text: TextOptions | None = None
+    reasoning: ReasoningOptions | None = None
+    include: list[str] | None = None
+    metadata: dict[str, str] | None = None
+    truncation: str | None = None
+    user: str | None = None
+    # Other servers'
+    top_k: limits.TopK | None = None
+    min_p: limits.Probability | None = None
+    repetition_penalty: limits.Repetition | None = None
+    presence_penalty: limits.Penalty | None = None
+    frequency_penalty: limits.Penalty | None = None
+    seed: limits.Seed | None = None
+    stop: str | list[str] | None = None
+    keep_alive: float | str | None = None
+    chat_template_kwargs: dict[str, Scalar] | None = None
+    # Accepted and without effect
+    service_tier: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
+    prompt_cache_options: Any = None
+    moderation: Any = None
+    context_management: Any = None
+    # Known, and refused
+    conversation: Any = None
+    prompt: Any = None
+
+
+__all__ = ("Format", "Item", "Part", "ReasoningOptions", "ResponsesRequest", "TextOptions", "Tool", "ToolChoice")

@@ -1,0 +1,104 @@
+"""A client that leaves cancels its work: streamed or not, queued or loading, by FIN or by RST."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import struct
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+CONFIG = """
+[server]
+port = 0
+[models.slow]
+engine = "sim"
+max_batch_size = 1
+[models.slow.options]
+tokens_per_second = 20
+answer_tokens = 2000
+[models.cold]
+engine = "sim"
+[models.cold.options]
+load_seconds = 1000
+"""
+
+
+def send(gateway: Any, path: str, body: dict[str, object]) -> socket.socket:
+    raw = json.dumps(body).encode()
+    client = socket.create_connection(("127.0.0.1", gateway.port), timeout=30)
+    client.sendall(
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(raw)}\r\n\r\n".encode() + raw
+    )
+    return client
+
+
+def leave(client: socket.socket, how: str) -> None:
+    if how == "reset":
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+
+
+def metric(gateway: Any, pattern: str) -> float:
+    text = httpx.get(f"{gateway.url}/metrics").text
+    return sum(float(value) for value in re.findall(rf"^{pattern} (\S+)$", text, re.MULTILINE))
+
+
+def wait(gateway: Any, pattern: str, value: float) -> None:
+    deadline = time.monotonic() + 20
+    while metric(gateway, pattern) != value:
+        assert time.monotonic() < deadline, (pattern, value, httpx.get(f"{gateway.url}/metrics").text)
+
+
+ACTIVE = 'hyperllama_model_active{model="slow"}'
+CANCELLED = r'hyperllama_requests_total\{[^}]*outcome="cancelled"[^}]*\}'
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/chat"])
+def test_leaving_gives_the_place_back(
+    start: Callable[..., Any], path: str, stream: bool, how: str
+) -> None:
+    gateway = start(CONFIG)
+    body = {"model": "slow", "messages": [{"role": "user", "content": "hi"}], "stream": stream}
+    client = send(gateway, path, body)
+    if stream:
+        assert client.recv(64).startswith(b"HTTP/1.1 200")
+    wait(gateway, re.escape(ACTIVE), 1)
+    leave(client, how)
+    wait(gateway, re.escape(ACTIVE), 0)
+    wait(gateway, CANCELLED, 1)
+    wait(gateway, "hyperllama_generations_running", 0)
+
+
+def test_leaving_while_queued_costs_the_engine_nothing(start: Callable[..., Any]) -> None:
+    gateway = start(CONFIG)
+    body = {"model": "slow", "messages": [{"role": "user", "content": "hi"}], "stream": True}
+    first = send(gateway, "/api/chat", body)
+    assert first.recv(64).startswith(b"HTTP/1.1 200")
+    second = send(gateway, "/api/chat", body)
+    third = send(gateway, "/v1/chat/completions", body)
+    leave(second, "close")
+    leave(third, "reset")
+    wait(gateway, CANCELLED, 2)
+    assert metric(gateway, re.escape(ACTIVE)) == 1
+    assert metric(gateway, r'hyperllama_prompt_tokens_total\{[^}]*\}') == 0
+    assert first.recv(64)
+    first.close()
+    wait(gateway, re.escape(ACTIVE), 0)
+
+
+def test_leaving_while_the_model_loads_is_noticed(start: Callable[..., Any]) -> None:
+    gateway = start(CONFIG)
+    client = send(gateway, "/v1/chat/completions", {"model": "cold", "messages": [{"role": "user", "content": "hi"}]})
+    wait(gateway, re.escape('hyperllama_model_active{model="cold"}'), 1)
+    leave(client, "close")
+    wait(gateway, re.escape('hyperllama_model_active{model="cold"}'), 0)
+    wait(gateway, CANCELLED, 1)

@@ -1,0 +1,283 @@
+"""Golden bytes of streams, and the ten rules that make most clients work, a test each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import httpx
+import openai
+import pytest
+
+from hyperllama.errors import EngineFailed, Overloaded
+from hyperllama.generation import TokenChunk, TokenLogprob, ToolCallDelta, TopLogprob, Usage
+from hyperllama_openai.encode.chat_stream import ChatEncoder
+from hyperllama_openai.encode.completions_stream import CompletionEncoder
+
+CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+HEAD = '{"id":"chatcmpl-1","object":"chat.completion.chunk","created":7,"model":"m","choices":['
+END = TokenChunk(tokens=0, finish_reason="stop", usage=Usage(5, 2))
+CALLED = TokenChunk(tokens=0, finish_reason="tool_calls", usage=Usage(5, 9))
+
+
+def encoder(**options: object) -> ChatEncoder:
+    return ChatEncoder(id="chatcmpl-1", created=7, model="m", **options)  # type: ignore[arg-type]
+
+
+def spelled(encoder: ChatEncoder | CompletionEncoder, *batches: Sequence[TokenChunk], index: int = 0) -> list[str]:
+    """The events, without ``data: `` and, where it stands, without the head that all share."""
+    raw = b"".join(encoder.chunks(index, batch) for batch in batches) + encoder.end()
+    assert raw.endswith(b"\n\n")
+    events = raw.decode().removesuffix("\n\n").split("\n\n")
+    assert all(event.startswith("data: ") and "\n" not in event for event in events)
+    return [event.removeprefix("data: ").removeprefix(HEAD).removesuffix("]}") for event in events]
+
+
+def call(index: int, arguments: str = "", id: str | None = None, name: str | None = None) -> TokenChunk:
+    return TokenChunk(tool_calls=(ToolCallDelta(index, arguments, id, name),))
+
+
+ROLE = '{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}'
+STOP = '{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}'
+
+
+def text(delta: str, index: int = 0) -> str:
+    return f'{{"index":{index},"delta":{delta},"logprobs":null,"finish_reason":null}}'
+
+
+def test_golden_text() -> None:
+    events = spelled(encoder(), [TokenChunk(text="Hé")], [TokenChunk(text='"\n'), TokenChunk(text=""), END])
+    assert events == [ROLE, text('{"content":"Hé"}'), text('{"content":"\\"\\n"}'), STOP, "[DONE]"]
+
+
+def test_golden_text_as_bytes_on_the_wire() -> None:
+    a, b = text('{"content":"a"}'), text('{"content":"b"}')
+    wire = encoder().chunks(0, [TokenChunk(text="a"), TokenChunk(text="b")]).decode()
+    assert wire == "".join(f"data: {HEAD}{choice}]}}\n\n" for choice in (ROLE, a, b))
+
+
+def test_golden_one_tool_call_brings_the_role_along() -> None:
+    chunks = [call(0, "", "call_1", "f"), call(0, '{"a'), call(0, '":1}'), CALLED]
+    assert spelled(encoder(), chunks) == [
+        text(
+            '{"role":"assistant","content":null,"tool_calls":[{"index":0,"id":"call_1","type":"function",'
+            '"function":{"name":"f","arguments":""}}],"refusal":null}'
+        ),
+        text('{"tool_calls":[{"index":0,"function":{"arguments":"{\\"a"}}]}'),
+        text('{"tool_calls":[{"index":0,"function":{"arguments":"\\":1}"}}]}'),
+        '{"index":0,"delta":{},"logprobs":null,"finish_reason":"tool_calls"}',
+        "[DONE]",
+    ]
+
+
+def test_golden_parallel_tool_calls_after_text() -> None:
+    both = TokenChunk(
+        tool_calls=(ToolCallDelta(3, "{}", "call_1", "f"), ToolCallDelta(9, "", "call_2", "g"), ToolCallDelta(9, "{"))
+    )
+    assert spelled(encoder(), [TokenChunk(text="x"), both, call(9, "}"), CALLED]) == [
+        ROLE,
+        text('{"content":"x"}'),
+        text('{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"f","arguments":"{}"}}]}'),
+        text('{"tool_calls":[{"index":1,"id":"call_2","type":"function","function":{"name":"g","arguments":"{"}}]}'),
+        text('{"tool_calls":[{"index":1,"function":{"arguments":"}"}}]}'),
+        '{"index":0,"delta":{},"logprobs":null,"finish_reason":"tool_calls"}',
+        "[DONE]",
+    ]
+
+
+def test_golden_reasoning_under_both_names_and_never_beside_content() -> None:
+    assert spelled(encoder(), [TokenChunk(reasoning="hm", text="so"), TokenChunk(text=".", reasoning=""), END]) == [
+        ROLE,
+        text('{"reasoning_content":"hm","reasoning":"hm"}'),
+        text('{"content":"so"}'),
+        text('{"content":"."}'),
+        STOP,
+        "[DONE]",
+    ]
+    assert spelled(encoder(show_reasoning=False), [TokenChunk(reasoning="hm"), TokenChunk(text="so"), END]) == [
+        ROLE,
+        text('{"content":"so"}'),
+        STOP,
+        "[DONE]",
+    ]
+
+
+def test_golden_logprobs() -> None:
+    top = (TopLogprob("a", -0.5, 1, b"a"), TopLogprob("\ufffd", float("-inf"), 2, b"\xc3"))
+    chunk = TokenChunk(text="a", logprobs=(TokenLogprob("a", -0.5, 1, b"a", top),))
+    thought = TokenChunk(reasoning="t", logprobs=(TokenLogprob("t", -1.0, 1, b"t"),))
+    assert spelled(encoder(with_logprobs=True), [thought, chunk, END]) == [
+        (
+            '{"index":0,"delta":{"role":"assistant","content":"","refusal":null},'
+            '"logprobs":{"content":[],"refusal":null},"finish_reason":null}'
+        ),
+        text('{"reasoning_content":"t","reasoning":"t"}'),
+        (
+            '{"index":0,"delta":{"content":"a"},"logprobs":{"content":[{"token":"a","logprob":-0.5,"bytes":[97],'
+            '"top_logprobs":[{"token":"a","logprob":-0.5,"bytes":[97]},'
+            '{"token":"\ufffd","logprob":-9999.0,"bytes":[195]}]}],"refusal":null},"finish_reason":null}'
+        ),
+        STOP,
+        "[DONE]",
+    ]
+
+
+def test_golden_two_choices_open_in_order_and_interleave() -> None:
+    spelling = encoder(n=2)
+    raw = [
+        spelling.chunks(1, [TokenChunk(text="b")]),
+        spelling.chunks(0, [TokenChunk(text="a"), END]),
+        spelling.chunks(1, [END]),
+        spelling.end(),
+    ]
+    events = [event.removeprefix(f"data: {HEAD}").removesuffix("]}") for event in b"".join(raw).decode().split("\n\n")]
+    assert events == [
+        ROLE,
+        ROLE.replace('"index":0', '"index":1'),
+        text('{"content":"b"}', 1),
+        text('{"content":"a"}', 0),
+        STOP,
+        STOP.replace('"index":0', '"index":1'),
+        "data: [DONE]",
+        "",
+    ]
+
+
+def test_golden_usage_is_last_and_only_when_asked() -> None:
+    events = spelled(encoder(include_usage=True), [TokenChunk(text="a"), END])
+    assert events[-2:] == [
+        (
+            '],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7,'
+            '"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},'
+            '"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,"accepted_prediction_tokens":0,'
+            '"rejected_prediction_tokens":0}}}'
+        ),
+        "[DONE]",
+    ]
+    assert not any("usage" in event for event in spelled(encoder(), [TokenChunk(text="a"), END]))
+
+
+def test_golden_error_in_mid_stream() -> None:
+    spelling = encoder()
+    spelling.chunks(0, [TokenChunk(text="a")])
+    assert spelling.failure(EngineFailed('worker "1" died')) == (
+        b'data: {"error":{"message":"worker \\"1\\" died","type":"server_error","param":null,"code":"engine_failed"}}'
+        b"\n\ndata: [DONE]\n\n"
+    )
+
+
+def test_golden_completion_with_echo_logprobs_and_usage() -> None:
+    spelling = CompletionEncoder(
+        id="cmpl-1", created=7, model="m", echoes=["E"], include_usage=True, logprobs=1, token_ids=True
+    )
+    chunk = TokenChunk(text="ab", token_ids=(4, 5), logprobs=(
+        TokenLogprob("a", -0.5, 4, b"a", (TopLogprob("a", -0.5, 4, b"a"),)),
+        TokenLogprob("b", -0.25, 5, b"b", (TopLogprob("b", -0.25, 5, b"b"),)),
+    ))  # fmt: skip
+    end = TokenChunk(tokens=0, finish_reason="stop", usage=Usage(5, 2), stop_match="!", prompt_token_ids=(1,))
+    events = (spelling.chunks(0, [chunk, end]) + spelling.end()).decode().split("\n\n")
+    head = 'data: {"id":"cmpl-1","object":"text_completion","created":7,"model":"m","choices":['
+    assert [event.removeprefix(head) for event in events[:3]] == [
+        '{"index":0,"text":"E","logprobs":null,"finish_reason":null}]}',
+        (
+            '{"index":0,"text":"ab","logprobs":{"tokens":["a","b"],"token_logprobs":[-0.5,-0.25],'
+            '"top_logprobs":[{"a":-0.5},{"b":-0.25}],"text_offset":[1,2]},"finish_reason":null,"token_ids":[4,5]}]}'
+        ),
+        (
+            '{"index":0,"text":"","logprobs":null,"finish_reason":"stop","stop_reason":"!","token_ids":[],'
+            '"prompt_token_ids":[1]}]}'
+        ),
+    ]
+    assert events[3].startswith(head + '],"usage":{"prompt_tokens":5,')
+    assert events[4:] == ["data: [DONE]", ""]
+
+
+def parse(body: str) -> list[dict[str, object]]:
+    lines = [line.removeprefix("data: ") for line in body.split("\n\n") if line]
+    assert lines[-1] == "[DONE]"
+    return [json.loads(line) for line in lines[:-1]]
+
+
+async def test_rule_1_every_chunk_has_choices_and_the_usage_chunk_has_none(http: httpx.AsyncClient) -> None:
+    reply = await http.post("/v1/chat/completions", json={**CHAT, "stream_options": {"include_usage": True}})
+    chunks = parse(reply.text)
+    assert all(isinstance(chunk["choices"], list) for chunk in chunks)
+    assert chunks[-1]["choices"] == []
+    assert [("usage" in chunk) for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
+    assert len({(chunk["id"], chunk["created"], chunk["model"]) for chunk in chunks}) == 1
+
+
+async def test_rule_2_the_role_comes_once_per_choice_and_first(http: httpx.AsyncClient) -> None:
+    reply = await http.post("/v1/chat/completions", json={**CHAT, "n": 3})
+    for index in range(3):
+        deltas = [c["choices"][0]["delta"] for c in parse(reply.text) if c["choices"][0]["index"] == index]
+        assert ["role" in delta for delta in deltas] == [True] + [False] * (len(deltas) - 1)
+
+
+async def test_rule_3_a_call_is_named_once(client: openai.AsyncOpenAI, fake) -> None:
+    fake.answer = lambda _: [[call(0, "{", "call_1", "f")], [call(0, "}"), CALLED]]
+    async with client.chat.completions.stream(model="tiny", messages=[{"role": "user", "content": "Hi"}]) as stream:
+        message = (await stream.get_final_completion()).choices[0].message
+    assert message.tool_calls is not None
+    assert [(item.id, item.function.name, item.function.arguments) for item in message.tool_calls] == [
+        ("call_1", "f", "{}")
+    ]
+
+
+async def test_rule_4_tool_indexes_are_dense_from_zero(client: openai.AsyncOpenAI, fake) -> None:
+    fake.answer = lambda _: [[call(1, "{}", "call_1", "f"), call(4, "{}", "call_2", "g"), CALLED]]
+    found = [
+        item.index
+        async for chunk in await client.chat.completions.create(**CHAT)
+        for item in chunk.choices[0].delta.tool_calls or ()
+    ]
+    assert found == [0, 1]
+
+
+async def test_rule_5_one_finish_per_choice_and_an_error_where_there_is_none(http: httpx.AsyncClient, fake) -> None:
+    good = parse((await http.post("/v1/chat/completions", json=CHAT)).text)
+    assert sum(bool(chunk["choices"][0]["finish_reason"]) for chunk in good) == 1
+    fake.answer = lambda _: [[TokenChunk(text="half")]]
+    cut = parse((await http.post("/v1/chat/completions", json=CHAT)).text)
+    assert cut[-1]["error"]["code"] == "engine_failed"
+
+
+async def test_rule_6_every_event_ends_with_a_blank_line_and_done_is_last(http: httpx.AsyncClient) -> None:
+    reply = await http.post("/v1/chat/completions", json=CHAT)
+    assert reply.text.endswith("}\n\ndata: [DONE]\n\n")
+    assert reply.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert reply.headers["x-accel-buffering"] == "no"
+    assert reply.headers["cache-control"] == "no-cache"
+
+
+async def test_rule_7_the_sdk_gets_its_base64_and_makes_numbers_of_it(client: openai.AsyncOpenAI) -> None:
+    found = await client.embeddings.create(model="tiny", input=["ab"])
+    assert found.data[0].embedding == [0.5, -1.25, 2.0, 2.0]
+
+
+async def test_rule_8_an_error_keeps_its_message_code_and_param(client: openai.AsyncOpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        await client.chat.completions.create(model="tiny", messages=[], stream=True)
+    assert "messages" in caught.value.message
+    assert (caught.value.code, caught.value.param) == ("invalid_value", "messages")
+
+
+async def test_rule_9_before_the_first_token_a_status_and_after_it_one_frame(client, fake) -> None:
+    fake.answer = lambda _: [Overloaded("The queue is full.", retry_after=2.5)]
+    with pytest.raises(openai.InternalServerError) as early:
+        await client.chat.completions.create(**CHAT)
+    assert early.value.status_code == 503
+    assert early.value.response.headers["retry-after"] == "3"
+    assert early.value.response.headers["retry-after-ms"] == "2500"
+    fake.answer = lambda _: [[TokenChunk(text="a")], EngineFailed("The engine broke.")]
+    with pytest.raises(openai.APIError, match="The engine broke") as late:
+        async for _ in await client.chat.completions.create(**CHAT):
+            pass
+    assert not isinstance(late.value, openai.APIStatusError)
+
+
+async def test_rule_10_unknown_fields_are_ignored(client: openai.AsyncOpenAI, fake) -> None:
+    extra = {"provider": {"order": ["x"]}, "mirostat": 2, "whatever": None}
+    reply = await client.chat.completions.create(**{**CHAT, "stream": False}, extra_body=extra)
+    assert reply.choices[0].message.content == "Hello there."
+    assert "whatever" not in str(fake.requests[0])
