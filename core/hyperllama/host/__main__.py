@@ -1,0 +1,23 @@
+"""``python -m hyperllama.host <fd> <gateway's pid> <module:attribute>``. Not for people: the gateway starts it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+# Before anything that could take time: a host must not outlive its gateway.
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+if __name__ == "__main__":
+    fd, gateway, factory = sys.argv[1:]
+    if os.getppid() != int(gateway):  # it died before the line above
+        os._exit(0)
+    from hyperllama.host.child import main
+
+    main(int(fd), factory)
+    os._exit(0)

@@ -1,0 +1,90 @@
+"""Compiled models on disk: found again only by what they were compiled from, written by rename, so never half there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+MANIFEST = "manifest.json"
+
+
+class LoadTimes(msgspec.Struct):
+    """Seconds the last load of each kind took; None: there was none."""
+
+    cold: float | None = None
+    warm: float | None = None
+
+
+class Artifacts:
+    """The compiled graphs of one model shape."""
+
+    def __init__(self, cache: Path, ingredients: dict[str, Any]) -> None:
+        """``ingredients`` is everything that shapes the graphs, beside MAX's version and the processor."""
+        facts = {**ingredients, "max": metadata.version("max"), "cpu": cpu_features()}
+        self.key = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:32]
+        self.folder = cache / "models" / self.key
+        self._times = cache / "times" / f"{self.key}.json"
+        self._draft = self.folder.with_name(f"{self.key}.{os.getpid()}")
+
+    @property
+    def found(self) -> bool:
+        return (self.folder / MANIFEST).is_file()
+
+    def draft(self) -> Path:
+        """An empty folder to write to; :meth:`publish` makes it the found one."""
+        shutil.rmtree(self._draft, ignore_errors=True)
+        self._draft.mkdir(parents=True)
+        return self._draft
+
+    def publish(self) -> None:
+        """Two hosts that compiled the same at once: the first wins, and both hold the same."""
+        try:
+            self._draft.rename(self.folder)
+        except OSError:
+            shutil.rmtree(self._draft, ignore_errors=True)
+
+    def discard(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self._draft, ignore_errors=True)
+
+    def times(self) -> LoadTimes:
+        try:
+            return msgspec.json.decode(self._times.read_bytes(), type=LoadTimes)
+        except (OSError, msgspec.MsgspecError):
+            return LoadTimes()
+
+    def remember(self, *, cold: bool, seconds: float) -> None:
+        times = self.times()
+        if cold:
+            times.cold = seconds
+        else:
+            times.warm = seconds
+        try:
+            self._times.parent.mkdir(parents=True, exist_ok=True)
+            draft = self._times.with_suffix(f".{os.getpid()}")
+            draft.write_bytes(msgspec.json.encode(times))
+            draft.replace(self._times)
+        except OSError:
+            return  # an estimate less; nothing depends on it
+
+
+def cpu_features() -> str:
+    """What native code may use here: compiled models do not run on a lesser processor."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+            if line.startswith(("flags", "Features")):
+                return hashlib.sha256(line.encode()).hexdigest()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+__all__ = ("Artifacts", "LoadTimes", "cpu_features")

@@ -1,0 +1,238 @@
+"""From files to a pipeline of MAX: configuration, compiled graphs found or made, scheduler's plan."""
+
+from __future__ import annotations
+
+import logging
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hyperllama.errors import ConfigError, LoadFailed
+from hyperllama.models import ModelInfo, ModelSpec
+from hyperllama_max import support
+from hyperllama_max.artifacts import Artifacts
+from hyperllama_max.files import ModelFiles
+from hyperllama_max.progress import LoadReporter
+from hyperllama_max.settings import COMPILE_FAILED, MaxOptions
+
+GIB = 1 << 30
+#: Keys of config.json that no graph knows of.
+_SHAPELESS = frozenset(
+    {"_name_or_path", "bos_token_id", "dtype", "eos_token_id", "torch_dtype", "transformers_version", "use_cache"}
+)
+CPU_STEP_TOKENS = 256  # prompt tokens a step: with in-flight batching, what keeps running answers flowing
+
+
+class Built(msgspec.Struct):
+    """MAX's own objects. ``pipeline`` is what executes, ``config`` and ``plan`` what it was built to."""
+
+    pipeline: Any
+    config: Any
+    plan: Any
+    tokenizer: Any
+    architecture: Any
+    embeds: bool
+    cold: bool
+
+
+def build(
+    spec: ModelSpec,
+    files: ModelFiles,
+    info: ModelInfo,
+    options: MaxOptions,
+    cache: Path,
+    compile_memory: int | None,
+    new_reporter: Callable[[float | None], LoadReporter],
+) -> Built:
+    """On the main thread, where the pipeline will run: MLIR's context belongs to a thread."""
+    new_reporter(None).phase("importing", "MAX")
+    from max.pipelines import PIPELINE_REGISTRY
+    from max.pipelines.lib import PipelineArgs, PipelineConfig
+    from max.pipelines.modeling.types import PipelineTask
+
+    arguments = _arguments(spec, files, info, options)
+    try:
+        config = PipelineConfig.from_args(PipelineArgs.from_flat_kwargs(**arguments))
+        name = config.models.main_architecture_name
+        task = PIPELINE_REGISTRY.retrieve_pipeline_task(name)
+        retrieved = PIPELINE_REGISTRY.retrieve_factory(config, task=task)
+        architecture = PIPELINE_REGISTRY.retrieve_architecture(name)
+    except (ValueError, OSError, KeyError, NotImplementedError) as error:
+        raise LoadFailed(f"MAX refuses model {spec.name!r} as configured: {_first(error)}") from error
+    artifacts = Artifacts(cache, _ingredients(spec, files, arguments, len(retrieved.tokenizer.delegate)))
+    times = artifacts.times()
+    cold = not artifacts.found
+    reporter = new_reporter(times.cold if cold else times.warm)
+    logger = logging.getLogger("max.pipelines")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(reporter)
+    try:
+        if not cold:
+            reporter.phase("loading")
+            try:
+                pipeline = _import(artifacts, retrieved.factory)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with the artifacts, they can be made again
+                logging.getLogger("hyperllama").warning("compiled model unusable, compiling again: %s", _first(error))
+                artifacts.discard()
+                cold = True
+        if cold:
+            reporter.phase("compiling", "first load of this model on this machine")
+            with_limit = _Limit(compile_memory)
+            try:
+                pipeline = _export(artifacts, retrieved.factory)
+            except MemoryError as error:
+                raise LoadFailed(f"model {spec.name!r} needs more memory to compile than it may have") from error
+            except RuntimeError as error:
+                if "Failed to compile" in str(error):
+                    raise LoadFailed(f"model {spec.name!r} {COMPILE_FAILED}: {_first(error)}") from error
+                raise LoadFailed(f"MAX could not load model {spec.name!r}: {_first(error)}") from error
+            finally:
+                with_limit.lift()
+    finally:
+        logger.removeHandler(reporter)
+        logger.setLevel(logging.WARNING)
+    artifacts.remember(cold=cold, seconds=reporter.seconds)
+    return Built(
+        pipeline=pipeline,
+        config=config,
+        plan=retrieved.memory_plan,
+        tokenizer=retrieved.tokenizer,
+        architecture=architecture,
+        embeds=task == PipelineTask.EMBEDDINGS_GENERATION,
+        cold=cold,
+    )
+
+
+def _arguments(spec: ModelSpec, files: ModelFiles, info: ModelInfo, options: MaxOptions) -> dict[str, Any]:
+    """The flags of ``max serve``, by their Python names."""
+    from max.driver import DeviceSpec
+
+    cpu = spec.device.startswith("cpu")
+    arguments: dict[str, Any] = {
+        "model_path": str(files.folder),
+        "device_specs": [DeviceSpec.cpu()] if cpu else spec.device,
+        "max_length": info.context_length,
+        "max_batch_size": spec.max_batch_size,
+    }
+    if (encoding := support.encoding(spec, files)) is not None:
+        arguments["quantization_encoding"] = encoding
+    if files.gguf is not None:
+        arguments["weight_path"] = list(files.weights)
+    if files.architecture in support.EMBEDDING:
+        return {**arguments, **options.flags}
+    if cpu or options.max_batch_input_tokens is not None:
+        arguments["max_batch_input_tokens"] = options.max_batch_input_tokens or max(
+            CPU_STEP_TOKENS, spec.max_batch_size
+        )
+    arguments |= {
+        "enable_in_flight_batching": options.in_flight_batching and options.chunked_prefill,
+        "enable_chunked_prefill": options.chunked_prefill,
+        "enable_prefix_caching": options.prefix_caching and not options.lora,
+        "enable_penalties": options.penalties,
+        "enable_min_tokens": options.min_tokens,
+    }
+    if options.structured_output:
+        # Any name makes MAX compile the sampler that takes a mask; the flag made for it is refused on CPUs.
+        arguments["tool_parser"] = "hyperllama"
+    if options.device_memory_utilization is not None:
+        arguments["device_memory_utilization"] = options.device_memory_utilization
+    if options.draft_model is not None:
+        arguments["draft_model_path"] = options.draft_model
+    if options.lora:
+        arguments |= {"enable_lora": True, "lora_paths": [f"{name}={path}" for name, path in options.lora.items()]}
+    return {**arguments, **options.flags}
+
+
+def _ingredients(
+    spec: ModelSpec, files: ModelFiles, arguments: dict[str, Any], tokens: int
+) -> dict[str, Any]:
+    """What shapes the graphs; paths, batch sizes and weights do not. ``tokens`` bounds what the samplers answer."""
+    ignored = {"model_path", "max_batch_size", "weight_path", "device_specs", "max_batch_input_tokens"}
+    return {
+        "config": {name: value for name, value in files.config.items() if name not in _SHAPELESS},
+        "format": files.format,
+        "device": spec.device,
+        "flags": {name: value for name, value in arguments.items() if name not in ignored},
+        "tokens": tokens,
+        "tensors": [(tensor.name, tensor.type) for tensor in files.gguf.tensors] if files.gguf is not None else [],
+    }
+
+
+def _import(artifacts: Artifacts, factory: Callable[[], Any]) -> Any:
+    """Seconds instead of minutes: graphs compiled earlier, each checked against the one it is to stand for."""
+    from max.engine import InferenceSession
+    from max.engine._precompiled_mefs import MefStore
+    from max.graph.graph import KernelLibrary
+
+    verify = KernelLibrary.verify_custom_op
+    # A pure check of graphs that compiled before; half a second for each.
+    KernelLibrary.verify_custom_op = lambda self, custom_op: None
+    InferenceSession.default_mef_store = MefStore.for_import(artifacts.folder, verify_body=True)
+    try:
+        return factory()
+    finally:
+        InferenceSession.default_mef_store = None
+        KernelLibrary.verify_custom_op = verify
+
+
+def _export(artifacts: Artifacts, factory: Callable[[], Any]) -> Any:
+    from max.engine import InferenceSession
+    from max.engine._precompiled_mefs import MefStore
+
+    try:
+        store = MefStore.for_export(artifacts.draft())
+    except OSError as error:
+        raise ConfigError(f"[plugin.max] cache_dir: {artifacts.folder.parent}: {error.strerror}") from error
+    InferenceSession.default_mef_store = store
+    try:
+        pipeline = factory()
+        store.write_manifest()
+    except BaseException:
+        artifacts.discard()
+        raise
+    finally:
+        InferenceSession.default_mef_store = None
+    artifacts.publish()
+    return pipeline
+
+
+class _Limit:
+    """A cap on the address space while MAX compiles: one model once took all memory of a machine."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._old = resource.getrlimit(resource.RLIMIT_AS)
+        size = max(limit if limit is not None else max(8 * GIB, int(_available() * 0.8)), GIB) + _mapped()
+        if self._old[1] == resource.RLIM_INFINITY or size < self._old[1]:
+            resource.setrlimit(resource.RLIMIT_AS, (size, self._old[1]))
+
+    def lift(self) -> None:
+        resource.setrlimit(resource.RLIMIT_AS, self._old)
+
+
+def _available() -> int:
+    try:
+        for line in Path("/proc/meminfo").read_text("ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return 16 * GIB
+
+
+def _mapped() -> int:
+    try:
+        return int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _first(error: BaseException) -> str:
+    """The sentence of an error, without what follows and without paths of this machine."""
+    line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return " ".join(word if not word.strip("'\"(").startswith("/") else "..." for word in line.split())[:300]
+
+
+__all__ = ("Built", "build")

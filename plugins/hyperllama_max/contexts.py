@@ -1,0 +1,229 @@
+"""Requests to MAX's contexts. MAX checks nothing: what is let through here wrongly fails everybody in its batch."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from hyperllama.errors import ContextTooLong, InvalidRequest, UnsupportedFeature
+from hyperllama.generation import AnyTool, GenerationRequest, NamedTool, NoTool, ToolSpec
+from hyperllama.messages import Chat, Input, Prompt, PromptTokens
+from hyperllama.models import ModelInfo
+from hyperllama_max import sampling, schemas
+from hyperllama_max.answers import Answer
+from hyperllama_max.describe import FILL_IN_MIDDLE
+from hyperllama_max.forced import CallFormat, ForcedCall
+from hyperllama_max.grammar import Attach, GrammarCompiler
+from hyperllama_max.parsers import CallParser
+from hyperllama_max.sampling import Defaults, Limits
+from hyperllama_max.template import ChatTemplate
+from hyperllama_max.vocabulary import Vocabulary
+
+#: Special tokens that the core's parsers look for in the text.
+_REASONING_MARKS: Final = ("<think>", "</think>", "[THINK]", "[/THINK]", "<seed:think>", "</seed:think>")
+_TOOL_MARKS: Final = ("<tool_call>", "</tool_call>", "[TOOL_CALLS]", "<|python_tag|>")
+
+
+class Admitted(msgspec.Struct):
+    """Ready for the engine. ``context`` None: there is nothing to generate."""
+
+    answer: Answer
+    context: Any
+    prompt: list[int]
+
+
+class Admission:
+    """Checks, renders, encodes, compiles; on the I/O thread, heavy work on others."""
+
+    def __init__(
+        self,
+        info: ModelInfo,
+        vocabulary: Vocabulary,
+        *,
+        template: ChatTemplate | None,
+        grammar: GrammarCompiler | None,
+        defaults: Defaults,
+        limits: Limits,
+        ends: frozenset[int],
+        parser: str | None,
+    ) -> None:
+        """``ends``: the model's end-of-sequence ids; ``parser``: MAX's own for its tool calls, None: the core's."""
+        self._info = info
+        self._vocabulary = vocabulary
+        self._template = template
+        self._grammar = grammar
+        self._defaults = defaults
+        self._limits = limits
+        self._ends = ends
+        self._parser = parser
+        self._calls = CallFormat(info.template)
+        self._reasoning_marks = self._marks(_REASONING_MARKS)
+        self._tool_marks = self._marks(_TOOL_MARKS)
+
+    async def admit(self, number: int, request: GenerationRequest) -> Admitted:
+        """Raises a GatewayError for whatever cannot be done."""
+        if request.template is not None:
+            raise UnsupportedFeature("This engine takes no chat template from a request.", param="template")
+        asked = self._defaults.apply(request.sampling)
+        sampling.check(asked, self._limits)
+        ids = await self.encode(request.input, request)
+        room = self._room(ids, request)
+        new = room if asked.max_tokens is None else min(asked.max_tokens, room)
+        forced_tools = self._forced(request)
+        forced: ForcedCall | None = None
+        attach: Attach | None = None
+        if forced_tools:
+            prefixes = [self._calls.prefix(tool) for tool in forced_tools]
+            attach = await self._compile(schemas.of_call(forced_tools, prefixes, self._calls.suffix))
+            forced = ForcedCall(forced_tools, prefixes, self._calls.suffix)
+        elif request.output is not None:
+            attach = await self._compile(schemas.of_output(request.output))
+        calls = None
+        offered = bool(request.tools) and not isinstance(request.tool_choice, NoTool)
+        if self._parser is not None and offered and forced is None:
+            calls = CallParser(self._parser, request.tools)
+        ends = frozenset(asked.stop_token_ids)
+        if not asked.ignore_eos or attach is not None:  # a format is over when it is complete
+            ends |= self._ends
+        answer = Answer(
+            number,
+            self._vocabulary,
+            ids,
+            ends=ends,
+            return_ids=request.return_token_ids,
+            logprobs=asked.logprobs,
+            forced=forced,
+            calls=calls,
+            visible=self._reasoning_marks | self._tool_marks if offered else self._reasoning_marks,
+        )
+        if new <= 0:
+            return Admitted(answer, None, ids)
+        return Admitted(answer, self._context(number, ids, new, asked, ends, attach), ids)
+
+    async def encode(self, input: Input, request: GenerationRequest | None = None) -> list[int]:
+        """The ids the engine would see."""
+        match input:
+            case Chat():
+                if self._template is None:
+                    raise UnsupportedFeature(
+                        "This model has no chat template; send it a plain prompt.", param="messages"
+                    )
+                system = self._info.system if request is None or request.system is None else request.system
+                replaced = input
+                if request is not None and request.system is not None:
+                    others = tuple(message for message in input.messages if message.role != "system")
+                    replaced = msgspec.structs.replace(input, messages=others)
+                rendered = self._template.render(
+                    replaced,
+                    () if request is None else request.tools,
+                    system=system,
+                    reasoning=None if request is None else request.reasoning,
+                )
+                self._bound(sum(map(len, rendered.pieces)))
+                ids = await self._vocabulary.encode(rendered)
+            case Prompt(text, suffix, special):
+                self._bound(len(text) + len(suffix or ""))
+                ids = (
+                    await self._vocabulary.encode_prompt(text, special=special)
+                    if suffix is None
+                    else await self._around(text, suffix)
+                )
+            case PromptTokens(numbers):
+                ids = list(numbers)
+                if any(not 0 <= number < self._limits.vocab_size for number in ids):
+                    raise InvalidRequest(
+                        f"A token id is not in the model's vocabulary of {self._limits.vocab_size}.", param="prompt"
+                    )
+        if not ids:
+            raise InvalidRequest("The prompt is empty.", param="prompt")
+        return ids
+
+    async def _around(self, prefix: str, suffix: str) -> list[int]:
+        for names in FILL_IN_MIDDLE:
+            marks = [self._vocabulary.id_of(name) for name in names]
+            if None not in marks:
+                before = await self._vocabulary.encode_prompt(prefix, special=False)
+                after = await self._vocabulary.encode_prompt(suffix, special=False)
+                return [
+                    number
+                    for part in (marks[:1], before, marks[1:2], after, marks[2:])
+                    for number in part
+                    if number is not None
+                ]
+        raise UnsupportedFeature("This model cannot fill in between a prompt and a suffix.", param="suffix")
+
+    def _bound(self, characters: int) -> None:
+        """Text that cannot fit is refused before anyone tokenises it: no token is longer than a few dozen bytes."""
+        limit = self._info.context_length
+        if characters > limit * 64 + 65536:
+            raise self._too_long(limit, f"more than {limit}")
+
+    def _room(self, ids: list[int], request: GenerationRequest) -> int:
+        limit = self._info.context_length
+        if request.context_length is not None:
+            limit = min(limit, request.context_length)
+        wanted = request.sampling.max_tokens
+        if len(ids) > limit or (len(ids) == limit and wanted != 0):
+            raise self._too_long(limit, str(len(ids)))
+        return limit - len(ids)
+
+    def _too_long(self, limit: int, count: str) -> ContextTooLong:
+        return ContextTooLong(
+            f"This model's maximum context length is {limit} tokens. However, the prompt has {count} tokens, which "
+            "leaves no room for an answer. Please shorten the prompt.",
+            param="messages",
+        )
+
+    def _forced(self, request: GenerationRequest) -> list[ToolSpec]:
+        """The tools one of which must be called; empty: none must."""
+        match request.tool_choice:
+            case NamedTool(name):
+                found = [tool for tool in request.tools if tool.name == name]
+                if not found:
+                    raise InvalidRequest(
+                        f"tool_choice names {name!r}, which is not among the tools.", param="tool_choice"
+                    )
+                return found
+            case AnyTool():
+                if not request.tools:
+                    raise InvalidRequest("tool_choice is 'required' but there are no tools.", param="tool_choice")
+                return list(request.tools)
+            case _:
+                return []
+
+    async def _compile(self, format: dict[str, Any]) -> Attach:
+        if self._grammar is None:
+            raise UnsupportedFeature("This model is loaded without structured output.", param="response_format")
+        return await self._grammar.compile(format)
+
+    def _context(
+        self, number: int, ids: list[int], new: int, asked: Any, ends: frozenset[int], attach: Attach | None
+    ) -> Any:
+        import numpy as np
+        from max.pipelines.context import EOSTracker, TextContext, TokenBuffer
+        from max.pipelines.request import RequestID
+
+        # Zero and one of the chosen token's own are the same to MAX: it takes no zero.
+        logprobs = 0 if asked.logprobs is None else max(1, asked.logprobs)
+        try:
+            context = TextContext(
+                request_id=RequestID(str(number)),
+                max_length=len(ids) + new,
+                tokens=TokenBuffer(np.asarray(ids, dtype=np.int64)),
+                eos_tracker=EOSTracker(eos_token_ids=set(ends)),
+                log_probabilities=logprobs,
+                sampling_params=sampling.parameters(asked, self._limits, new),
+            )
+        except ValueError as error:
+            raise InvalidRequest(f"The request cannot be run as written: {error}") from error
+        if attach is not None:
+            attach(context)
+        return context
+
+    def _marks(self, texts: tuple[str, ...]) -> frozenset[int]:
+        found = (self._vocabulary.id_of(text) for text in texts)
+        return frozenset(number for number in found if number is not None and number in self._vocabulary.special_ids)
+
+
+__all__ = ("Admission", "Admitted")

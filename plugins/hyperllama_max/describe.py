@@ -1,0 +1,128 @@
+"""From files to :class:`ModelInfo`. Pure but for reading them; neither MAX nor a tokenizer is imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from hyperllama.errors import ConfigError
+from hyperllama.models import Capability, ModelInfo, ModelSpec
+from hyperllama_max import files as model_files
+from hyperllama_max import support
+from hyperllama_max.files import ModelFiles
+from hyperllama_max.settings import options
+
+MAX_LOGPROBS: Final = 7  # asking MAX for more raises inside its worker
+CPU_LENGTH: Final = 2048  # tokens, where the config names no max_length: a CPU's patience, not the model's limit
+FILL_IN_MIDDLE: Final = (
+    ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),
+    ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),
+    ("<PRE>", "<SUF>", "<MID>"),
+)
+
+
+def describe(spec: ModelSpec, path: Path) -> ModelInfo:
+    """Raises ConfigError for what can never be loaded as configured."""
+    files = model_files.read(path, f"models.{spec.name}")
+    support.check(spec, files)
+    options(spec)
+    template = chat_template(spec, files)
+    return ModelInfo(
+        name=spec.name,
+        engine="max",
+        capabilities=capabilities(spec, files, template),
+        context_length=context_length(spec, files),
+        aliases=spec.aliases,
+        modified=files.modified(),
+        digest=files.digest(),
+        size_bytes=files.size(),
+        format=files.format,
+        family=str(files.config.get("model_type", "")),
+        parameter_count=files.parameter_count,
+        quantization=files.quantization,
+        embedding_length=int(files.config.get("hidden_size") or 0),
+        vocab_size=files.vocab_size,
+        max_batch_size=spec.max_batch_size,
+        max_logprobs=0 if files.architecture in support.EMBEDDING else MAX_LOGPROBS,
+        system=spec.system,
+        template=template,
+        license=files.license(),
+        parent=files.card("base_model"),
+        parameters=spec.parameters,
+        metadata=_metadata(files),
+    )
+
+
+def unknown(spec: ModelSpec) -> ModelInfo:
+    """What can be said of a model whose files are not here yet."""
+    options(spec)
+    return ModelInfo(
+        name=spec.name,
+        engine="max",
+        capabilities=frozenset({"completion"}),
+        context_length=spec.max_length or 0,
+        aliases=spec.aliases,
+        max_batch_size=spec.max_batch_size,
+        system=spec.system,
+        parameters=spec.parameters,
+    )
+
+
+def chat_template(spec: ModelSpec, files: ModelFiles) -> str:
+    """The configured template, else the model's own; empty: none."""
+    if spec.template is None:
+        return files.template()
+    try:
+        return Path(spec.template).expanduser().read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"models.{spec.name}.template: {spec.template}: cannot be read: {error}") from error
+
+
+def capabilities(spec: ModelSpec, files: ModelFiles, template: str) -> frozenset[Capability]:
+    if files.architecture in support.EMBEDDING:
+        return frozenset({"embedding"})
+    found: set[Capability] = {"completion"}
+    if template:
+        found.add("chat")
+        if "tools" in template:
+            found.add("tools")
+        if "enable_thinking" in template or "<think>" in template or spec.reasoning_parser is not None:
+            found.add("thinking")
+    if any(files.added_tokens.issuperset(tokens) for tokens in FILL_IN_MIDDLE):
+        found.add("insert")
+    if options(spec).structured_output:
+        found.add("structured")
+    found.add("logprobs")
+    return frozenset(found)
+
+
+def context_length(spec: ModelSpec, files: ModelFiles) -> int:
+    """Tokens of prompt and answer together. A configured length beyond what the model was made for is refused."""
+    own = files.positions
+    if spec.max_length is not None:
+        if own and spec.max_length > own:
+            raise ConfigError(
+                f"models.{spec.name}.max_length: the model was made for {own} tokens, not {spec.max_length}"
+            )
+        return spec.max_length
+    if spec.device.startswith("cpu"):
+        return min(own or CPU_LENGTH, CPU_LENGTH)
+    return own or CPU_LENGTH
+
+
+def _metadata(files: ModelFiles) -> dict[str, Any]:
+    if files.gguf is not None:
+        return files.gguf.metadata
+    return files.config
+
+
+__all__ = (
+    "CPU_LENGTH",
+    "FILL_IN_MIDDLE",
+    "MAX_LOGPROBS",
+    "capabilities",
+    "chat_template",
+    "context_length",
+    "describe",
+    "unknown",
+)

@@ -1,0 +1,101 @@
+"""Texts to vectors by MAX's embedding pipeline; cut, counted and normalised here, because it does none of that."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from hyperllama.embedding import EmbeddingRequest, Embeddings
+from hyperllama.errors import ContextTooLong, EngineFailed, InvalidRequest
+from hyperllama_max.loop import SchedulerLoop
+from hyperllama_max.vocabulary import Vocabulary
+
+
+class Embedder:
+    """One encoder. On the I/O thread."""
+
+    def __init__(self, loop: SchedulerLoop, vocabulary: Vocabulary, *, limit: int, size: int) -> None:
+        """``limit`` in tokens of an input; ``size`` of the model's vocabulary."""
+        self._loop = loop
+        self._vocabulary = vocabulary
+        self._limit = limit
+        self._size = size
+        self._waiting: dict[Any, asyncio.Future[Any]] = {}
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        prompts = [await self._ids(text, request) for text in request.inputs]
+        futures = [self._submit(ids) for ids in prompts]
+        try:
+            rows = await asyncio.gather(*(future for _, future in futures))
+        finally:
+            for request_id, _ in futures:
+                self._waiting.pop(request_id, None)
+                self._loop.cancel(request_id)
+        finish = _finisher(request)
+        counts = tuple(len(ids) for ids in prompts)
+        return Embeddings(tuple(finish(row) for row in rows), sum(counts), input_tokens=counts)
+
+    def deliver(self, request_id: Any, result: Any) -> None:
+        """A result of the scheduler."""
+        self._loop.forget(request_id)
+        future = self._waiting.pop(request_id, None)
+        if future is None or future.done():
+            return
+        if result.result is None:
+            future.set_exception(EngineFailed(f"The engine failed while it embedded: {result.error or 'cancelled'}."))
+        else:
+            future.set_result(result.result.embeddings)
+
+    async def _ids(self, text: str | tuple[int, ...], request: EmbeddingRequest) -> list[int]:
+        if isinstance(text, str):
+            ids = await self._vocabulary.encode_plain(text)
+        else:
+            ids = list(text)
+            if any(not 0 <= number < self._size for number in ids):
+                raise InvalidRequest(f"A token id is not in the model's vocabulary of {self._size}.", param="input")
+        if not ids:
+            raise InvalidRequest("An input is empty.", param="input")
+        if len(ids) > self._limit:
+            if not request.truncate:
+                raise ContextTooLong(
+                    f"This model's maximum context length is {self._limit} tokens. However, an input has "
+                    f"{len(ids)} tokens. Please shorten it, or let it be truncated.",
+                    param="input",
+                )
+            # An encoder was trained to see its closing special token.
+            tail = ids[-1:] if ids[-1] in self._vocabulary.special_ids else []
+            ids = ids[: self._limit - len(tail)] + tail
+        return ids
+
+    def _submit(self, ids: list[int]) -> tuple[Any, asyncio.Future[Any]]:
+        import numpy as np
+        from max.pipelines.context import TextContext, TokenBuffer
+        from max.pipelines.request import RequestID
+
+        request_id = RequestID()
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting[request_id] = future
+        tokens = TokenBuffer(np.asarray(ids, dtype=np.int64))
+        self._loop.submit(TextContext(request_id=request_id, max_length=self._limit + 1, tokens=tokens))
+        return request_id, future
+
+
+def _finisher(request: EmbeddingRequest) -> Callable[[Any], bytes]:
+    """From a row of the engine to the bytes of a vector."""
+    import numpy as np
+
+    def finish(row: Any) -> bytes:
+        vector = np.asarray(row, dtype="<f4").reshape(-1)
+        if request.dimensions is not None:
+            if not 0 < request.dimensions <= len(vector):
+                raise InvalidRequest(f"dimensions must be between 1 and {len(vector)}.", param="dimensions")
+            vector = vector[: request.dimensions]
+        if request.normalize or request.dimensions is not None:
+            vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
+        return vector.astype("<f4").tobytes()
+
+    return finish
+
+
+__all__ = ("Embedder",)

@@ -1,0 +1,213 @@
+"""A model's files as they lie on disk: config, tokenizer settings, weights, and what can be told from their headers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from hyperllama.errors import ConfigError
+from hyperllama_max.gguf import GgufHeader, read_header
+
+MAX_JSON: Final = 64 * 1024 * 1024
+MAX_LICENSE: Final = 64 * 1024
+_DTYPES: Final = {"F32": "F32", "F16": "F16", "BF16": "BF16", "F8_E4M3": "F8", "F64": "F64"}
+
+
+class ModelFiles(msgspec.Struct, frozen=True, kw_only=True):
+    """What MAX would load. ``folder`` holds config and tokenizer, also beside a single GGUF file."""
+
+    folder: Path
+    weights: tuple[Path, ...]
+    format: str  # "safetensors" or "gguf"
+    config: dict[str, Any]
+    tokenizer_config: dict[str, Any]
+    generation_config: dict[str, Any]
+    added_tokens: frozenset[str]
+    parameter_count: int
+    quantization: str  # as the weights are stored
+    gguf: GgufHeader | None = None
+
+    @property
+    def architecture(self) -> str:
+        return str((self.config.get("architectures") or [""])[0])
+
+    @property
+    def vocab_size(self) -> int:
+        return int(self.config.get("vocab_size") or 0)
+
+    @property
+    def positions(self) -> int:
+        """The longest sequence the model was made for; 0: it does not say."""
+        return int(self.config.get("max_position_embeddings") or 0)
+
+    def template(self) -> str:
+        """The model's own chat template; empty: it has none."""
+        beside = self.folder / "chat_template.jinja"
+        if beside.is_file():
+            return beside.read_text("utf-8")
+        found = self.tokenizer_config.get("chat_template")
+        if isinstance(found, list):  # several by name
+            named = {str(item.get("name")): str(item.get("template", "")) for item in found if isinstance(item, dict)}
+            return named.get("default", "")
+        return found if isinstance(found, str) else ""
+
+    def license(self) -> str:
+        """The text of its license file, else what its card says; empty: unknown."""
+        for name in ("LICENSE", "LICENSE.txt", "LICENSE.md"):
+            if (path := self.folder / name).is_file():
+                return path.read_text("utf-8", "replace")[:MAX_LICENSE]
+        return self.card("license")
+
+    def card(self, key: str) -> str:
+        """A scalar of the front matter of README.md; empty: not there."""
+        path = self.folder / "README.md"
+        if path.is_file():
+            lines = path.read_text("utf-8", "replace")[:MAX_LICENSE].splitlines()
+            if lines and lines[0].strip() == "---":
+                for line in lines[1:]:
+                    if line.strip() == "---":
+                        break
+                    name, _, value = line.partition(":")
+                    if name == key:
+                        return value.strip().strip("\"'")
+        return ""
+
+    def digest(self) -> str:
+        """Changes when a file is replaced: names, sizes and times, not the content of gigabytes."""
+        state = hashlib.sha256()
+        for path in sorted(self._all(), key=lambda path: path.name):
+            found = path.stat()
+            state.update(f"{path.name}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
+        return state.hexdigest()
+
+    def size(self) -> int:
+        return sum(path.stat().st_size for path in self._all())
+
+    def modified(self) -> float:
+        return max(path.stat().st_mtime for path in self._all())
+
+    def _all(self) -> list[Path]:
+        others = [
+            path for path in self.folder.iterdir() if path.is_file() and path.suffix in (".json", ".jinja", ".model")
+        ]
+        return [*self.weights, *others]
+
+
+def read(path: Path, where: str) -> ModelFiles:
+    """Read the small files and the headers. ``where`` names the model in a ConfigError."""
+    weights: tuple[Path, ...]
+    if path.is_file() and path.suffix.lower() == ".gguf":
+        folder, weights = path.parent, (path,)
+    elif path.is_dir():
+        folder, weights = path, _weights(path, where)
+    else:
+        raise ConfigError(f"{where}: {path} is neither a model directory nor a .gguf file")
+    if not (folder / "config.json").is_file():
+        hint = (
+            "; MAX reads a GGUF file's settings from config.json and tokenizer files beside it"
+            if path.is_file()
+            else ""
+        )
+        raise ConfigError(f"{where}: {folder} has no config.json{hint}")
+    gguf = read_header(weights[0]) if weights[0].suffix.lower() == ".gguf" else None
+    if gguf is not None:
+        parameters, stored = gguf.parameter_count, gguf.quantization
+    else:
+        parameters, stored = _safetensors(weights, where)
+    return ModelFiles(
+        folder=folder,
+        weights=weights,
+        format="safetensors" if gguf is None else "gguf",
+        config=_json(folder / "config.json", where),
+        tokenizer_config=_json(folder / "tokenizer_config.json", where),
+        generation_config=_json(folder / "generation_config.json", where),
+        added_tokens=_added_tokens(folder / "tokenizer.json"),
+        parameter_count=parameters,
+        quantization=stored,
+        gguf=gguf,
+    )
+
+
+def _weights(folder: Path, where: str) -> tuple[Path, ...]:
+    for pattern in ("model*.safetensors", "*.safetensors", "*.gguf"):
+        if found := tuple(sorted(path for path in folder.glob(pattern) if path.is_file())):
+            if found[0].suffix == ".gguf" and len(found) > 1:
+                raise ConfigError(
+                    f"{where}: {folder} holds several .gguf files; give the path of one of them as source"
+                )
+            return found
+    raise ConfigError(f"{where}: {folder} holds no .safetensors and no .gguf file")
+
+
+def _safetensors(paths: tuple[Path, ...], where: str) -> tuple[int, str]:
+    total = 0
+    sizes: dict[str, int] = {}
+    for path in paths:
+        for tensor in _header(path, where).values():
+            count = 1
+            for size in tensor.get("shape", ()):
+                count *= size
+            total += count
+            kind = str(tensor.get("dtype", ""))
+            sizes[kind] = sizes.get(kind, 0) + count
+    kind = max(sizes, key=sizes.__getitem__) if sizes else ""
+    return total, _DTYPES.get(kind, kind)
+
+
+def _header(path: Path, where: str) -> dict[str, dict[str, Any]]:
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > MAX_JSON:
+                raise ValueError("its header is too long")
+            header = json.loads(file.read(length))
+            header.pop("__metadata__", None)
+            ends = [tensor["data_offsets"][1] for tensor in header.values()]
+            if path.stat().st_size != 8 + length + max(ends, default=0):
+                raise ValueError("its size is not what its header says")
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ConfigError(f"{where}: {path.name} is damaged or no safetensors file: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{where}: {path} cannot be read: {error.strerror}") from error
+    return dict(header)
+
+
+def _json(path: Path, where: str) -> dict[str, Any]:
+    """The object in ``path``; empty when there is no such file."""
+    if not path.is_file():
+        return {}
+    try:
+        if path.stat().st_size > MAX_JSON:
+            raise ValueError("it is too long")
+        found = json.loads(path.read_text("utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("it holds no object")
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{where}: {path.name} cannot be read as JSON: {error}") from error
+    return found
+
+
+class _AddedToken(msgspec.Struct):
+    content: str
+
+
+class _TokenizerFile(msgspec.Struct):
+    added_tokens: list[_AddedToken] = []
+
+
+def _added_tokens(path: Path) -> frozenset[str]:
+    if not path.is_file() or path.stat().st_size > MAX_JSON:
+        return frozenset()
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=_TokenizerFile)
+    except msgspec.MsgspecError:
+        return frozenset()  # the tokenizer library will say what is wrong with it, at load
+    return frozenset(token.content for token in found.added_tokens)
+
+
+__all__ = ("ModelFiles", "read")

@@ -1,0 +1,105 @@
+"""Output formats in xgrammar's terms, within bounds: what a stranger sends may not hold up the engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final, assert_never
+
+from hyperllama.errors import InvalidRequest
+from hyperllama.generation import AnyJson, Choice, Grammar, JsonSchema, OutputFormat, Regex, ToolSpec
+
+MAX_BYTES: Final = 64 * 1024
+MAX_DEPTH: Final = 16
+MAX_PATTERN: Final = 4 * 1024
+MAX_REPEAT: Final = 10_000  # of minItems and the like: the automaton counts by unrolling
+_COUNTS: Final = frozenset({"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"})
+_STYLE: Final = {"any_whitespace": False, "separators": [", ", ": "], "reject_unsupported": True}
+
+
+def of_output(output: OutputFormat) -> dict[str, Any]:
+    """A structural-tag format. Raises InvalidRequest for what is out of bounds."""
+    match output:
+        case AnyJson():
+            return _json({"type": "object"})
+        case JsonSchema(schema):
+            _bound(schema, "response_format")
+            return _json(schema)
+        case Regex(pattern):
+            _pattern(pattern, "guided_regex")
+            return {"type": "regex", "pattern": pattern}
+        case Choice(options):
+            if not options or any(not option for option in options):
+                raise InvalidRequest("The choices must be texts that are not empty.", param="guided_choice")
+            _size("".join(options), "guided_choice")
+            return {"type": "or", "elements": [{"type": "const_string", "value": option} for option in options]}
+        case Grammar(text):
+            _size(text, "guided_grammar")
+            return {"type": "grammar", "grammar": text}
+    assert_never(output)
+
+
+def of_call(tools: Sequence[ToolSpec], prefixes: Sequence[str], suffix: str) -> dict[str, Any]:
+    """Exactly one call, of any of ``tools``: its prefix, arguments that fit its schema, then ``suffix``."""
+    elements = []
+    for tool, prefix in zip(tools, prefixes, strict=True):
+        schema = {**tool.parameters, "type": "object"} if isinstance(tool.parameters, dict) else {"type": "object"}
+        _bound(schema, "tools")
+        elements.append(
+            {
+                "type": "sequence",
+                "elements": [
+                    {"type": "const_string", "value": prefix},
+                    _json(schema),
+                    {"type": "const_string", "value": suffix},
+                ],
+            }
+        )
+    return elements[0] if len(elements) == 1 else {"type": "or", "elements": elements}
+
+
+def _json(schema: Any) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": schema, **_STYLE}
+
+
+def _bound(schema: Any, param: str) -> None:
+    depth, level = 0, [schema]
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH * 2:  # a level of schema is a keyword and what it holds
+            raise InvalidRequest(f"The schema is nested deeper than {MAX_DEPTH} levels.", param=param)
+        below: list[Any] = []
+        for node in level:
+            if isinstance(node, dict):
+                _keywords(node, param)
+                below += [value for value in node.values() if isinstance(value, dict | list)]
+            else:
+                below += [value for value in node if isinstance(value, dict | list)]
+        level = below
+    try:
+        _size(json.dumps(schema, ensure_ascii=False), param)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRequest("The schema is no JSON.", param=param) from error
+
+
+def _keywords(node: dict[str, Any], param: str) -> None:
+    for key in _COUNTS & node.keys():
+        if isinstance(node[key], int | float) and node[key] > MAX_REPEAT:
+            raise InvalidRequest(f"{key} may be at most {MAX_REPEAT}.", param=param)
+    if isinstance(node.get("pattern"), str):
+        _pattern(node["pattern"], param)
+
+
+def _pattern(pattern: str, param: str) -> None:
+    if not pattern:
+        raise InvalidRequest("The pattern is empty.", param=param)
+    if len(pattern.encode("utf-8", "surrogatepass")) > MAX_PATTERN:
+        raise InvalidRequest(f"The pattern is longer than {MAX_PATTERN} bytes.", param=param)
+
+
+def _size(text: str, param: str) -> None:
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        raise InvalidRequest(f"The format is larger than {MAX_BYTES} bytes.", param=param)
+
+
+__all__ = ("MAX_BYTES", "MAX_DEPTH", "MAX_PATTERN", "MAX_REPEAT", "of_call", "of_output")

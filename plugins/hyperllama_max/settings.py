@@ -1,0 +1,68 @@
+"""``[plugin.max]`` and the ``options`` of a model that runs on MAX."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from hyperllama.config import Section
+from hyperllama.errors import ConfigError
+from hyperllama.models import ModelSpec
+
+COMPILE_FAILED: Final = "could not be compiled"  # part of the sentence of a load that a damaged cache may have failed
+
+
+class MaxSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    cache_dir: str | None = None  # compiled models; None: hyperllama/max beneath XDG_CACHE_HOME, by default ~/.cache
+    compile_memory: int | None = None  # bytes a compiling host may map; None: 80 % of what is free, at least 8 GiB
+    silence: float = 8.0  # seconds without a sign of life after which a host is taken for hung
+    longest_step: float = 300.0  # seconds one step of the engine may take
+
+    def cache(self, environ: Mapping[str, str] = os.environ) -> Path:
+        """Where compiled models are kept. It may not exist yet."""
+        if self.cache_dir is not None:
+            return Path(self.cache_dir).expanduser()
+        base = environ.get("XDG_CACHE_HOME", "")
+        return (Path(base) if base else Path("~/.cache").expanduser()) / "hyperllama" / "max"
+
+
+class MaxOptions(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[models.<name>.options]``. What changes the compiled graphs says so."""
+
+    max_batch_input_tokens: int | None = None  # prompt tokens a step may take; None: 256 on CPU, MAX's own on GPU
+    in_flight_batching: bool = True  # let prompts and running answers share a step
+    chunked_prefill: bool = True
+    prefix_caching: bool = True
+    penalties: bool = True  # repetition, presence and frequency penalty; compiled in
+    min_tokens: bool = True  # compiled in
+    structured_output: bool = True  # JSON, schemas, regular expressions, forced tool calls; compiled in
+    device_memory_utilization: float | None = None  # share of a GPU's memory; None: MAX's own, 0.9
+    draft_model: str | None = None  # path of a model for speculative decoding, GPU only
+    lora: dict[str, str] = msgspec.field(default_factory=dict)  # name: path of an adapter, GPU only
+    flags: dict[str, Any] = msgspec.field(
+        default_factory=dict
+    )  # those of `max serve`, with underscores
+
+
+def options(spec: ModelSpec) -> MaxOptions:
+    """Those of ``spec``, checked. Raises ConfigError."""
+    try:
+        found = msgspec.convert(spec.options, MaxOptions)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"models.{spec.name}.options: {error}") from error
+    if spec.device.startswith("cpu"):
+        for name in ("draft_model", "lora", "device_memory_utilization"):
+            if getattr(found, name):
+                raise ConfigError(f'models.{spec.name}.options.{name}: MAX has this on GPUs only; set device = "gpu"')
+    if found.max_batch_input_tokens is not None and found.max_batch_input_tokens < spec.max_batch_size:
+        raise ConfigError(
+            f"models.{spec.name}.options.max_batch_input_tokens: must be at least max_batch_size, {spec.max_batch_size}"
+        )
+    return found
+
+
+__all__ = ("COMPILE_FAILED", "MaxOptions", "MaxSettings", "options")

@@ -1,0 +1,148 @@
+"""Messages to prompt text, by the model's own chat template in transformers' sandbox."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from hyperllama.errors import InvalidRequest, UnsupportedFeature
+from hyperllama.generation import Effort, ToolSpec
+from hyperllama.messages import Chat, Image, Message
+
+
+class Rendered(msgspec.Struct, frozen=True):
+    """``pieces`` are encoded in turn: those at odd places literally, their special-token text means nothing."""
+
+    pieces: tuple[str, ...]
+
+
+class ChatTemplate:
+    """One model's template, compiled once."""
+
+    def __init__(self, source: str, variables: Mapping[str, Any], special: Sequence[str]) -> None:
+        """``variables``: the special tokens templates name (``bos_token``); ``special``: all special-token text."""
+        from transformers.utils.chat_template_utils import _compile_jinja_template
+
+        self._template = _compile_jinja_template(source)
+        self._variables = dict(variables)
+        self._special = sorted((text for text in special if text), key=len, reverse=True)
+
+    def render(
+        self, chat: Chat, tools: Sequence[ToolSpec], *, system: str | None, reasoning: bool | Effort | None
+    ) -> Rendered:
+        """``system`` goes before the messages when none of them is a system message.
+
+        Raises InvalidRequest when the template refuses the messages.
+        """
+        import jinja2
+
+        guard = _Guard(self._special)
+        messages = [_message(message, guard) for message in chat.messages]
+        if system is not None and not any(message["role"] == "system" for message in messages):
+            messages.insert(0, {"role": "system", "content": guard.quote(system)})
+        if not messages:
+            raise InvalidRequest("There are no messages to answer.", param="messages")
+        variables: dict[str, Any] = {
+            **self._variables,
+            **chat.template_kwargs,
+            "messages": messages,
+            "tools": [_tool(tool) for tool in tools] or None,
+            "documents": None,
+            "add_generation_prompt": not chat.continue_last,
+        }
+        if reasoning is not None:
+            variables["enable_thinking"] = reasoning is not False
+            if isinstance(reasoning, str):
+                variables["reasoning_effort"] = reasoning
+        try:
+            text = self._template.render(**variables)
+        except (jinja2.TemplateError, TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
+            raise InvalidRequest(
+                f"The model's chat template refuses these messages: {error}", param="messages"
+            ) from error
+        if chat.continue_last:
+            text = _cut_after(text, messages[-1])
+        return Rendered(guard.split(text))
+
+
+class _Guard:
+    """Keeps special-token text in what people wrote from becoming tokens: it is replaced, and put back apart."""
+
+    def __init__(self, special: Sequence[str]) -> None:
+        self._special = special
+        self._nonce = ""
+        self._kept: list[str] = []
+
+    def quote(self, text: str) -> str:
+        for special in self._special:
+            if special in text:
+                if not self._nonce:
+                    self._nonce = f"\ue000{secrets.token_hex(8)}"
+                text = text.replace(special, f"{self._nonce}:{len(self._kept)}\ue001")
+                self._kept.append(special)
+        return text
+
+    def split(self, text: str) -> tuple[str, ...]:
+        if not self._nonce:
+            return (text,)
+        first, *rest = text.split(self._nonce)
+        pieces = [first]
+        for part in rest:
+            number, _, after = part.removeprefix(":").partition("\ue001")
+            pieces += [self._kept[int(number)], after]
+        return tuple(pieces)
+
+
+def _message(message: Message, guard: _Guard) -> dict[str, Any]:
+    if any(isinstance(part, Image) for part in message.parts):
+        raise UnsupportedFeature("This model does not take images.", param="messages")
+    found: dict[str, Any] = {"role": message.role, "content": guard.quote(message.text)}
+    if message.reasoning:
+        found["reasoning_content"] = guard.quote(message.reasoning)
+    if message.tool_call_id is not None:
+        found["tool_call_id"] = message.tool_call_id
+    if message.name is not None:
+        found["name"] = message.name
+    if message.tool_calls:
+        found["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": _arguments(call.arguments, guard)},
+            }
+            for call in message.tool_calls
+        ]
+    return found
+
+
+def _arguments(text: str, guard: _Guard) -> Any:
+    """As objects, which templates expect; text that is no JSON object goes in as it is."""
+    try:
+        found = msgspec.json.decode(guard.quote(text))
+    except (msgspec.DecodeError, RecursionError):
+        return text
+    return found if isinstance(found, dict) else text
+
+
+def _tool(tool: ToolSpec) -> dict[str, Any]:
+    return {
+        "type": "function",
+        "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+    }
+
+
+def _cut_after(text: str, last: Mapping[str, Any]) -> str:
+    """Everything a template puts behind the last message's text would end the turn that is to go on."""
+    content = str(last["content"])
+    at = text.rfind(content.strip()) if content.strip() else -1
+    if at < 0:
+        raise InvalidRequest(
+            "The chat template does not show the last message, so it cannot be continued.", param="messages"
+        )
+    return text[: at + len(content.strip())]
+
+
+__all__ = ("ChatTemplate", "Rendered")

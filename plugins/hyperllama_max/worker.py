@@ -1,0 +1,245 @@
+"""MAX inside its host: its scheduler on the main thread, requests and tokens on the I/O thread."""
+
+from __future__ import annotations
+
+import collections
+import logging
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hyperllama.embedding import EmbeddingRequest, Embeddings
+from hyperllama.errors import EngineFailed, GatewayError, LoadFailed, UnsupportedFeature
+from hyperllama.generation import GenerationRequest, TokenChunk
+from hyperllama.host.worker import Line, Pulse
+from hyperllama.messages import Input
+from hyperllama.models import ModelInfo, ModelSpec
+from hyperllama.spi import Report
+from hyperllama_max import answers
+from hyperllama_max import build as builder
+from hyperllama_max import files as model_files
+from hyperllama_max.answers import Answer
+from hyperllama_max.contexts import Admission
+from hyperllama_max.describe import describe
+from hyperllama_max.embeddings import Embedder
+from hyperllama_max.files import ModelFiles
+from hyperllama_max.grammar import GrammarCompiler
+from hyperllama_max.loop import Results, SchedulerLoop
+from hyperllama_max.parsers import parser_of
+from hyperllama_max.progress import LoadReporter
+from hyperllama_max.sampling import Defaults, Limits
+from hyperllama_max.settings import MaxOptions, options
+from hyperllama_max.template import ChatTemplate
+from hyperllama_max.vocabulary import Vocabulary
+
+
+class MaxWorker:
+    """The factory of this engine's hosts."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._arrived: collections.deque[Results] = collections.deque()
+        self._woken = False
+        self._answers: dict[str, Answer] = {}
+        self._loop: SchedulerLoop | None = None
+        self._admission: Admission | None = None
+        self._embedder: Embedder | None = None
+        self._vocabulary: Vocabulary | None = None
+
+    # --- main thread
+
+    def load(self, spec: ModelSpec, path: Path | None, settings: dict[str, Any], report: Report) -> ModelInfo:
+        if path is None:
+            raise LoadFailed("there are no files to load")
+        _log_to_gateway()
+        info, chosen = describe(spec, path), options(spec)
+        files = model_files.read(path, f"models.{spec.name}")
+        built = builder.build(
+            spec,
+            files,
+            info,
+            chosen,
+            Path(settings["cache"]),
+            settings.get("compile_memory"),
+            lambda estimate: LoadReporter(report, estimate),
+        )
+        self._loop = loop = SchedulerLoop(built, self._deliver)
+        delegate = built.tokenizer.delegate
+        self._vocabulary = vocabulary = Vocabulary(
+            delegate,
+            ThreadPoolExecutor(1, "tokenize"),
+            add_bos=not built.embeds and files.tokenizer_config.get("add_bos_token") is not False,
+        )
+        length = built.plan.planned_max_length or info.context_length
+        size = files.vocab_size or vocabulary.size
+        if built.embeds:
+            length = min(length, files.positions or length)
+            self._embedder = Embedder(loop, vocabulary, limit=length, size=size)
+        info = msgspec.structs.replace(
+            info, context_length=length, max_batch_size=built.pipeline.max_batch_size, vocab_size=size
+        )
+        if not built.embeds:
+            self._admission = _admission(spec, files, info, chosen, built, vocabulary)
+        return info
+
+    def run(self) -> None:
+        self._started().run()
+
+    # --- I/O thread
+
+    def stop(self) -> None:
+        self._started().stop()
+
+    def pulse(self) -> Pulse:
+        loop = self._started()
+        return Pulse(steps=loop.steps, busy=loop.busy, active=loop.active)
+
+    async def submit(self, id: int, request: GenerationRequest) -> None:
+        if self._admission is None:
+            raise UnsupportedFeature("This model makes embeddings; it does not generate text.", param="model")
+        admitted = await self._admission.admit(id, request)
+        if admitted.context is None:
+            last = answers.empty(admitted.prompt, return_ids=request.return_token_ids)
+            self._line.later(lambda: self._line.step([(id, last)]))
+            return
+        self._answers[str(id)] = admitted.answer
+        self._started().submit(admitted.context)
+
+    def cancel(self, id: int) -> None:
+        from max.pipelines.request import RequestID
+
+        if self._answers.pop(str(id), None) is not None:
+            self._started().cancel(RequestID(str(id)))
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        if self._embedder is None:
+            raise UnsupportedFeature("This model generates text; it does not make embeddings.", param="model")
+        return await self._embedder.embed(request)
+
+    async def tokenize(self, input: Input) -> tuple[int, ...]:
+        if self._admission is not None:
+            return tuple(await self._admission.encode(input))
+        text = getattr(input, "text", None)
+        if self._vocabulary is None or not isinstance(text, str):
+            raise UnsupportedFeature("This model tokenizes plain text only.")
+        return tuple(await self._vocabulary.encode_plain(text))
+
+    async def detokenize(self, ids: Sequence[int]) -> str:
+        vocabulary = self._vocabulary
+        if vocabulary is None or any(not 0 <= number < vocabulary.size for number in ids):
+            raise UnsupportedFeature("A token id is not in the model's vocabulary.", param="tokens")
+        return vocabulary.decode(ids)
+
+    # --- results: put on the main thread, taken on the I/O thread
+
+    def _deliver(self, results: Results) -> None:
+        self._arrived.append(results)
+        if not self._woken:
+            self._woken = True
+            self._line.later(self._drain)
+
+    def _drain(self) -> None:
+        self._woken = False  # first, so that what arrives from now on wakes again
+        chunks: list[tuple[int, TokenChunk]] = []
+        broken: list[tuple[int, GatewayError]] = []
+        deliver = self._embedder.deliver if self._embedder is not None else None
+        while self._arrived:
+            for request_id, result in self._arrived.popleft().items():
+                if deliver is not None:
+                    deliver(request_id, result)
+                else:
+                    self._take(request_id, result, chunks, broken)
+        if chunks:
+            self._line.step(chunks)
+        if broken:
+            self._line.fail(broken)
+
+    def _take(
+        self, request_id: Any, result: Any, chunks: list[tuple[int, TokenChunk]], broken: list[tuple[int, GatewayError]]
+    ) -> None:
+        answer = self._answers.get(request_id.value)
+        if answer is None:
+            return
+        output = result.result
+        if output is not None:
+            try:
+                chunks.append((answer.number, answer.chunk(output)))
+            except Exception:
+                logging.getLogger("hyperllama").exception("an answer could not be put into words")
+                broken.append((answer.number, EngineFailed("The engine's answer could not be put into words.")))
+                self.cancel(answer.number)
+                return
+            if not output.is_done:
+                return
+        else:
+            broken.append(
+                (answer.number, EngineFailed(f"The engine failed in this step: {result.error or 'cancelled'}."))
+            )
+        del self._answers[request_id.value]
+        self._started().forget(request_id)
+
+    def _started(self) -> SchedulerLoop:
+        if self._loop is None:
+            raise EngineFailed("the model is not loaded")
+        return self._loop
+
+
+def _log_to_gateway() -> None:
+    """What is said on stdout is logged for debugging, on stderr as a warning."""
+    loud, quiet = logging.StreamHandler(sys.stderr), logging.StreamHandler(sys.stdout)
+    loud.setLevel(logging.WARNING)
+    quiet.addFilter(lambda record: record.levelno < logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", handlers=[loud, quiet], force=True)
+
+
+def _admission(
+    spec: ModelSpec,
+    files: ModelFiles,
+    info: ModelInfo,
+    chosen: MaxOptions,
+    built: builder.Built,
+    vocabulary: Vocabulary,
+) -> Admission:
+    delegate = built.tokenizer.delegate
+    ends = _ends(files, delegate)
+    special = {name: str(value) for name, value in delegate.special_tokens_map.items() if isinstance(value, str)}
+    return Admission(
+        info,
+        vocabulary,
+        template=ChatTemplate(info.template, special, vocabulary.special_texts) if info.template else None,
+        grammar=GrammarCompiler(delegate, vocabulary, built.pipeline.vocab_size or info.vocab_size, ends)
+        if chosen.structured_output
+        else None,
+        defaults=Defaults.of(spec.parameters, files.generation_config),
+        limits=Limits(
+            vocab_size=info.vocab_size,
+            max_logprobs=info.max_logprobs,
+            penalties=chosen.penalties,
+            min_tokens=chosen.min_tokens,
+            host_logits=spec.device.startswith("cpu"),
+        ),
+        ends=ends,
+        parser=parser_of(built.architecture),
+    )
+
+
+def _ends(files: ModelFiles, delegate: Any) -> frozenset[int]:
+    """Every end-of-sequence id that the model's files name."""
+    found: set[int] = set()
+    for source in (
+        files.generation_config.get("eos_token_id"),
+        files.config.get("eos_token_id"),
+        delegate.eos_token_id,
+    ):
+        if isinstance(source, int):
+            found.add(source)
+        elif isinstance(source, list):
+            found.update(number for number in source if isinstance(number, int))
+    return frozenset(found)
+
+
+__all__ = ("MaxWorker",)

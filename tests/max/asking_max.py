@@ -1,0 +1,78 @@
+"""Models loaded and questions asked of them, for the tests beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import hyperllama_builtin
+from hyperllama.generation import Completion, GenerationRequest, Sampling
+from hyperllama.host.process import HostedModel
+from hyperllama.messages import Chat, Message, PromptTokens, Text
+from hyperllama.models import LoadProgress, ModelSpec
+from hyperllama.stream import collect
+from hyperllama_max.engine import MaxEngine
+from hyperllama_max.settings import MaxSettings
+
+WEIGHTS = Path(hyperllama_builtin.__file__).parent / "weights"
+CHAT, EMBED = WEIGHTS / "hyperllama-tiny", WEIGHTS / "hyperllama-tiny-embed"
+
+
+async def load_model(path: Path, reports: list[LoadProgress] | None = None, **changes: Any) -> HostedModel:
+    spec = ModelSpec(**{"name": path.name, "max_batch_size": 32, **changes})
+    seen = [] if reports is None else reports
+    model = await MaxEngine(MaxSettings()).load(spec, path, seen.append)
+    assert isinstance(model, HostedModel)
+    return model
+
+
+def prompt(ids: Sequence[int], tokens: int = 20, **changes: Any) -> GenerationRequest:
+    fields = {name: changes.pop(name) for name in ("output", "tools", "tool_choice") if name in changes}
+    sampling = Sampling(**{"max_tokens": tokens, "temperature": 0.0, **changes})
+    return GenerationRequest(
+        model="m", input=PromptTokens(tuple(ids)), sampling=sampling, return_token_ids=True, **fields
+    )
+
+
+def talk(text: str, tokens: int = 40, **changes: Any) -> GenerationRequest:
+    fields = {
+        name: changes.pop(name) for name in ("output", "tools", "tool_choice", "system", "reasoning") if name in changes
+    }
+    messages = Chat((Message(role="user", parts=(Text(text),)),))
+    sampling = Sampling(**{"max_tokens": tokens, "temperature": 0.0, **changes})
+    return GenerationRequest(model="m", input=messages, sampling=sampling, return_token_ids=True, **fields)
+
+
+async def whole(model: HostedModel, request: GenerationRequest) -> Completion:
+    return await collect(await model.generate(request))
+
+
+async def max_alone(prompts: Sequence[Sequence[int]], tokens: int, *, ignore_eos: bool = False) -> list[list[int]]:
+    """What MAX answers by itself, greedily, in a process of its own."""
+    cache = MaxSettings().cache() / "modular"
+    environment = {
+        **os.environ,
+        "HF_HUB_OFFLINE": "1",
+        "MODULAR_CACHE_DIR": str(cache),
+        "MODULAR_TELEMETRY_ENABLED": "0",
+        "MAX_SERVE_DISABLE_TELEMETRY": "1",
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(Path(__file__).with_name("max_alone.py")),
+        str(CHAT),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=environment,
+    )
+    asked = json.dumps({"prompts": [list(ids) for ids in prompts], "tokens": tokens, "ignore_eos": ignore_eos})
+    output, _ = await process.communicate(asked.encode())
+    assert process.returncode == 0
+    answers: list[list[int]] = json.loads(output)
+    return answers

@@ -1,0 +1,36 @@
+"""MAX by itself, none of our code between: greedy answers to prompts of token ids, one prompt at a time.
+
+python max_alone.py <model directory> < {"prompts": [[...]], "tokens": n} > [[...]]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from max.driver import DeviceSpec
+from max.pipelines import PIPELINE_REGISTRY
+from max.pipelines.lib import PipelineArgs, PipelineConfig
+from max.pipelines.lib.generate import generate
+
+asked = json.load(sys.stdin)
+config = PipelineConfig.from_args(
+    PipelineArgs.from_flat_kwargs(
+        model_path=sys.argv[1],
+        device_specs=[DeviceSpec.cpu()],
+        quantization_encoding="float32",
+        max_length=2048,
+        max_batch_size=1,
+        # The same graphs as the gateway's, so that they are compiled once for both.
+        enable_penalties=True,
+        enable_min_tokens=True,
+        tool_parser="anything",
+    )
+)
+task = PIPELINE_REGISTRY.retrieve_pipeline_task(config.models.main_architecture_name)
+pipeline = PIPELINE_REGISTRY.retrieve_factory(config, task=task).factory()
+answers = []
+for prompt in asked["prompts"]:
+    found = generate(pipeline, [prompt], max_new_tokens=asked["tokens"], temperature=0.0)
+    answers.append([int(token) for token in found.sequences[0]][len(prompt) :])
+json.dump(answers, sys.stdout)

@@ -1,0 +1,191 @@
+"""Output held to a format, on CPU, at any temperature."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+
+import jsonschema
+import pytest
+from asking_max import prompt, talk, whole
+from random_schemas import schema
+
+from hyperllama.errors import InvalidRequest
+from hyperllama.generation import AnyJson, AnyTool, Choice, Grammar, JsonSchema, NamedTool, Regex, ToolSpec
+
+PERSON = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "minLength": 1, "maxLength": 12},
+        "age": {"type": "integer", "minimum": 0, "maximum": 150},
+        "tags": {"type": "array", "items": {"enum": ["a", "b"]}, "maxItems": 3},
+    },
+    "required": ["name", "age", "tags"],
+    "additionalProperties": False,
+}
+WEATHER = ToolSpec(
+    "get_weather",
+    "weather of a city",
+    {
+        "type": "object",
+        "properties": {"city": {"enum": ["Paris", "Rome"]}, "days": {"type": "integer", "minimum": 1, "maximum": 7}},
+        "required": ["city", "days"],
+        "additionalProperties": False,
+    },
+)
+CLOCK = ToolSpec("clock", "the time", {"type": "object", "properties": {}, "additionalProperties": False})
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0, 1.5])
+async def test_a_schema_is_kept_to(chat, temperature):
+    answers = await asyncio.gather(
+        *[whole(chat, talk("who?", 200, output=JsonSchema(PERSON), temperature=temperature, seed=n)) for n in range(8)]
+    )
+    for answer in answers:
+        assert answer.finish_reason == "stop"
+        jsonschema.validate(json.loads(answer.text), PERSON)
+
+
+async def test_long_prompts_that_are_cut_into_steps_lose_nothing_of_the_format(chat):
+    fixed = JsonSchema(
+        {"type": "object", "properties": {"a": {"const": 1}}, "required": ["a"], "additionalProperties": False}
+    )
+    answers = await asyncio.gather(
+        *[whole(chat, prompt([9, 20 + n] * length, 60, output=fixed)) for n, length in enumerate((2, 150, 300, 450))]
+    )
+    assert {answer.text for answer in answers} == {'{"a": 1}'}
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.5])
+async def test_other_formats_are_kept_to(chat, temperature):
+    async def text(output, tokens=60):
+        return (await whole(chat, talk("?", tokens, output=output, temperature=temperature, seed=3))).text
+
+    assert re.fullmatch("[0-9]{3}-[a-f]{2,4}", await text(Regex("[0-9]{3}-[a-f]{2,4}")))
+    assert await text(Choice(("alpha", "beta"))) in ("alpha", "beta")
+    assert re.fullmatch("yes|no|maybe [0-9]+%", await text(Grammar('root ::= "yes" | "no" | "maybe " [0-9]+ "%"'), 300))
+    assert isinstance(
+        json.loads(await text(JsonSchema({"type": "array", "maxItems": 2, "items": {"type": "boolean"}}))), list
+    )
+
+
+async def test_json_mode_begins_an_object_and_says_when_it_was_cut(chat):
+    answer = await whole(chat, talk("?", 12, output=AnyJson(), temperature=1.5, seed=1))
+    assert answer.text.startswith("{")
+    assert answer.finish_reason == ("stop" if _whole_json(answer.text) else "length")
+
+
+async def test_free_answers_in_the_same_batch_are_not_touched(chat):
+    alone = await whole(chat, prompt([9, 10, 11], 20))
+    free, _ = await asyncio.gather(
+        whole(chat, prompt([9, 10, 11], 20)), whole(chat, talk("?", 100, output=JsonSchema(PERSON)))
+    )
+    assert free.token_ids == alone.token_ids
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.5])
+async def test_a_named_tool_is_called(chat, temperature):
+    answer = await whole(
+        chat,
+        talk("?", 100, tools=(CLOCK, WEATHER), tool_choice=NamedTool("get_weather"), temperature=temperature, seed=2),
+    )
+    (call,) = answer.tool_calls
+    assert call.name == "get_weather"
+    assert re.fullmatch("call_[0-9a-f]{24}", call.id)
+    jsonschema.validate(json.loads(call.arguments), WEATHER.parameters)
+    assert answer.finish_reason == "tool_calls"
+    assert answer.text == ""
+
+
+async def test_one_of_the_tools_is_called_when_one_is_required(chat):
+    answers = await asyncio.gather(
+        *[
+            whole(chat, talk("?", 100, tools=(CLOCK, WEATHER), tool_choice=AnyTool(), temperature=2.0, seed=n))
+            for n in range(8)
+        ]
+    )
+    for answer in answers:
+        (call,) = answer.tool_calls
+        assert call.name in ("clock", "get_weather")
+        assert isinstance(json.loads(call.arguments), dict)
+
+
+async def test_arguments_stream_as_they_are_written(chat):
+    stream = await chat.generate(talk("?", 100, tools=(WEATHER,), tool_choice=AnyTool()))
+    deltas = [delta async for chunk in stream for delta in chunk.tool_calls]
+    await stream.aclose()
+    assert len(deltas) > 2
+    assert deltas[0].name == "get_weather"
+    assert all(delta.id is None and delta.name is None for delta in deltas[1:])
+
+
+async def test_a_call_that_is_cut_off_says_so(chat):
+    answer = await whole(chat, talk("?", 14, tools=(WEATHER,), tool_choice=AnyTool()))
+    assert answer.finish_reason == "length"
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        JsonSchema({"type": "string", "description": "x" * 70_000}),
+        JsonSchema({"type": "string", "maxLength": 10**9}),
+        JsonSchema({"type": "nonsense"}),
+        Regex("x" * 5000),
+        Regex("(unclosed"),
+        Regex(""),
+        Choice(()),
+        Grammar("root ::= undefined"),
+        Grammar("nonsense"),
+    ],
+    ids=["large", "count", "type", "long", "unclosed", "empty", "none", "undefined", "nonsense"],
+)
+async def test_a_format_out_of_bounds_is_refused(chat, output):
+    with pytest.raises(InvalidRequest):
+        await chat.generate(talk("?", output=output))
+    assert chat.failure is None
+
+
+async def test_a_schema_nested_too_deep_is_refused(chat):
+    deep: dict = {"type": "object"}
+    for _ in range(40):
+        deep = {"type": "object", "properties": {"a": deep}}
+    with pytest.raises(InvalidRequest, match="nested"):
+        await chat.generate(talk("?", output=JsonSchema(deep)))
+
+
+async def test_a_tool_that_is_not_there_cannot_be_named(chat):
+    with pytest.raises(InvalidRequest):
+        await chat.generate(talk("?", tools=(CLOCK,), tool_choice=NamedTool("other")))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0, 1.5])
+async def test_random_schemas_are_kept_to(chat, temperature):
+    await _check_random(chat, range(20), temperature)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("temperature", [0.0, 1.0, 1.5])
+async def test_two_hundred_random_schemas_are_kept_to(chat, temperature):
+    await _check_random(chat, range(200), temperature)
+
+
+async def _check_random(chat, seeds, temperature) -> None:
+    async def one(seed: int) -> None:
+        wanted = schema(seed)
+        answer = await whole(chat, talk("?", 1500, output=JsonSchema(wanted), temperature=temperature, seed=seed))
+        if answer.finish_reason == "length":
+            with pytest.raises(ValueError, match=r".*"):
+                json.loads(answer.text)
+            return
+        jsonschema.validate(json.loads(answer.text), wanted)
+
+    await asyncio.gather(*[one(seed) for seed in seeds])
+
+
+def _whole_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
