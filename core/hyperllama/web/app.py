@@ -18,6 +18,7 @@ from hyperllama.metrics import Metrics
 from hyperllama.models import ModelSpec
 from hyperllama.pipeline import Pipeline
 from hyperllama.plugins import Plugins
+from hyperllama.posture import is_loopback
 from hyperllama.spi import Gateway, WireProtocol
 from hyperllama.stages.embeds import EmbedBatcher
 from hyperllama.stages.limits import RateLimits
@@ -29,6 +30,7 @@ from hyperllama.web.auth import Authentication, permission_of
 from hyperllama.web.dialects import handlers_for, handlers_for_all
 from hyperllama.web.envelope import Envelope
 from hyperllama.web.ops import ops_routes
+from hyperllama.web.origins import Origins
 
 MEMORY_SHARE = 0.8  # of what is free at start, when the config names no budget
 
@@ -67,7 +69,13 @@ class Application:
             self.pipeline.add_observer(self.metrics)
         self._providers = self.plugins.auth_providers()
         self.litestar = self._litestar()
-        self._asgi: ASGIApp = Envelope(self.litestar)
+        guarded = Origins(
+            self.litestar,
+            bound_to_loopback=is_loopback(config.server.host),
+            allowed_origins=config.server.cors_origins,
+            allowed_hosts=config.server.allowed_hosts,
+        )
+        self._asgi: ASGIApp = Envelope(guarded)
 
     @property
     def asks_for_keys(self) -> bool:

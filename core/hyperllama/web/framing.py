@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from collections.abc import Sequence
+from functools import lru_cache
 
 from hyperllama.web.bounds import Bounds
 
-_REQUEST_LINE = re.compile(rb"(?:\r\n)?([A-Z]+(?:-[A-Z]+)?) (/[!\"$-~]*+|\*) HTTP/1\.([01])\r\n")
-_ANY_TARGET = re.compile(rb"(?:\r\n)?\S* (\S*)")
-_SPACED_NAME = re.compile(rb"\r\n[^:\r\n]*+(?<=[ \t]):")
-_HOST = re.compile(rb"(?:[a-z0-9._~-]*+|\[[0-9a-f:.]+\])(?::[0-9]{0,5})?")
+_HOST = re.compile(rb"(?:[A-Za-z0-9._~-]*+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _UPGRADE = re.compile(rb"(?i:\r\nupgrade:)[^\r\n]*+")
-_DIGITS = re.compile(rb"[0-9]+")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t -~\x80-\xff]*)?")
+_WATCHED = frozenset({b"host", b"content-length", b"transfer-encoding", b"content-encoding"})
 
 
 class RefusedError(Exception):
@@ -25,58 +23,64 @@ class RefusedError(Exception):
         self.message = message
 
 
-class Head(NamedTuple):
-    """A request's head that reads one way only."""
-
-    raw: bytes  # for the parser; an Upgrade that we ignore is gone from it
-    path: str  # as sent, without the query
-    length: int  # of the body; 0 when ``chunked``
-    chunked: bool
-    limit: int | None  # bytes the body may have
-
-
-def read_head(raw: bytes, bounds: Bounds) -> Head:
-    """Judge a complete head, its final empty line included. Raises RefusedError."""
-    line = _REQUEST_LINE.match(raw)
-    if line is None:
-        attempt = _ANY_TARGET.match(raw)
-        if attempt is not None and len(attempt.group(1)) > bounds.url_bytes:
-            raise _long_url(bounds)
-        raise RefusedError(400, "the request line is not valid HTTP/1.1")
-    ends = raw.count(b"\r\n")
-    if raw.count(b"\n") != ends or raw.count(b"\r") != ends:
-        raise RefusedError(400, "header lines must end with CRLF")
-    start = line.end()
-    target = line.group(2)
-    if len(target) > bounds.url_bytes:
+def check_line(head: bytes, bounds: Bounds) -> int:
+    """Judge the sizes in a complete head and the version it claims; its minor version. Raises RefusedError."""
+    end = head.find(b"\r\n")
+    if end > bounds.url_bytes and len(max(head[:end].split(b" "), key=len)) > bounds.url_bytes:
         raise _long_url(bounds)
-    if len(raw) - start > bounds.header_bytes:
+    if len(head) - end > bounds.header_bytes:
         raise _long_head(bounds)
-    if ends - 2 > bounds.headers:
+    line = head[:end]
+    if line.count(b" ") == 2:
+        if line.endswith(b" HTTP/1.1"):
+            return 1
+        if line.endswith(b" HTTP/1.0"):
+            return 0
+    raise RefusedError(400, "the request line is not valid HTTP/1.1")
+
+
+def body_of(
+    path: str, minor: int, headers: Sequence[tuple[bytes, bytes]], bounds: Bounds
+) -> tuple[int, bool, int | None]:
+    """How the body is framed, read one way only: its length, whether it is chunked instead, and what it may have.
+
+    Names in ``headers`` are in lower case. Raises RefusedError.
+    """
+    if len(headers) > bounds.headers:
         raise RefusedError(431, f"too many header fields; {bounds.headers} are the limit")
-    low = raw.lower()
-    if b"\r\n " in low or b"\r\n\t" in low:
-        raise RefusedError(400, "folded header lines are not accepted")
-    if (b" :" in low or b"\t:" in low) and _SPACED_NAME.search(low, start - 2):
-        raise RefusedError(400, "white space before the colon of a header is not accepted")
-    if low.count(b"\r\nhost:") != 1:
-        raise RefusedError(400, "exactly one Host header is needed")
-    if _HOST.fullmatch(_value(low, b"\r\nhost:")) is None:
-        raise RefusedError(400, "the Host header is not a host name")
-    if b"\r\nupgrade:" in low:
-        if _value(low, b"\r\nupgrade:").startswith(b"websocket"):
-            raise RefusedError(400, "WebSocket is not offered here")
-        raw = _UPGRADE.sub(b"", raw)  # any other offer, such as h2c, may be ignored
-    path = target.partition(b"?")[0].decode("ascii")
-    length, chunked = _body(low, version=line.group(3))
-    limit = None
-    if length or chunked:
-        limit = bounds.body_cap(path)
-        if limit is not None and length > limit:
-            raise _large(limit)
-        if b"\r\ncontent-encoding:" in low:
-            _check_coding(low, path, bounds)
-    return Head(raw, path, length, chunked, limit)
+    found = [field for field in headers if field[0] in _WATCHED]
+    if len(found) == 1 and found[0][0] == b"host":
+        _check_host(found[0][1])
+        return 0, False, None
+    watched = dict(found)
+    if len(watched) < len(found):
+        raise RefusedError(400, "Host, Content-Length, Transfer-Encoding and Content-Encoding may come once each")
+    if (host := watched.get(b"host")) is None:
+        raise RefusedError(400, "a Host header is needed")
+    _check_host(host)
+    length, chunked = _framing(watched.get(b"content-length"), watched.get(b"transfer-encoding"), minor)
+    if not (length or chunked):
+        return 0, False, None
+    limit = bounds.body_cap(path)
+    if limit is not None and length > limit:
+        raise _large(limit)
+    if (coding := watched.get(b"content-encoding")) is not None:
+        _check_coding(coding, path, bounds)
+    return length, chunked, limit
+
+
+def path_of(target: bytes) -> str:
+    """The path in a request's target, as sent. Raises RefusedError for whatever names a host or a fragment."""
+    if (target[:1] != b"/" and target != b"*") or b"#" in target or not target.isascii():
+        raise RefusedError(400, "the request target is not a path")
+    return target.partition(b"?")[0].decode("ascii")
+
+
+def without_upgrade(head: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """``head`` less an Upgrade that may be ignored, such as h2c. Raises RefusedError for WebSocket."""
+    if any(name == b"upgrade" and b"websocket" in value.lower() for name, value in headers):
+        raise RefusedError(400, "WebSocket is not offered here")
+    return _UPGRADE.sub(b"", head)
 
 
 def check_partial(seen: bytearray, bounds: Bounds) -> None:
@@ -146,35 +150,34 @@ class Chunks:
         return found + 1
 
 
-def _body(low: bytes, *, version: bytes) -> tuple[int, bool]:
-    lengths = low.count(b"\r\ncontent-length:")
-    codings = low.count(b"\r\ntransfer-encoding:")
-    if lengths + codings > 1:
-        raise RefusedError(400, "more than one Content-Length or Transfer-Encoding")
-    if codings:
-        if _value(low, b"\r\ntransfer-encoding:") != b"chunked" or version == b"0":
+def _framing(length: bytes | None, coding: bytes | None, minor: int) -> tuple[int, bool]:
+    if coding is not None:
+        if length is not None:
+            raise RefusedError(400, "Content-Length and Transfer-Encoding exclude each other")
+        if coding.strip(b" \t").lower() != b"chunked" or minor == 0:
             raise RefusedError(400, "the only Transfer-Encoding is chunked, in HTTP/1.1")
         return 0, True
-    if not lengths:
+    if length is None:
         return 0, False
-    value = _value(low, b"\r\ncontent-length:")
-    if _DIGITS.fullmatch(value) is None:
+    digits = length.strip(b" \t")
+    if not digits.isdigit():  # of bytes: ASCII only
         raise RefusedError(400, "Content-Length is not a number")
-    if len(value) > 19:
+    if len(digits) > 19:
         raise RefusedError(413, "the request body is too large")
-    return int(value), False
+    return int(digits), False
 
 
-def _check_coding(low: bytes, path: str, bounds: Bounds) -> None:
-    coding = _value(low, b"\r\ncontent-encoding:").decode("latin-1")
+@lru_cache(maxsize=256)  # clients send few
+def _check_host(value: bytes) -> None:
+    if _HOST.fullmatch(value.strip(b" \t")) is None:
+        raise RefusedError(400, "the Host header is not a host name")
+
+
+def _check_coding(value: bytes, path: str, bounds: Bounds) -> None:
+    coding = value.strip(b" \t").lower().decode("latin-1")
     decoded = bounds.encodings(path) if bounds.encodings is not None else ()
-    if low.count(b"\r\ncontent-encoding:") > 1 or (coding not in ("", "identity") and coding not in decoded):
+    if coding not in ("", "identity") and coding not in decoded:
         raise RefusedError(415, "the Content-Encoding of the request is not supported; send the body as it is")
-
-
-def _value(low: bytes, field: bytes) -> bytes:
-    start = low.find(field) + len(field)
-    return low[start : low.find(b"\r\n", start)].strip(b" \t")
 
 
 def _long_url(bounds: Bounds) -> RefusedError:
@@ -189,4 +192,4 @@ def _large(limit: int) -> RefusedError:
     return RefusedError(413, f"the request body is too large; {limit} bytes are the limit")
 
 
-__all__ = ("Chunks", "Head", "RefusedError", "check_partial", "read_head")
+__all__ = ("Chunks", "RefusedError", "body_of", "check_line", "check_partial", "path_of", "without_upgrade")

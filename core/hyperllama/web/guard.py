@@ -7,7 +7,6 @@ import ipaddress
 import os
 import resource
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
@@ -30,9 +29,9 @@ class Guarded(Protocol):
 class Guard:
     """Counts connections and looks at each every tick. ``start`` once the loop runs, ``stop`` before it ends."""
 
-    def __init__(self, bounds: Bounds, *, draining: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
-        self.draining = draining
+        self.closing = False  # every answer from now on is its connection's last
         self.connections: set[Guarded] = set()
         self.refused: Counter[str] = Counter()  # by status, and "timeout", "stalled", "crowded", "full"; for metrics
         self._networks: Counter[str] = Counter()

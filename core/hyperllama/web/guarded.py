@@ -13,7 +13,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from hyperllama.web.framing import Chunks, RefusedError, check_partial, read_head
+from hyperllama.web.framing import Chunks, RefusedError, body_of, check_line, check_partial, path_of, without_upgrade
 from hyperllama.web.guard import Guard, network_of
 
 HELD_BYTES = 64 * 1024  # of later requests, taken from the socket while one is answered
@@ -22,6 +22,7 @@ PIECE_BYTES = 16 * 1024  # of those, looked at when its turn comes
 _HEAD: Final = 0  # a request may begin, or has begun
 _BODY: Final = 1  # its body comes
 _ANSWER: Final = 2  # it is here whole; nothing more is read from the wire until it is answered
+_IDLE: Final = -1.0  # a deadline that the next check sets
 _OVER: Final = 3  # refused; what comes is thrown away until the peer or the clock ends it
 
 
@@ -49,8 +50,13 @@ class GuardedProtocol(HttpToolsProtocol):
         self._deadline = math.inf
         self._partial = bytearray()  # of a head
         self._held = bytearray()  # of later requests
-        self._ended = False  # the parser has seen the request's end
-        self._left = 0  # bytes of a body with a length
+        self._minor = 1  # HTTP/1.x
+        self._heads = 0  # that the parser found in what it was fed as one
+        self._offered = False  # the head has an Upgrade that the parser believes
+        self._verdict: RefusedError | None = None
+        self._ended = False  # it has seen the request's end
+        self._left = 0  # bytes to come of a body with a length
+        self._here = 0  # bytes that came in one piece with the head's end
         self._chunks: Chunks | None = None
         self._received = 0  # bytes of the body
         self._limited = True  # the body has a limit, and so a deadline
@@ -96,6 +102,18 @@ class GuardedProtocol(HttpToolsProtocol):
     def eof_received(self) -> None:
         """Half a connection is none: the transport closes, and the application hears that the client left."""
 
+    def on_headers_complete(self) -> None:
+        self._heads += 1
+        if self.parser.should_upgrade():
+            self._offered = True
+            raise RefusedError(400, "no other protocol is offered here")
+        try:
+            self._judge()
+        except RefusedError as error:
+            self._verdict = error
+            raise
+        super().on_headers_complete()
+
     def on_message_complete(self) -> None:
         self._ended = True
         super().on_message_complete()
@@ -113,7 +131,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._state != _ANSWER:
             return
         self._state = _HEAD
-        self._deadline = self.loop.time() + self._bounds.idle_timeout
+        self._deadline = _IDLE
         if self._held:
             self.loop.call_soon(self._resume, context=self._context)
 
@@ -133,6 +151,8 @@ class GuardedProtocol(HttpToolsProtocol):
                 self._time_out("the request body came too slowly")
         elif self._state == _BODY:  # it is the application that waits
             self._window = (now, self._received)
+        elif self._deadline == _IDLE:
+            self._deadline = now + self._bounds.idle_timeout
         elif now >= self._deadline and not transport.is_closing():
             if self._state == _HEAD and self._partial:
                 self._time_out("the request head came too slowly")
@@ -179,42 +199,60 @@ class GuardedProtocol(HttpToolsProtocol):
         if end < 0:
             if not before:
                 partial += data
-                self._deadline = min(self._deadline, self.loop.time() + self._bounds.header_timeout)
+                due = self.loop.time() + self._bounds.header_timeout
+                self._deadline = due if self._deadline == _IDLE else min(self._deadline, due)
             check_partial(partial, self._bounds)
             return len(data)
         end += 4
         if before:
             data = bytes(partial)
             partial.clear()
-        size = len(data)
         self.cycle = None  # type: ignore[assignment]  # a refusal from here on is no answer to the request before
-        head = read_head(data if end == size else data[:end], self._bounds)
-        if self._reserved and head.path not in self._bounds.always:
-            raise RefusedError(503, "too many connections; try again in a moment")
-        self._deadline = math.inf
-        self._ended = False
-        if head.chunked or end + head.length > size:
-            self._begin_body(head.length, head.chunked, head.limit)
-            self._feed(head.raw)
-            if self._ended:
-                raise RefusedError(400, "the request body is malformed")
-        else:
-            self._state = _ANSWER
-            if head.length == 0:
-                self._feed(head.raw)
-            else:
-                self._feed(head.raw + data[end : end + head.length])
-                end += head.length
-            if not self._ended:
-                raise RefusedError(400, "the request is malformed")
-        if self._guard.draining():
+        size = len(data)
+        self._here = size - end
+        self._feed_head(data if end == size else data[:end])
+        if self._state == _ANSWER and self._left:
+            whole = end + self._left
+            self._feed(data[end:] if whole == size else data[end:whole])
+            end = whole
+        if self._ended != (self._state == _ANSWER):
+            raise RefusedError(400, "the request is malformed")
+        if self._guard.closing:
             self.cycle.keep_alive = False
+            self.headers.append((b"connection", b"close"))  # uvicorn up to 0.46 says close only if the client did
         return end - before
 
-    def _begin_body(self, length: int, chunked: bool, limit: int | None) -> None:
+    def _feed_head(self, head: bytes) -> None:
+        if head.startswith(b"\r\n"):  # some clients end a body so
+            head = head[2:]
+            if head.startswith(b"\r\n"):
+                raise RefusedError(400, "the request line is not valid HTTP/1.1")
+        self._minor = check_line(head, self._bounds)
+        self._heads = 0
+        self._ended = False
+        self._feed(head)
+        if self._offered:
+            self._offered = False
+            self._heads = 0
+            self.parser = httptools.HttpRequestParser(self)
+            self._feed(without_upgrade(head, self.headers))
+            if self._offered:
+                raise RefusedError(400, "no other protocol is offered here")
+        if self._heads != 1:
+            raise RefusedError(400, "the request head is malformed")
+
+    def _judge(self) -> None:
+        path = path_of(self.url)
+        length, chunked, limit = body_of(path, self._minor, self.headers, self._bounds)
+        if self._reserved and path not in self._bounds.always:
+            raise RefusedError(503, "too many connections; try again in a moment")
+        self._deadline = math.inf
+        self._left = length
+        if not chunked and length <= self._here:
+            self._state = _ANSWER
+            return
         now = self.loop.time()
         self._state = _BODY
-        self._left = length
         self._received = 0
         self._limited = limit is not None
         self._chunks = Chunks(self._bounds, limit) if chunked else None
@@ -237,7 +275,7 @@ class GuardedProtocol(HttpToolsProtocol):
         answered = self.cycle.response_complete
         if done:
             self._chunks = None
-            self._deadline = self.loop.time() + self._bounds.idle_timeout if answered else math.inf
+            self._deadline = _IDLE if answered else math.inf
             self._state = _HEAD if answered else _ANSWER
         elif answered and not self._limited and self._received > self._bounds.body_bytes:
             raise RefusedError(413, "the answer is complete; the rest of the body is not read")
@@ -246,10 +284,10 @@ class GuardedProtocol(HttpToolsProtocol):
     def _feed(self, data: bytes) -> None:
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as error:
-            raise RefusedError(400, "no other protocol is offered here") from error
-        except httptools.HttpParserError as error:
-            raise RefusedError(400, "the request is not valid HTTP/1.1") from error
+        except (httptools.HttpParserUpgrade, httptools.HttpParserError) as error:
+            if self._offered:  # to speak another protocol after this request: the parser would take its body for that
+                return
+            raise self._verdict or RefusedError(400, "the request is not valid HTTP/1.1") from error
 
     def _too_slow(self, now: float) -> bool:
         since, received = self._window

@@ -33,7 +33,7 @@ from hyperllama.web.guarded import GuardedProtocol
 ABORT_GRACE = 1.5  # seconds for streams to end with the error that ``abort`` gave them
 CANCEL_GRACE = 0.3
 STOP_GRACE = 4.5  # after the drain, for all of that and for the application's own end
-FORCED_GRACE = 1.8  # the same after a second signal
+FORCED_GRACE = 1.5  # the same after a second signal
 BACKLOG = 2048
 UNSENT_BYTES = 128 * 1024  # in the kernel, for one reader
 
@@ -64,7 +64,7 @@ async def serve(
     sockets = bind(server.host, server.port)
     if guard is None:
         bounds = within_descriptors(Bounds.of(server, body_limit=body_limit, encodings=encodings))
-        guard = Guard(bounds, draining=lambda: drain.draining)
+        guard = Guard(bounds)
     lifespan = _Lifespan(app)
     settings = uvicorn.Config(
         lifespan,
@@ -230,6 +230,7 @@ class _Server(uvicorn.Server):
 
     async def _finish(self) -> None:
         """Let what was running at the signal end: by itself, then with an error, then by force."""
+        self._guard.closing = True
         running = set(self.server_state.tasks)
         for connection in tuple(self.server_state.connections):
             cast("GuardedProtocol", connection).close_when_answered()

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import uvloop
+
 from hyperllama.config import Config, Server
 from hyperllama.web.bounds import Bounds
 from hyperllama.web.drain import Drain
@@ -93,7 +94,7 @@ class Served:
     def __init__(self, bounds: Bounds, *, drain_timeout: float = 1.0) -> None:
         self.app = App()
         self.drain = Drain()
-        self.guard = Guard(bounds, draining=lambda: self.drain.draining)
+        self.guard = Guard(bounds)
         self.port = 0
         self.error: BaseException | None = None
         self._listening = threading.Event()

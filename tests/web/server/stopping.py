@@ -8,6 +8,7 @@ from typing import Any
 
 import uvicorn
 import uvloop
+
 from hyperllama.config import Config, Server
 from hyperllama.web import server
 from hyperllama.web.drain import Drain
@@ -35,6 +36,10 @@ class App:
             await _answer(send, 503)
         elif path == "/stream":
             await self._stream(send, int(scope["query_string"]))
+        elif path == "/flood":
+            await _start(send)
+            while True:
+                await _body(send, b"x" * 65536, more=True)
         elif path == "/stubborn":
             await _start(send)
             while True:
@@ -89,6 +94,7 @@ async def guarded(drain_timeout: float) -> None:
 async def unguarded() -> None:
     """Plain uvicorn, to show that the tests of the guard can fail."""
     (one,) = server.bind("127.0.0.1", 0)
+    one.listen()
     print(one.getsockname()[1], flush=True)
     settings = uvicorn.Config(App(Drain()), http="httptools", log_config=None, access_log=False)
     await uvicorn.Server(settings).serve(sockets=[one])

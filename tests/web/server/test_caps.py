@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from hyperllama.config import Server
 from hyperllama.web.bounds import Bounds
 from hyperllama.web.guard import Guard, network_of, within_descriptors
@@ -52,7 +53,7 @@ def test_a_head_at_its_cap_is_taken(sent: bytes, served: Any, wire: Any) -> None
     assert wire.statuses(answer) == [200]
 
 
-@pytest.mark.parametrize("length", [1001, 10**18, 10**19, 10**400])
+@pytest.mark.parametrize("length", [1001, 10**18, 10**19])
 def test_a_body_declared_over_the_cap_is_refused_before_it_comes(
     length: int, serving: Callable[..., Any], wire: Any
 ) -> None:
@@ -124,7 +125,7 @@ def test_what_follows_an_early_answer_is_thrown_away_within_the_cap(serving: Cal
         second, _ = wire.one_answer(one)
         assert wire.statuses(early + second) == [401, 200]
         one.sendall(post(b"Content-Length: 10000000", path=b"/unread"))
-        third, _ = wire.one_answer(one)
+        _, _ = wire.one_answer(one)
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
             for _ in range(1000):
                 one.sendall(b"x" * 65536)

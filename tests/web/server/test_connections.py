@@ -77,7 +77,8 @@ def test_a_large_body_arrives_whole_and_large(served: Any, wire: Any) -> None:
         one.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         answer, _ = wire.one_answer(one)
         chunks = b"".join(
-            b"%x\r\n" % len(part) + part + b"\r\n" for part in (body[at : at + 32768] for at in range(0, len(body), 32768))
+            b"%x\r\n" % len(part) + part + b"\r\n"
+            for part in (body[at : at + 32768] for at in range(0, len(body), 32768))
         )
         one.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
         second, _ = wire.one_answer(one)

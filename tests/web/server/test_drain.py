@@ -23,6 +23,7 @@ class Process:
     def __init__(self, *arguments: str) -> None:
         command = [sys.executable, str(PROGRAM), *arguments]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.clients: list[socket.socket] = []
         self.port = int(self.line())
 
     def line(self) -> str:
@@ -33,8 +34,17 @@ class Process:
         self.process.send_signal(number)
 
     def ask(self, path: str) -> socket.socket:
-        one = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+        one = self.connect()
         one.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        return one
+
+    def connect(self, *, receive_buffer: int | None = None) -> socket.socket:
+        one = socket.socket()
+        self.clients.append(one)
+        if receive_buffer is not None:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        one.settimeout(PATIENCE)
+        one.connect(("127.0.0.1", self.port))
         return one
 
     def end(self) -> tuple[int, str, str]:
@@ -55,6 +65,8 @@ def start() -> Iterator[Start]:
         if each.process.poll() is None:
             each.process.kill()
         each.process.communicate()
+        for client in each.clients:
+            client.close()
 
 
 def body(got: bytes) -> bytes:
@@ -149,11 +161,8 @@ def test_a_hangup_asks_for_a_reload(start: Start, wire: Any) -> None:
 
 def test_a_stalled_reader_does_not_keep_the_process(start: Start) -> None:
     server = start("0.3")
-    one = socket.socket()
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    one.settimeout(PATIENCE)
-    one.connect(("127.0.0.1", server.port))
-    one.sendall(b"GET /stream?100000 HTTP/1.1\r\nHost: a\r\n\r\n")
+    one = server.connect(receive_buffer=4096)
+    one.sendall(b"GET /flood HTTP/1.1\r\nHost: a\r\n\r\n")
     first_piece(one)
     server.signal(signal.SIGTERM)
     assert server.end()[0] == 0

@@ -7,6 +7,7 @@ import socket
 from typing import Any
 
 import pytest
+
 from hyperllama.config import Config, Server
 from hyperllama.errors import ConfigError
 from hyperllama.web.drain import Drain

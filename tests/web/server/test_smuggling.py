@@ -33,6 +33,8 @@ VECTORS: dict[str, bytes] = {
     "hexadecimal CL": post(b"Content-Length: 0x0"),
     "CL with underscore": post(b"Content-Length: 0_0"),
     "CL with space": post(b"Content-Length: 0 0"),
+    "CL over 64 bits": post(b"Content-Length: 18446744073709551616"),
+    "CL of 400 digits": post(b"Content-Length: " + b"9" * 400),
     "empty CL": post(b"Content-Length:"),
     "fraction CL": post(b"Content-Length: 0.0"),
     "CL with NUL": post(b"Content-Length: 0\x00"),

@@ -1,0 +1,195 @@
+"""Which web pages may call, and by which host names: Ollama's rules, for every path of every protocol."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal, TypeAlias
+
+import msgspec
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+Action: TypeAlias = Literal["pass", "refuse", "preflight"]
+IsLocal: TypeAlias = Callable[[str], bool]
+
+_HOSTS = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104 - origins of pages, nothing is bound
+_SCHEMES = ("app", "file", "tauri", "vscode-webview", "vscode-file")
+BUILT_IN: tuple[str, ...] = (
+    *(f"{scheme}://{host}{port}" for host in _HOSTS for scheme in ("http", "https") for port in ("", ":*")),
+    *(f"{scheme}://*" for scheme in _SCHEMES),
+)
+_PRIVATE = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
+_STAINLESS = (
+    "Arch,Async,Custom-Poll-Interval,Helper-Method,Lang,Os,Package-Version,Poll-Helper,Retry-Count,Runtime,"
+    "Runtime-Version,Timeout"
+)
+_ALLOWED_HEADERS = ",".join(
+    (
+        "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta",
+        *(f"X-Stainless-{name}" for name in _STAINLESS.split(",")),
+    )
+)
+_PREFLIGHT = (
+    ("Access-Control-Allow-Methods", "GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS"),
+    ("Access-Control-Allow-Headers", _ALLOWED_HEADERS),
+    ("Access-Control-Max-Age", "43200"),
+)
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What to do with a request.
+
+    ``pass``: handle it and add ``headers`` to the answer, errors included. ``refuse``: 403 with an empty body.
+    ``preflight``: 204 with ``headers`` and an empty body, whatever the path.
+    """
+
+    action: Action
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def status(self) -> int | None:
+        """None: the request's own."""
+        return {"pass": None, "refuse": 403, "preflight": 204}[self.action]
+
+
+class Origins:
+    """Wraps the application: what :func:`decide` refuses never reaches it."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        bound_to_loopback: bool,
+        allowed_origins: Iterable[str] = (),
+        allowed_hosts: Iterable[str] = (),
+    ) -> None:
+        self._app = app
+        self._bound_to_loopback = bound_to_loopback
+        self._origins = tuple(allowed_origins)
+        self._hosts = tuple(allowed_hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        verdict = self._judge(scope)
+        added = [(name.lower().encode(), value.encode("latin-1")) for name, value in verdict.headers]
+        if verdict.status is not None:
+            head = [*added, (b"content-length", b"0")] if verdict.status != 204 else added
+            await send({"type": "http.response.start", "status": verdict.status, "headers": head})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        if not added:
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *added]
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+    def _judge(self, scope: HTTPScope) -> Verdict:
+        wanted = {
+            name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in (b"host", b"origin")
+        }
+        return decide(
+            scope["method"],
+            wanted,
+            bound_to_loopback=self._bound_to_loopback,
+            allowed_origins=self._origins,
+            allowed_hosts=self._hosts,
+        )
+
+
+def decide(
+    method: str,
+    headers: Mapping[str, str],
+    *,
+    bound_to_loopback: bool,
+    allowed_origins: Iterable[str] = (),
+    allowed_hosts: Iterable[str] = (),
+    is_local: IsLocal | None = None,
+) -> Verdict:
+    """Judge one request, Origin before Host.
+
+    ``headers`` have lower-case names. ``allowed_origins`` come beside the built-in ones, one ``*`` each; a bare ``*``
+    allows every page. ``bound_to_loopback``: the Host header is checked, against loopback, private and local names and
+    ``allowed_hosts``. ``is_local`` says whether an address belongs to this machine; None: ask the operating system.
+    """
+    origin, host = headers.get("origin", ""), headers.get("host", "")
+    extra: tuple[tuple[str, str], ...] = ()
+    foreign = origin != "" and origin not in (f"http://{host}", f"https://{host}")
+    if foreign:
+        patterns = (*BUILT_IN, *allowed_origins)
+        if not any(_matches(pattern, origin) for pattern in patterns):
+            return Verdict("refuse")
+        extra = _cors("*" in patterns, origin, preflight=method == "OPTIONS")
+        if method == "OPTIONS":
+            return Verdict("preflight", extra)
+    if bound_to_loopback and not _known_host(host, allowed_hosts, is_local or address_is_local):
+        return Verdict("refuse")
+    if method == "OPTIONS" and bound_to_loopback and not foreign and _address(_bare(host)) is None:
+        return Verdict("preflight")
+    return Verdict("pass", extra)
+
+
+def address_is_local(address: str) -> bool:
+    """Whether a socket of this machine could be bound to ``address``: it belongs to one of its interfaces."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
+
+
+def _cors(everyone: bool, origin: str, *, preflight: bool) -> tuple[tuple[str, str], ...]:
+    allow = ("Access-Control-Allow-Origin", "*" if everyone else origin)
+    if preflight:
+        vary = ("Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers")
+        return (allow, *_PREFLIGHT, *(("Vary", name) for name in vary))
+    return (allow,) if everyone else (allow, ("Vary", "Origin"))
+
+
+def _matches(pattern: str, origin: str) -> bool:
+    before, star, after = pattern.partition("*")
+    if not star:
+        return pattern == origin
+    return len(origin) >= len(before) + len(after) and origin.startswith(before) and origin.endswith(after)
+
+
+def _known_host(host: str, allowed: Iterable[str], is_local: IsLocal) -> bool:
+    name = _bare(host).lower().rstrip(".")
+    if name == "127.0.0.1":  # what nearly every request says
+        return True
+    if name in ("", "localhost", socket.gethostname().lower()) or name in {item.lower() for item in allowed}:
+        return True
+    if name.endswith((".localhost", ".local", ".internal")):
+        return True
+    address = _address(name)
+    if address is None:
+        return False
+    private = any(address in network for network in _PRIVATE if network.version == address.version)
+    return address.is_loopback or private or address.is_unspecified or is_local(str(address))
+
+
+def _bare(host: str) -> str:
+    """The host without its port; an IPv6 address without its brackets."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host if host.count(":") > 1 else host.partition(":")[0]
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError:
+        return None
+
+
+__all__ = ("BUILT_IN", "Action", "IsLocal", "Origins", "Verdict", "address_is_local", "decide")
