@@ -65,7 +65,7 @@ async def test_models_do_not_wait_for_each_other(make_call) -> None:
 
 async def test_a_full_line_refuses_with_the_measured_time(make_call, end) -> None:
     now = [0.0]
-    queue = FairQueue(Queue(max_waiting=2), clock=lambda: now[0])
+    queue = FairQueue(Queue(max_waiting=2), clock=lambda: int(now[0] * 1e9))
     first = make_call(places=1)
     await queue.enter(first)
     calls = [make_call(places=1) for _ in range(8)]
@@ -296,7 +296,7 @@ async def test_twenty_keys_at_twice_the_capacity_share_by_weight_on_a_virtual_cl
 
     rng = random.Random(11)
     now = [0.0]
-    queue = FairQueue(Queue(max_waiting=200, max_wait="-1s"), clock=lambda: now[0])
+    queue = FairQueue(Queue(max_waiting=200, max_wait="-1s"), clock=lambda: int(now[0] * 1e9))
     info = ModelInfo(name="m", engine="sim", capabilities=frozenset(), context_length=4096, max_batch_size=8)
     shares = [1 / (rank + 1) for rank in range(20)]
     served: Counter[str] = Counter()
@@ -352,3 +352,29 @@ async def test_twenty_keys_at_twice_the_capacity_share_by_weight_on_a_virtual_cl
     for rank, want in enumerate(offered):
         expected = min(want, level)
         assert served[f"k{rank}"] == pytest.approx(expected, rel=0.1), rank
+
+
+async def test_the_time_a_model_took_to_load_is_no_measure_of_how_fast_it_answers(make_call, end) -> None:
+    now = [0.0]
+    queue = FairQueue(Queue(max_waiting=2, max_wait="10s"), clock=lambda: int(now[0] * 1e9))
+    current = make_call(places=1)
+    await queue.enter(current)
+    waiter = make_call(places=1)
+    task = asyncio.create_task(queue.enter(waiter))
+    await settle()
+    now[0] = 60.0
+    current.loaded = int(60 * 1e9)
+    now[0] = 61.0
+    await end(current)
+    await task
+    now[0] = 62.0
+    await end(waiter)
+    current = make_call(places=1)
+    await queue.enter(current)
+    tasks = [asyncio.create_task(queue.enter(make_call(places=1))) for _ in range(2)]
+    await settle()
+    with pytest.raises(Overloaded) as refused:
+        await queue.enter(make_call(places=1))
+    assert refused.value.retry_after == pytest.approx(3.0)
+    for task in tasks:
+        task.cancel()

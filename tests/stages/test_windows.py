@@ -25,9 +25,9 @@ steps = st.lists(
 @settings(max_examples=300, deadline=None)
 def test_no_window_of_that_length_ever_sees_more_than_the_limit(history: list[tuple[float, int, int, bool]]) -> None:
     windows, now, booked = Windows(), 0.0, []
-    for passed, asked, used, _ in history:
+    for passed, asked, at_most, _ in history:
         now += passed
-        used = min(used, asked)
+        used = min(at_most, asked)
         draw = Draw("k", LIMIT, SECONDS, asked)
         taken = windows.take((draw,), (), now)
         if taken.admitted:
@@ -45,9 +45,9 @@ def test_what_was_set_aside_and_not_used_comes_back_whenever_it_is_settled(
     windows, now = Windows(), 0.0
     late = []
     booked = []
-    for passed, asked, used, at_once in history:
+    for passed, asked, at_most, at_once in history:
         now += passed
-        used = min(used, asked)
+        used = min(at_most, asked)
         draw = Draw("k", LIMIT, SECONDS, asked)
         taken = windows.take((draw,), (), now)
         if not taken.admitted:

@@ -31,7 +31,7 @@ class Drain:
         """A call that was served for so many seconds left its place."""
         self._mean += (served - self._mean) / 8 if self._mean else served
         if self._since is not None:
-            passed = max(now - self._since, 0.0)
+            passed = min(max(now - self._since, 0.0), served)  # longer: the model was being loaded
             self._since = now
             fade = math.exp(-passed / MEMORY)
             self._busy = self._busy * fade + passed

@@ -75,13 +75,13 @@ class _Group:
         self._running = 0  # engine calls under way
         self._length = 0.0  # seconds an engine call takes, smoothed
         self._patience = 1.0  # how much of the longest wait has been paying off
-        self._expected = 0  # inputs for which a waiting batch still waits; 0: it does not wait
+        self._expected = 0  # inputs that a batch being gathered waits for; 0: none is, or it waits for a call to end
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def idle(self) -> bool:
-        return not self._running and not self._waiting
+        return not self._running and not self._waiting and not self._expected
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         if self.idle or len(request.inputs) >= self._settings.embed_max_inputs:
@@ -99,7 +99,7 @@ class _Group:
                 self._inputs -= len(request.inputs)
             raise
 
-    async def _call(self, request: EmbeddingRequest) -> Embeddings:
+    async def _call(self, request: EmbeddingRequest, clients: int = 1) -> Embeddings:
         began = self._clock()
         self._running += 1
         try:
@@ -109,11 +109,11 @@ class _Group:
             return answer
         finally:
             self._running -= 1
-            self._ended(len(request.inputs))
+            self._ended(len(request.inputs), clients)
 
-    def _ended(self, inputs: int) -> None:
-        """A call is over: whoever gathered meanwhile goes, now or when the others are back."""
-        if self._running or not self._waiting or self._expected:
+    def _ended(self, inputs: int, clients: int) -> None:
+        """A call is over: whoever gathered meanwhile goes, now or when those it served are back."""
+        if self._running or self._expected or (clients == 1 and not self._waiting):
             return
         most = self._settings.embed_max_inputs
         delay = min(self._settings.embed_max_delay, self._length * SHARE) * self._patience
@@ -163,7 +163,7 @@ class _Group:
                 _give(batch[0], await self._call(batch[0].request))
                 return
             inputs = tuple(text for item in batch for text in item.request.inputs)
-            answer = await self._call(msgspec.structs.replace(batch[0].request, inputs=inputs))
+            answer = await self._call(msgspec.structs.replace(batch[0].request, inputs=inputs), len(batch))
             for item, part in zip(batch, _split(answer, [item.request for item in batch]), strict=True):
                 _give(item, part)
         except InvalidRequest as error:

@@ -41,7 +41,7 @@ class FairQueue:
 
     order = 200
 
-    def __init__(self, settings: Queue, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, settings: Queue, *, clock: Callable[[], int] = time.perf_counter_ns) -> None:
         self._clock = clock
         self._lanes: dict[tuple[str, bool], _Lane] = {}
         self.reload(settings)
@@ -66,7 +66,7 @@ class FairQueue:
             await self._wait(call, lane)
         else:
             lane.running += 1
-            call.admitted = time.perf_counter_ns()
+            call.admitted = self._clock()
             call.on_finish.append(lane.left)
 
     def states(self) -> tuple[QueueState, ...]:
@@ -105,7 +105,7 @@ class FairQueue:
             cost=cost,
             future=future,
         )
-        lane.drain.waiting(self._clock())
+        lane.drain.waiting(self._clock() / 1e9)
         lane.admit()
         timer = None
         if not waiter.admitted and self._max_wait != float("inf"):
@@ -118,7 +118,7 @@ class FairQueue:
         finally:
             if timer is not None:
                 timer.cancel()
-        call.admitted = time.perf_counter_ns()
+        call.admitted = self._clock()
         call.on_finish.append(_Place(lane, waiter).left)
 
     def _make_room(self, call: Call, lane: _Lane, prompt: int) -> None:
@@ -154,7 +154,7 @@ class _Lane:
 
     __slots__ = ("_clock", "drain", "line", "places", "running")
 
-    def __init__(self, floor: float, clock: Callable[[], float]) -> None:
+    def __init__(self, floor: float, clock: Callable[[], int]) -> None:
         self.places = 1
         self.running = 0
         self.line = Line(floor)
@@ -177,7 +177,9 @@ class _Lane:
     async def left(self, call: Call) -> None:
         """A place is free again."""
         self.running -= 1
-        self.drain.completed(self._clock(), (time.perf_counter_ns() - call.admitted) / 1e9)
+        began = max(call.admitted, call.loaded)  # a model's load is no measure of how fast it answers
+        now = self._clock()
+        self.drain.completed(now / 1e9, (now - began) / 1e9)
         if self.line.waiting:
             self.admit()
 

@@ -1,0 +1,114 @@
+"""From what an administrator wrote to a principal: static keys by hash, and networks of clients that send no key."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import msgspec
+
+from hyperllama.config import Grant, StaticKey
+from hyperllama.errors import Unauthenticated
+from hyperllama.identity import Credentials, Principal
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+REMEMBERED = 10_000
+
+
+def principal(id: str, name: str, grant: Grant) -> Principal:
+    """Who a grant makes of its bearer."""
+    return Principal(
+        id=id,
+        name=name,
+        owner=grant.owner,
+        permissions=frozenset(grant.permissions),
+        models=grant.models,
+        weight=grant.weight,
+        priority=grant.priority,
+        limits=grant.limits,
+    )
+
+
+def at(who: Principal, credentials: Credentials) -> Principal:
+    """The principal as it calls from somewhere, for limits by network."""
+    client = credentials.client
+    return who if client is None else msgspec.structs.replace(who, network=client)
+
+
+class StaticKeys:
+    """Keys of ``[keys.static]``, by the SHA-256 of what the client sends."""
+
+    name = "static"
+
+    def __init__(self, keys: Mapping[str, StaticKey], *, wall: Callable[[], float] = time.time) -> None:
+        self._wall = wall
+        self._known = {
+            (hashed := bytes.fromhex(key.hash.partition(":")[2])): (
+                hashed,
+                principal(f"static:{name}", name, key),
+                key.expires.timestamp() if key.expires is not None else None,
+            )
+            for name, key in keys.items()
+        }
+
+    def __bool__(self) -> bool:
+        return bool(self._known)
+
+    async def authenticate(self, credentials: Credentials) -> Principal | None:
+        if not self._known or credentials.token is None:
+            return None
+        hashed = hashlib.sha256(credentials.token.encode("utf-8", "surrogateescape")).digest()
+        found = self._known.get(hashed)
+        if found is None or not hmac.compare_digest(found[0], hashed):
+            return None
+        _, who, expires = found
+        if expires is not None and self._wall() >= expires:
+            raise Unauthenticated("the API key that was sent has expired")
+        return at(who, credentials)
+
+
+class Networks:
+    """Principals of ``[keys.networks]``: the narrowest network that holds the peer's own address."""
+
+    name = "networks"
+
+    def __init__(self, networks: Mapping[str, Grant]) -> None:
+        parsed: list[tuple[Network, Principal]] = [
+            (ipaddress.ip_network(name), principal(f"network:{name}", name, grant)) for name, grant in networks.items()
+        ]
+        self._networks = sorted(parsed, key=lambda entry: -entry[0].prefixlen)
+        self._seen: dict[str, Principal | None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._networks)
+
+    async def authenticate(self, credentials: Credentials) -> Principal | None:
+        client = credentials.client
+        if not self._networks or client is None:
+            return None
+        if client not in self._seen:
+            if len(self._seen) >= REMEMBERED:
+                self._seen.clear()
+            self._seen[client] = self._match(client)
+        who = self._seen[client]
+        return at(who, credentials) if who is not None else None
+
+    def _match(self, client: str) -> Principal | None:
+        try:
+            address = ipaddress.ip_address(client.partition("%")[0])
+        except ValueError:
+            return None
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        for network, who in self._networks:
+            if address.version == network.version and address in network:
+                return who
+        return None
+
+
+__all__ = ("Networks", "StaticKeys", "at", "principal")

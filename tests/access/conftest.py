@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from hyperllama.identity import Credentials
+from hyperllama.store.database import Database
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    database = Database(tmp_path)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def sent():
+    def credentials(token: str | None = None, client: str | None = "127.0.0.1") -> Credentials:
+        return Credentials(token=token, headers={}, client=client)
+
+    return credentials
