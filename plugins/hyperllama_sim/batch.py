@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Protocol
 
 from hyperllama.errors import EngineFailed, GatewayError
 from hyperllama.generation import TokenChunk
-from hyperllama.stream import ChunkQueue
 from hyperllama_sim.plan import Plan
 from hyperllama_sim.settings import SimOptions
 
+_AHEAD = 16  # chunks made in one go: a generator that is resumed once a step finds its memory cold each time
 _LAG = 0.25  # seconds of missed steps that are made up for
+
+
+class Sink(Protocol):
+    """Where a stream's tokens go: a ChunkQueue, or what stands for one in a host."""
+
+    def put(self, chunk: TokenChunk) -> None: ...
+
+    def fail(self, error: Exception) -> None: ...
 
 
 class Place:
     """One request in the batch, or waiting for it."""
 
-    __slots__ = ("chunks", "faulty", "poisoned", "prefill", "produced", "queue", "ready")
+    __slots__ = ("ahead", "chunks", "faulty", "poisoned", "prefill", "produced", "ready", "sink")
 
-    def __init__(self, plan: Plan, queue: ChunkQueue, options: SimOptions) -> None:
+    def __init__(self, plan: Plan, sink: Sink, options: SimOptions) -> None:
         self.chunks: Iterator[TokenChunk] = plan.chunks
-        self.queue = queue
+        self.ahead: list[TokenChunk] = []  # made and not sent, last first
+        self.sink = sink
         rate = options.prefill_tokens_per_second
         self.prefill = options.ttft_ms / 1000 + (plan.prompt_tokens / rate if rate else 0.0)
         self.ready = 0.0
@@ -34,11 +45,22 @@ class Place:
 class Batch:
     """Runs on the event loop, in steps of one timer; idle, it costs nothing."""
 
-    def __init__(self, options: SimOptions, size: int, on_crash: Callable[[str], None]) -> None:
-        """``on_crash`` is told why when a fault kills the model; its streams have not been failed then."""
+    def __init__(
+        self,
+        options: SimOptions,
+        size: int,
+        *,
+        on_crash: Callable[[], None],
+        on_hang: Callable[[], None] = lambda: None,
+        on_step: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``on_crash`` and ``on_hang`` are told when that fault strikes, before streams are failed; ``on_step`` when
+        every stream has been given its token."""
         self._options = options
         self._size = size
         self._on_crash = on_crash
+        self._on_hang = on_hang
+        self._on_step = on_step
         self._interval = 1 / options.tokens_per_second if options.tokens_per_second else 0.0
         self._running: dict[Place, None] = {}
         self._waiting: dict[Place, None] = {}
@@ -46,6 +68,8 @@ class Batch:
         self._due = 0.0  # when the timer goes off
         self._next = 0.0  # when the next step may be
         self._hung = False
+        self._dead = False
+        self.steps = 0
         self.admitted = 0
         self.cancelled = 0
         self.tokens = 0
@@ -59,15 +83,20 @@ class Batch:
     def waiting(self) -> int:
         return len(self._waiting)
 
-    def add(self, plan: Plan) -> ChunkQueue:
-        """Closing the queue before its end gives the place to the next in line at once."""
-        place: Place
-        queue = ChunkQueue(on_close=lambda: self._cancel(place))
-        place = Place(plan, queue, self._options)
+    def add(self, plan: Plan, sink: Sink) -> Place:
+        """Take a request. Nothing is put into ``sink`` before this has returned."""
+        place = Place(plan, sink, self._options)
         self.admitted += 1
         self._waiting[place] = None
         self._fill(asyncio.get_running_loop())
-        return queue
+        return place
+
+    def cancel(self, place: Place) -> None:
+        """Give its place to the next in line at once."""
+        self.cancelled += 1
+        self._waiting.pop(place, None)
+        if self._running.pop(place, place) is None and not self._hung:
+            self._fill(asyncio.get_running_loop())
 
     def fail(self, error: GatewayError) -> None:
         """End every stream with ``error``."""
@@ -76,7 +105,7 @@ class Batch:
         self._waiting.clear()
         self._stop()
         for place in places:
-            place.queue.fail(error)
+            place.sink.fail(error)
 
     def _fill(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
@@ -110,20 +139,24 @@ class Batch:
             if place.ready > now:
                 continue
             if (place.faulty or place.poisoned) and self._fault(place):
-                if self._hung or not self._running:
+                if self._hung or self._dead:
                     return
                 continue
-            chunk = next(place.chunks)
+            if not place.ahead:
+                place.ahead = [*islice(place.chunks, _AHEAD)][::-1]
+            chunk = place.ahead.pop()
             place.produced += 1
             produced += 1
-            place.queue.put(chunk)
+            place.sink.put(chunk)
             if chunk.finish_reason is not None:
                 ended.append(place)
         for place in ended:
             del self._running[place]
+        self.steps += 1
         self.tokens += produced
         self.largest = max(self.largest, produced)
         self._next = max(self._next, now - _LAG) + self._interval if produced else now
+        self._on_step()
         if ended or self._waiting:
             self._fill(loop)
         if self._running:
@@ -134,27 +167,23 @@ class Batch:
         """Whether one struck."""
         options = self._options
         if place.poisoned or (place.faulty and place.produced == options.crash_at_token):
-            self._on_crash("the engine died")
+            self._dead = True
+            self._on_crash()
             self.fail(EngineFailed("the engine died while it worked on this request"))
             return True
         if place.faulty and place.produced == options.hang_at_token:
             self._hung = True
+            self._on_hang()
             return True
         if place.faulty and place.produced == options.error_at_token:
             del self._running[place]
-            place.queue.fail(EngineFailed("the engine could not go on with this request"))
+            place.sink.fail(EngineFailed("the engine could not go on with this request"))
             return True
         if place.faulty and place.produced == options.bug_at_token:
             del self._running[place]
-            place.queue.fail(RuntimeError("a fault was asked for"))
+            place.sink.fail(RuntimeError("a fault was asked for"))
             return True
         return False
 
-    def _cancel(self, place: Place) -> None:
-        self.cancelled += 1
-        self._waiting.pop(place, None)
-        if self._running.pop(place, place) is None and not self._hung:
-            self._fill(asyncio.get_running_loop())
 
-
-__all__ = ("Batch", "Place")
+__all__ = ("Batch", "Place", "Sink")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hyperllama.errors import ContextTooLong, InvalidRequest
 from hyperllama.messages import Chat, Input, Prompt, PromptTokens
 from hyperllama_sim import tokens
@@ -41,10 +43,22 @@ def ids(input: Input, prompt: str) -> tuple[int, ...]:
     return input.ids if isinstance(input, PromptTokens) else tokens.encode(prompt)
 
 
+def tokenize(input: Input, system: str | None) -> tuple[int, ...]:
+    return ids(input, render(input, system))
+
+
+def detokenize(ids: Sequence[int]) -> str:
+    """Raises InvalidRequest."""
+    try:
+        return tokens.decode(ids)
+    except ValueError as error:
+        raise InvalidRequest(str(error), param="tokens") from error
+
+
 def _too_long(count: str, context: int) -> ContextTooLong:
     return ContextTooLong(
         f"the prompt has {count} tokens and the context holds {context}, the answer included", param="input"
     )
 
 
-__all__ = ("count", "ids", "render")
+__all__ = ("count", "detokenize", "ids", "render", "tokenize")

@@ -10,6 +10,7 @@ from hyperllama.errors import ConfigError
 from hyperllama.models import Capability, ModelSpec
 
 Placement: TypeAlias = Literal["process", "host"]
+Hang: TypeAlias = Literal["engine", "process"]
 
 
 class ScriptedCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,7 +30,7 @@ class Scripted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class SimOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the model behaves. Without any: at once, and in 32 tokens."""
+    """How the model behaves. Without any: at once, in 32 tokens, and in the gateway's process."""
 
     placement: Placement = "process"  # in the gateway's process, or in one of its own behind the host protocol
 
@@ -54,20 +55,25 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     context_length: int = 4096  # where the model's table has no max_length
     capabilities: tuple[Capability, ...] | None = None  # None: all but vision; embedding where ``embedding`` is set
     embedding: int = 0  # dimensions of its vectors; 0: makes none
-    memory_mb: int = 1  # what it says it takes
+    memory_mb: int = 1  # what it says it takes; in a host, what it takes
 
     # faults: token k is the one that does not come, counted from 0
     fault_prompt: str = ""  # faults at a token strike requests whose prompt contains this; empty: all
     crash_at_token: int | None = None  # the model dies and every stream with it
     hang_at_token: int | None = None  # the model says nothing any more, to anyone
+    hang: Hang = "engine"  # its steps stop, or its whole process does; the latter in a host only
     error_at_token: int | None = None  # this request alone fails
     bug_at_token: int | None = None  # the same, with an exception that is no GatewayError
     poison: str | None = None  # a prompt that contains this kills the model before its first token
     fail_load: str | None = None  # loading fails, with this as the reason
     fail_loads: int = 0  # only so many times; 0: always
-    crash_load: bool = False  # the process dies while it loads; host placement only
-    stderr_bytes: int = 0  # written to stderr before the first token of each request; host placement only
+    crash_load: bool = False  # the process dies while it loads; in a host only
+    stderr_bytes: int = 0  # written to stderr before the first token of each request; in a host only
     stderr_line: int = 1024 * 1024  # in lines of so many bytes
+
+    # when a host is taken for hung
+    silence: float = 8.0  # seconds without a sign of life
+    longest_step: float = 300.0  # seconds in which no request moves
 
 
 def options_of(spec: ModelSpec) -> SimOptions:
@@ -80,9 +86,11 @@ def options_of(spec: ModelSpec) -> SimOptions:
     for key in ("tokens_per_second", "ttft_ms", "prefill_tokens_per_second", "load_seconds", "answer_tokens"):
         if getattr(options, key) < 0:
             raise ConfigError(f"{where}.{key}: must not be negative")
-    if options.placement == "process" and (options.stderr_bytes or options.crash_load):
-        raise ConfigError(f'{where}: stderr_bytes and crash_load need placement = "host"')
+    if options.placement == "process" and (options.stderr_bytes or options.crash_load or options.hang == "process"):
+        raise ConfigError(f'{where}: stderr_bytes, crash_load and hang = "process" need placement = "host"')
+    if options.stderr_line < 1:
+        raise ConfigError(f"{where}.stderr_line: must be at least 1")
     return options
 
 
-__all__ = ("Placement", "Scripted", "ScriptedCall", "SimOptions", "options_of")
+__all__ = ("Hang", "Placement", "Scripted", "ScriptedCall", "SimOptions", "options_of")

@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import math
 import struct
 
-from hyperllama.embedding import EmbeddingRequest
-from hyperllama.errors import ContextTooLong, InvalidRequest
+from hyperllama.embedding import EmbeddingRequest, Embeddings
+from hyperllama.errors import ContextTooLong, InvalidRequest, UnsupportedFeature
+from hyperllama.models import ModelInfo
 from hyperllama_sim import tokens
+from hyperllama_sim.settings import SimOptions
+
+
+class Embedder:
+    """A model's vectors, at its pace: one call after another."""
+
+    def __init__(self, info: ModelInfo, options: SimOptions) -> None:
+        self._info = info
+        self._options = options
+        self._turn = asyncio.Lock()
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """Raises UnsupportedFeature, InvalidRequest or ContextTooLong."""
+        options, length = self._options, self._options.embedding
+        if not length:
+            raise UnsupportedFeature(f"model {self._info.name!r} makes no embeddings", param="model")
+        if request.dimensions is not None and not 0 < request.dimensions <= length:
+            raise InvalidRequest(f"dimensions must be 1 to {length}", param="dimensions")
+        found, count = texts(request, self._info.context_length)
+        if cost := options.embed_ms + options.embed_input_ms * len(found):
+            async with self._turn:
+                await asyncio.sleep(cost / 1000)
+        made = (vector(text, length, keep=request.dimensions, normalize=request.normalize) for text in found)
+        return Embeddings(tuple(made), count)
 
 
 def vector(text: str, dimensions: int, *, keep: int | None = None, normalize: bool = True) -> bytes:
@@ -43,4 +69,4 @@ def _decode(number: int) -> str:
         raise InvalidRequest(str(error), param="input") from error
 
 
-__all__ = ("texts", "vector")
+__all__ = ("Embedder", "texts", "vector")

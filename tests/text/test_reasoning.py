@@ -16,7 +16,7 @@ THINK = Marks("<think>", "</think>")
 CUTS = st.lists(st.integers(0, 400), max_size=40)
 PIECES = st.sampled_from(["<think>", "</think>", "<thi", "nk>", "</", " ", "\n\n", "a", "word ", "é", "<", ">"])
 TEXTS = st.lists(PIECES, max_size=15).map("".join)
-quick = settings(database=None, deadline=None, max_examples=300)
+quick = settings(database=None, deadline=None, max_examples=150)
 
 
 def info(template: str = "") -> ModelInfo:

@@ -18,7 +18,7 @@ TEXTS = st.text(st.sampled_from("ab\n é"), max_size=60)
 STOPS = st.lists(st.text(st.sampled_from("ab\n é"), min_size=1, max_size=6), min_size=1, max_size=4)
 CUTS = st.lists(st.integers(0, 400), max_size=30)
 INFO = ModelInfo(name="m", engine="e", capabilities=frozenset(), context_length=10)
-quick = settings(database=None, deadline=None, max_examples=300)
+quick = settings(database=None, deadline=None, max_examples=150)
 
 
 def expected(text: str, stops: list[str]) -> tuple[str, str | None]:
@@ -87,10 +87,17 @@ def test_the_end_gives_back_what_was_held() -> None:
     assert (last.text, last.finish_reason, last.stop_match, last.usage) == ("STO", "stop", None, Usage(1, 3))
 
 
-def test_a_match_before_the_engines_end_leaves_the_counting_to_the_pipeline() -> None:
+def test_a_match_before_the_engines_end_counts_what_was_seen() -> None:
     transform = StopStrings(["b"])
-    out = transform.feed(TokenChunk(text="abc", usage=Usage(5)))  # the first chunk carries the prompt's figures
-    assert (out.text, out.finish_reason, out.usage, out.stop_match) == ("a", "stop", None, "b")
+    transform.feed(TokenChunk(reasoning="hm", tokens=2, usage=Usage(5, 0, 3)))  # the prompt's figures
+    transform.feed(TokenChunk(text="a"))
+    out = transform.feed(TokenChunk(text="abc"))
+    assert (out.text, out.finish_reason, out.stop_match) == ("a", "stop", "b")
+    assert out.usage == Usage(5, 4, 3, 2)
+
+
+def test_without_the_prompts_figures_counting_is_left_to_the_pipeline() -> None:
+    assert StopStrings(["b"]).feed(TokenChunk(text="abc")).usage is None
 
 
 def test_a_match_in_the_engines_last_chunk_keeps_its_figures() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from hyperllama.generation import GenerationRequest, TokenChunk
+from hyperllama.generation import GenerationRequest, TokenChunk, Usage
 from hyperllama.models import ModelInfo
 from hyperllama.spi import Transform
 from hyperllama.text.logprobs import LogprobQueue
@@ -17,12 +17,12 @@ class StopStrings:
 
     Text that may be the beginning of a stop string is held back until it is known not to be. On a match the chunk
     gets a finish reason before the engine's own last chunk: whoever drives the stream ends it there and closes the
-    engine's. ``usage`` is None then, because only the engine's last chunk counts the whole; the driver makes it from
-    the tokens it saw and the prompt's figures on the first chunk.
+    engine's. Its ``usage`` is then made from the tokens that were seen and the prompt's figures on the first chunk;
+    None where the first chunk had none, and the driver makes it.
     Tokens that begin at or after the stop string lose their log probabilities; ``token_ids`` stay what was generated.
     """
 
-    __slots__ = ("_called", "_firsts", "_held", "_logprobs", "_matchers")
+    __slots__ = ("_called", "_firsts", "_held", "_logprobs", "_matchers", "_prompt", "_reasoning", "_tokens")
 
     def __init__(self, stops: Sequence[str], *, logprobs: bool = False) -> None:
         """Empty strings match nothing. ``logprobs``: chunks carry them."""
@@ -30,9 +30,17 @@ class StopStrings:
         self._firsts = frozenset(matcher.stop[0] for matcher in self._matchers)
         self._held = ""
         self._called = False
+        self._prompt: Usage | None = None
+        self._tokens = 0
+        self._reasoning = 0
         self._logprobs = LogprobQueue() if logprobs else None
 
     def feed(self, chunk: TokenChunk) -> TokenChunk:
+        if not self._tokens:
+            self._prompt = chunk.usage
+        self._tokens += chunk.tokens
+        if chunk.reasoning:
+            self._reasoning += chunk.tokens
         if chunk.tool_calls:
             self._called = True
         if not self._held and self._firsts.isdisjoint(chunk.text):
@@ -67,10 +75,16 @@ class StopStrings:
         return replace(
             self._shown(chunk, text),
             finish_reason="tool_calls" if self._called else "stop",
-            usage=None if chunk.finish_reason is None else chunk.usage,
+            usage=self._usage() if chunk.finish_reason is None else chunk.usage,
             tool_calls=(),
             stop_match=stop,
         )
+
+    def _usage(self) -> Usage | None:
+        prompt = self._prompt
+        if prompt is None:
+            return None
+        return replace(prompt, completion_tokens=self._tokens, reasoning_tokens=self._reasoning)
 
 
 class _Matcher:

@@ -48,9 +48,10 @@ class ToolCalls:
         self._firsts = frozenset(mark[0] for mark in format.marks)
         self._mode = _Mode.BEGINNING
         self._held = ""  # seen and not decided
-        self._raw: list[str] = []  # all of the call that is coming in, its mark first
+        self._raw: list[str] = []  # all of the call that is coming in, space and mark first
         self._json: list[str] = []  # and its JSON
         self._name: str | None = None
+        self._certain = False  # its mark says that a call comes, whatever it calls
         self._scanner = JsonScanner()
         self._count = 0
         self._engine = False
@@ -96,20 +97,21 @@ class ToolCalls:
         if self._mode is _Mode.BEGINNING:
             said = rest.lstrip()
             if said and said[0] in self._format.bare:
-                self._begin(rest[: len(rest) - len(said)], bare=True)
+                self._begin(rest[: len(rest) - len(said)], "")
                 return said
             if not last and any(mark.startswith(said) for mark in self._format.marks):
                 self._held = rest
                 return None
             self._mode = _Mode.TEXT
-            if said.startswith(self._format.marks):
-                self._output.drop(len(rest) - len(said))
-                return said
+            for mark in self._format.marks:
+                if said.startswith(mark):
+                    self._begin(rest[: len(rest) - len(said)], mark)
+                    return said[len(mark) :]
         found = [(at, mark) for mark in self._format.marks if (at := rest.find(mark)) >= 0]
         if found:
             at, mark = min(found)
             self._output.show(rest[:at])
-            self._begin(mark, bare=False)
+            self._begin("", mark)
             return rest[at + len(mark) :]
         held = 0 if last else max(overlap(rest, mark) for mark in self._format.marks)
         self._output.show(rest[: len(rest) - held])
@@ -141,8 +143,7 @@ class ToolCalls:
         self._json.append(said)
         if end < 0:
             return None
-        marked = self._raw[0] in self._format.marks and not self._raw[0].startswith("```")
-        calls = decode("".join(self._json), name=self._name, known=None if marked else self._known)
+        calls = decode("".join(self._json), name=self._name, known=None if self._certain else self._known)
         if calls is None:
             self._give_back()
         else:
@@ -166,16 +167,17 @@ class ToolCalls:
             return None
         if then[0] in self._format.bare:
             self._output.drop(len(rest) - len(then))
-            self._begin("", bare=True)
+            self._begin("", "")
             return then
         self._output.drop(len(rest) - len(said))
         self._mode = _Mode.TEXT
         return said
 
-    def _begin(self, mark: str, *, bare: bool) -> None:
-        """``bare``: no head comes; ``mark`` is the space before."""
-        self._raw, self._json, self._name, self._scanner = [mark], [], None, JsonScanner()
-        self._mode = _Mode.JSON if bare else _Mode.HEAD
+    def _begin(self, space: str, mark: str) -> None:
+        """Behind ``space`` and ``mark``; empty: the JSON begins without one."""
+        self._raw, self._json, self._name, self._scanner = [space + mark], [], None, JsonScanner()
+        self._mode = _Mode.HEAD if mark else _Mode.JSON
+        self._certain = bool(mark) and not mark.startswith("```")
 
     def _give_back(self) -> None:
         self._output.show("".join(self._raw))
