@@ -90,7 +90,7 @@ def envelope(error: GatewayError, *, param: str | None = None, path: str = "") -
         error=ErrorBody(
             message=_message(error, path),
             type=_type(error),
-            param=_PARAMS.get(error.param, error.param) if error.param else _param(error, param),
+            param=_param(error, param),
             code=_code(error),
         )
     )
@@ -114,7 +114,7 @@ def reply(error: GatewayError, *, param: str | None = None, path: str = "") -> E
 
 
 # The core's names for fields of a GenerationRequest, as a client of this dialect knows them.
-_PARAMS = {"output": "response_format", "input": "messages", "reasoning": "reasoning_effort"}
+_PARAMS = {"output": "response_format", "reasoning": "reasoning_effort"}
 
 _CODES: tuple[tuple[type[GatewayError], str | None], ...] = (
     (RouteNotFound, None),
@@ -149,10 +149,12 @@ def _type(error: GatewayError) -> str:
     return "invalid_request_error"
 
 
-def _param(error: GatewayError, param: str | None) -> str | None:
+def _param(error: GatewayError, input_field: str | None) -> str | None:
     if isinstance(error, ModelNotFound):
         return "model"
-    return param if isinstance(error, ContextTooLong) else None
+    if error.param == "input" or (error.param is None and isinstance(error, ContextTooLong)):
+        return input_field
+    return _PARAMS.get(error.param, error.param) if error.param else None
 
 
 def _message(error: GatewayError, path: str) -> str:

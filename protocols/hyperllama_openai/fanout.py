@@ -19,6 +19,9 @@ async def start(gateway: Gateway, requests: Sequence[GenerationRequest], caller:
     pending = [_Pending(gateway.generate(request, caller)) for request in requests]
     try:
         await pending[0].admitted()
+        await asyncio.sleep(0)  # what was asked together is mostly answered together
+        for source in pending:
+            source.raise_refusal()
     except BaseException:
         await asyncio.shield(_close(pending))
         raise
@@ -65,6 +68,11 @@ class _Pending:
 
     async def admitted(self) -> TokenStream:
         return await asyncio.shield(self._admission)
+
+    def raise_refusal(self) -> None:
+        """While the client can still be sent a status code."""
+        if self._admission.done():
+            self._admission.result()
 
     async def batch(self) -> Sequence[TokenChunk]:
         return await (await self.admitted()).batch()

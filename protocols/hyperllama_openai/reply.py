@@ -1,10 +1,11 @@
-"""Whole answers that say how long they took."""
+"""Whole answers: those that are there already, and those that say how long they took."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
 
+from litestar.response.base import ASGIResponse
 from litestar.types import Message, Receive, Scope, Send
 
 from hyperllama.web.streaming import WholeResponse
@@ -27,4 +28,9 @@ class Timed(WholeResponse):
         await super().__call__(scope, receive, timed)
 
 
-__all__ = ("Timed",)
+def ready(body: bytes, media_type: str = "application/json") -> ASGIResponse:
+    """An answer that needs no work any more."""
+    return ASGIResponse(body=body, media_type=media_type)
+
+
+__all__ = ("Timed", "ready")

@@ -18,6 +18,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     response: bytes
     items: bytes
     expires: float  # unix seconds
+    events: bytes = b""  # of a background stream, for who reads it again
 
 
 class ResponseStore(Protocol):
@@ -68,7 +69,7 @@ class MemoryStore:
 
 
 def _size(stored: Stored) -> int:
-    return len(stored.response) + len(stored.items) + 512  # the rest of an entry, about
+    return len(stored.response) + len(stored.items) + len(stored.events) + 512  # the rest of an entry, about
 
 
 __all__ = ("MemoryStore", "ResponseStore", "Stored")

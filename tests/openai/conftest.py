@@ -67,6 +67,7 @@ class FakeGateway:
     def __init__(self) -> None:
         self.answer: Answer = greet
         self.refusal: GatewayError | None = None
+        self.admits: int | None = None  # generations admitted before ``refusal``; None: none when there is a refusal
         self.requests: list[GenerationRequest] = []
         self.embedded: list[EmbeddingRequest] = []
         self.open = 0
@@ -101,7 +102,7 @@ class FakeGateway:
         if self.places is not None:
             await self.places.acquire()
         self.requests.append(request)
-        if self.refusal is not None:
+        if self.refusal is not None and len(self.requests) > (self.admits or 0):
             raise self.refusal
         return TokenStream(_Source(self, self.answer(request)))
 

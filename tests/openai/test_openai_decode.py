@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hyperllama.errors import InvalidRequest, UnsupportedFeature
+from hyperllama.errors import ContextTooLong, InvalidRequest, UnsupportedFeature
 from hyperllama.generation import (
     AnyJson,
     AnyTool,
@@ -316,7 +316,7 @@ EMBEDDED: list[tuple[Any, tuple[Any, ...]]] = [
 
 @pytest.mark.parametrize(("value", "expected"), EMBEDDED, ids=str)
 def test_embedding_inputs(value: Any, expected: tuple[Any, ...]) -> None:
-    asked = embeddings(convert({"model": "m", "input": value}, EmbeddingRequest, strict=False), Settings())
+    asked = embeddings(convert({"model": "m", "input": value}, EmbeddingRequest, strict=False), INFO, Settings())
     assert asked.inputs == expected
     assert (asked.truncate, asked.normalize, asked.dimensions) == (False, True, None)
 
@@ -477,7 +477,7 @@ def test_completions_refused_with_the_field_at_fault(body: dict[str, Any], param
 )
 def test_embeddings_refused_with_the_field_at_fault(body: dict[str, Any], param: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        embeddings(convert({"model": "m", **body}, EmbeddingRequest, strict=False), Settings())
+        embeddings(convert({"model": "m", **body}, EmbeddingRequest, strict=False), INFO, Settings())
     assert caught.value.param == param
 
 
@@ -494,3 +494,19 @@ def test_what_cannot_be_done_says_so_rather_than_ignore_it() -> None:
         with pytest.raises(UnsupportedFeature, match=field):
             ask({field: ["x"]})
         ask({field: []})
+
+
+def test_a_prompt_that_cannot_fit_is_refused_before_it_is_tokenised() -> None:
+    most = 8 * INFO.context_length
+    ask({"messages": [{"role": "user", "content": "x" * most}]})
+    complete({"prompt": [1] * INFO.context_length})
+    for refused in (
+        lambda: ask({"messages": [{"role": "user", "content": "x" * (most + 1)}]}),
+        lambda: complete({"prompt": ["x", "x" * (most + 1)]}),
+        lambda: complete({"prompt": [1] * (INFO.context_length + 1)}),
+        lambda: embeddings(EmbeddingRequest(model="m", input=["x" * (most + 1)]), INFO, Settings()),
+    ):
+        with pytest.raises(ContextTooLong, match="maximum context length is 1024 tokens"):
+            refused()
+    cut = EmbeddingRequest(model="m", input="x" * (most + 1), truncate_prompt_tokens=-1)
+    assert embeddings(cut, INFO, Settings()).truncate is True

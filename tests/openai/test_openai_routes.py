@@ -8,6 +8,8 @@ import struct
 
 import httpx
 
+from hyperllama.errors import Overloaded
+
 CHAT = {"model": "org/tiny", "messages": [{"role": "user", "content": "Hi"}]}
 
 
@@ -177,6 +179,16 @@ async def test_a_client_that_leaves_gives_every_choice_back(http: httpx.AsyncCli
             await asyncio.wait([asking])
         await fake.until_open(0)
         assert len(fake.requests) == (6 if stream else 3)
+
+
+async def test_one_refused_choice_gives_the_others_back(http: httpx.AsyncClient, fake) -> None:
+    for stream in (False, True):
+        fake.requests.clear()
+        fake.admits, fake.refusal = 2, Overloaded("The queue is full.", retry_after=1)
+        reply = await http.post("/v1/chat/completions", json={**CHAT, "n": 3, "stream": stream})
+        assert (reply.status_code, reply.json()["error"]["code"]) == (503, "overloaded")
+        await fake.until_open(0)
+        assert len(fake.requests) == 3
 
 
 async def test_the_text_of_an_overflow_is_what_clients_look_for(http: httpx.AsyncClient, fake, too_long) -> None:

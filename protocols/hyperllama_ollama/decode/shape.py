@@ -128,18 +128,18 @@ def integer(walk: Walk, value: Json) -> int:
 
 
 def anything(walk: Walk, value: Json) -> Json:
-    """A value of any type, as Go's ``any``: numbers are float64, and must fit."""
+    """A value of any type, as Go's ``any``: a number is a float64, and must be one; a long integer becomes one here."""
+    if isinstance(value, int | float):
+        return _float64(walk, value)
     waiting = [value]
     while waiting:
-        match waiting.pop():
-            case dict() as found:
-                waiting.extend(found.values())
-            case list() as found:
-                waiting.extend(found)
-            case float() as number if not math.isfinite(number):
-                walk.mismatch(number, "float64", numeric=True)
-            case int() as number if number.bit_length() > 1024:
-                walk.mismatch(number, "float64", numeric=True)
+        found = waiting.pop()
+        items = found.items() if isinstance(found, dict) else enumerate(found) if isinstance(found, list) else ()
+        for key, item in list(items):
+            if isinstance(item, dict | list):
+                waiting.append(item)
+            elif isinstance(item, int | float):
+                found[key] = _float64(walk, item)
     return value
 
 
@@ -160,6 +160,19 @@ def list_of(read_item: Read, type_: str, *, zero: object) -> Read:
         return tuple(zero if item is None else read_item(walk, item) for item in value)
 
     return read_list
+
+
+def _float64(walk: Walk, value: int | float) -> int | float:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            walk.mismatch(value, "float64", numeric=True)
+        return value
+    if -(2**63) <= value < 2**64:
+        return value
+    if value.bit_length() > 1023:
+        walk.mismatch(value, "float64", numeric=True)
+        return 0.0
+    return float(value)
 
 
 def _whole(value: Json, name: str, fields: Fields, *, ordered: bool) -> dict[str, Any]:

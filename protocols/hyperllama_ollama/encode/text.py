@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 
 import msgspec
 
@@ -59,7 +60,7 @@ def now() -> str:
 
 def utc(unix_ns: int) -> str:
     seconds, fraction = divmod(unix_ns, 1_000_000_000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}{_fraction(fraction)}Z"
+    return f"{_second(seconds)}{_fraction(fraction)}Z"
 
 
 def local(unix: float) -> str:
@@ -96,6 +97,11 @@ def floats(vector: bytes) -> list[float]:
     if sys.byteorder == "big":
         values.byteswap()
     return values.tolist()
+
+
+@lru_cache(maxsize=4)  # every line of a stream carries the time; most share the second
+def _second(unix: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(unix))
 
 
 def _escape(found: re.Match[bytes]) -> bytes:

@@ -12,7 +12,6 @@ from litestar.types import Receive, Scope, Send
 
 from hyperllama.errors import GatewayError, LoadFailed, RateLimited, RouteNotFound, Unavailable
 from hyperllama.stream import TokenStream
-from hyperllama.web.streaming import TokenResponse
 from hyperllama_ollama import errors, paths
 
 T = TypeVar("T")
@@ -45,18 +44,22 @@ def one(open_: Callable[[], Awaitable[TokenStream]]) -> Callable[[], Awaitable[S
     return start
 
 
-class LineResponse(TokenResponse):
-    """A stream of lines. What fails before the first one keeps its status; only then Ollama leaves the charset out."""
+class OrError(ASGIResponse):
+    """``answer``, or the error that took its place before it began: then, and only then, Ollama sends no charset."""
+
+    def __init__(self, answer: ASGIResponse) -> None:
+        super().__init__()
+        self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await super().__call__(scope, receive, send)
+            await self._answer(scope, receive, send)
         except GatewayError as error:
             scheduled = isinstance(error, Unavailable | RateLimited | LoadFailed)  # refused before the model saw it
             reply = errors.reply(error, errors.JSON if scheduled else errors.BARE_JSON)
             headers = {"content-type": reply.media_type, **reply.headers}
-            answer = ASGIResponse(body=reply.body, status_code=reply.status, headers=headers)
-            await answer(scope, receive, send)
+            refusal = ASGIResponse(body=reply.body, status_code=reply.status, headers=headers)
+            await refusal(scope, receive, send)
 
 
 async def before(request: Request[Any, Any, Any]) -> Response[bytes] | None:
@@ -70,4 +73,4 @@ async def before(request: Request[Any, Any, Any]) -> Response[bytes] | None:
     return Response(b"", status_code=target.status, headers={"location": target.location})
 
 
-__all__ = ("LineResponse", "before", "empty", "json", "one", "read")
+__all__ = ("OrError", "before", "empty", "json", "one", "read")

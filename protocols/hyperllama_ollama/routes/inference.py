@@ -16,14 +16,14 @@ from hyperllama.messages import Prompt, PromptTokens
 from hyperllama.models import Capability, ModelInfo
 from hyperllama.spi import Gateway
 from hyperllama.stream import TokenStream, collect
-from hyperllama.web.streaming import GatewayRequest, InjectedGateway, WholeResponse, caller
+from hyperllama.web.streaming import GatewayRequest, InjectedGateway, TokenResponse, WholeResponse, caller
 from hyperllama_ollama import names, options, resolve, truncate, wire
 from hyperllama_ollama.decode import bodies, requests
 from hyperllama_ollama.encode import whole
 from hyperllama_ollama.encode.lines import ChatLines, GenerateLines
 from hyperllama_ollama.encode.text import quote
 from hyperllama_ollama.errors import JSON
-from hyperllama_ollama.routes.answers import LineResponse, before, json, one, read
+from hyperllama_ollama.routes.answers import OrError, before, json, one, read
 
 Open: TypeAlias = Callable[[], Awaitable[TokenStream]]
 
@@ -59,7 +59,7 @@ async def generate(request: GatewayRequest, gateway: InjectedGateway) -> ASGIRes
         )
     if asked.stream is False:
         return _whole(open_, lambda found: whole.generated(asked.model, found, context=not asked.raw, top=top))
-    return LineResponse(one(open_), GenerateLines(asked.model, context=not asked.raw, top=top))
+    return OrError(TokenResponse(one(open_), GenerateLines(asked.model, context=not asked.raw, top=top)))
 
 
 @post("/api/chat", status_code=200, opt={"permission": "infer"}, before_request=before)
@@ -89,7 +89,7 @@ async def chat(request: GatewayRequest, gateway: InjectedGateway) -> ASGIRespons
         return _render(gateway, generation, who, lambda text: whole.chat_rendered(asked.model, text, images))
     if asked.stream is False:
         return _whole(open_, lambda found: whole.chatted(asked.model, found, top=top))
-    return LineResponse(one(open_), ChatLines(asked.model, top=top))
+    return OrError(TokenResponse(one(open_), ChatLines(asked.model, top=top)))
 
 
 def _check_capability(info: ModelInfo, wanted: Capability) -> None:

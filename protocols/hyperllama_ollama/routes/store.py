@@ -17,7 +17,7 @@ from hyperllama_ollama.encode import replies
 from hyperllama_ollama.encode.lines import NDJSON
 from hyperllama_ollama.encode.text import dumps, quote
 from hyperllama_ollama.management import Step, store_of
-from hyperllama_ollama.routes.answers import before, empty, read
+from hyperllama_ollama.routes.answers import OrError, before, empty, read
 
 _WRITE = {"permission": "models:write"}
 
@@ -132,7 +132,7 @@ def _check_files(files: Mapping[str, str]) -> None:
 def _progress(steps: Steps, *, stream: bool, failed: int) -> ASGIResponse:
     """Lines, or the last one alone. ``failed``: the status of an error that would have been a line."""
     if stream:
-        return PieceResponse(_lines(steps), NDJSON)
+        return OrError(PieceResponse(_lines(steps), NDJSON))
 
     async def work() -> bytes:
         last = b""
@@ -143,7 +143,7 @@ def _progress(steps: Steps, *, stream: bool, failed: int) -> ASGIResponse:
             raise (errors.Failure if failed == 500 else InvalidRequest)(error.message) from error
         return last
 
-    return WholeResponse(work, errors.BARE_JSON)
+    return OrError(WholeResponse(work, errors.BARE_JSON))
 
 
 async def _lines(steps: Steps) -> AsyncGenerator[bytes, None]:

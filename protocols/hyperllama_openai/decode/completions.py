@@ -7,7 +7,7 @@ import msgspec
 from hyperllama.generation import GenerationRequest
 from hyperllama.messages import Prompt, PromptTokens
 from hyperllama.models import ModelInfo
-from hyperllama_openai.decode import formats, sampling
+from hyperllama_openai.decode import formats, lengths, sampling
 from hyperllama_openai.errors import InvalidType, InvalidValue, MissingParameter
 from hyperllama_openai.settings import Settings
 from hyperllama_openai.wire.completions import CompletionRequest
@@ -33,6 +33,8 @@ def completions(request: CompletionRequest, info: ModelInfo, settings: Settings)
     n = sampling.choices(request, max_n=settings.max_n)
     candidates = _candidates(request, n)
     prompts = _prompts(request)
+    for prompt in prompts:
+        lengths.check(prompt, info)
     if len(prompts) * candidates > settings.max_choices:
         raise InvalidValue(
             f"Prompts times choices make {len(prompts) * candidates}; at most {settings.max_choices} are allowed.",

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import hyperllama.embedding as core
+from hyperllama.messages import Prompt, PromptTokens
+from hyperllama.models import ModelInfo
+from hyperllama_openai.decode import lengths
 from hyperllama_openai.decode.sampling import keep_alive
 from hyperllama_openai.errors import InvalidType, InvalidValue
 from hyperllama_openai.settings import Settings
 from hyperllama_openai.wire.embeddings import EmbeddingRequest
 
 
-def embeddings(request: EmbeddingRequest, settings: Settings) -> core.EmbeddingRequest:
+def embeddings(request: EmbeddingRequest, info: ModelInfo, settings: Settings) -> core.EmbeddingRequest:
     """OpenAI refuses an input that is too long; vLLM's ``truncate_prompt_tokens`` cuts it instead."""
     if request.encoding_format not in (None, "float", "base64"):
         raise InvalidValue(
             "Invalid value for 'encoding_format': expected 'float' or 'base64'.", param="encoding_format"
         )
+    inputs = _inputs(request, settings)
+    if request.truncate_prompt_tokens is None:
+        for each in inputs:
+            lengths.check(Prompt(each) if isinstance(each, str) else PromptTokens(each), info)
     return core.EmbeddingRequest(
         model=request.model,
-        inputs=_inputs(request, settings),
+        inputs=inputs,
         normalize=request.normalize is not False,
         truncate=request.truncate_prompt_tokens is not None,
         dimensions=request.dimensions,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+
 from hyperllama.errors import UnsupportedFeature
 from hyperllama.generation import GenerationRequest, OutputFormat, ToolSpec
 from hyperllama.messages import Chat, Message, Part, Text, ToolCall
 from hyperllama.models import ModelInfo
-
-from hyperllama_openai.decode import formats, reasoning, sampling, tools
+from hyperllama_openai.decode import formats, lengths, reasoning, sampling, tools
 from hyperllama_openai.decode.images import image
 from hyperllama_openai.decode.messages import arguments, merged
 from hyperllama_openai.errors import InvalidValue, MissingParameter
@@ -31,9 +31,11 @@ def responses(
     _refuse(request)
     specs, choice = tools.choose(_choice(request.tool_choice), function_tools(request))
     effort = reasoning.effort(request.reasoning.effort, "reasoning.effort") if request.reasoning else None
+    chat_input = conversation(request, context, settings)
+    lengths.check(chat_input, info)
     return GenerationRequest(
         model=request.model,
-        input=conversation(request, context, settings),
+        input=chat_input,
         sampling=sampling.sampling(
             SamplingFields(
                 model=request.model,
@@ -134,7 +136,9 @@ class _Reader:
             case "item_reference":
                 raise UnsupportedFeature("Items cannot be referenced by id; send them whole.", param=param)
             case _:
-                raise InvalidValue(f"Invalid value for '{param}.type': {kind[:40]!r} is not supported.", param=f"{param}.type")
+                raise InvalidValue(
+                    f"Invalid value for '{param}.type': {kind[:40]!r} is not supported.", param=f"{param}.type"
+                )
 
     def result(self) -> tuple[Message, ...]:
         if self._images > limits.MAX_IMAGES:

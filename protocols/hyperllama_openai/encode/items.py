@@ -1,13 +1,18 @@
-"""The three kinds of output item while they grow, and the events each has of its own."""
+"""The three kinds of output item while they grow, and the events each has of its own.
+
+Each is told its ``place`` once, then asked for the events to ``begin`` with (after ``output_item.added``), for one
+delta event each time it is to ``grow``, for those to ``end`` with (before ``output_item.done``), and, at any time, for
+the item as it stands (``finished``). A delta event comes in two pieces, to be joined around its sequence number.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import TypeAlias
 
-from hyperllama.generation import TokenLogprob
 from msgspec import UNSET
 
+from hyperllama.generation import TokenLogprob
 from hyperllama_openai.encode import sse
 from hyperllama_openai.encode.logprobs import content as spell_logprobs
 from hyperllama_openai.wire import response as wire
@@ -17,31 +22,6 @@ Events: TypeAlias = Iterable[tuple[str, dict[str, object]]]
 
 _ENCODE = sse.JSON.encode
 _END = b"}\n\n"
-
-
-@runtime_checkable
-class OpenItem(Protocol):
-    """An output item that is not complete yet."""
-
-    def place(self, index: int) -> None:
-        """Its index in the response's output. Once, before anything else."""
-        ...
-
-    def begin(self) -> Events:
-        """After ``output_item.added``."""
-        ...
-
-    def grow(self, text: str, probs: Sequence[TokenLogprob]) -> tuple[bytes, bytes]:
-        """The delta event, to be joined around its sequence number: the one event there is per token."""
-        ...
-
-    def end(self) -> Events:
-        """Before ``output_item.done``."""
-        ...
-
-    def finished(self, status: str) -> wire.OutputItem:
-        """The item as it stands."""
-        ...
 
 
 class MessageItem:
@@ -158,6 +138,9 @@ class CallItem:
             arguments="".join(self._arguments),
             status=status,
         )
+
+
+OpenItem: TypeAlias = MessageItem | ReasoningItem | CallItem
 
 
 def _delta(kind: str) -> bytes:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from hyperllama.errors import GatewayError
 from hyperllama.generation import Usage
-
 from hyperllama_openai.errors import envelope
 from hyperllama_openai.wire import response as wire
 from hyperllama_openai.wire.responses import ResponsesRequest

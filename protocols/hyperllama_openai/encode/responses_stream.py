@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 from hyperllama.errors import EngineFailed, GatewayError
 from hyperllama.generation import FinishReason, TokenChunk, TokenLogprob, Usage
-
 from hyperllama_openai import ids
 from hyperllama_openai.encode import logprobs, sse
 from hyperllama_openai.encode.items import CallItem, MessageItem, OpenItem, ReasoningItem
@@ -104,10 +103,12 @@ class ResponsesEncoder:
         out.append(self._event("response.failed", response=self.response))
         return b"".join(out)
 
-    def cancel(self) -> None:
-        """The caller called it off; nobody reads events any more."""
-        self._close([], "incomplete")
+    def cancel(self) -> bytes:
+        """The caller called it off. No event says so; what was open is closed."""
+        out: list[bytes] = []
+        self._close(out, "incomplete")
         self._final(self._object("cancelled"))
+        return b"".join(out)
 
     def _into(self, out: list[bytes], kind: type[OpenItem], make: Callable[[], OpenItem]) -> None:
         if not isinstance(self._open, kind):

@@ -21,7 +21,7 @@ def routes(settings: Settings) -> Sequence[ControllerRouterHandler]:
     @post(["/v1/embeddings", "/embeddings"], status_code=200, opt={"permission": "infer"})
     async def embeddings(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         wire = await read(request, EmbeddingRequest, strict=settings.strict)
-        asked = decode(wire, settings)
+        asked = decode(wire, gateway.model(wire.model, request.user), settings)
         who = caller(request, "openai")
 
         async def work() -> bytes:

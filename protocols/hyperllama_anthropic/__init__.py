@@ -1,0 +1,20 @@
+"""The Anthropic protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hyperllama import hookimpl
+from hyperllama.config import Config
+from hyperllama.spi import WireProtocol
+
+
+@hookimpl
+def hyperllama_protocols(config: Config) -> Iterable[WireProtocol]:
+    from hyperllama_anthropic.protocol import Anthropic
+    from hyperllama_anthropic.settings import Settings
+
+    return (Anthropic(config.section("anthropic", Settings)),)
+
+
+__all__ = ("hyperllama_protocols",)

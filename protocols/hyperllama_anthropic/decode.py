@@ -1,0 +1,130 @@
+"""A Messages request as one generation. Pure: no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from hyperllama.errors import UnsupportedFeature
+from hyperllama.generation import (
+    AnyJson,
+    AnyTool,
+    Effort,
+    GenerationRequest,
+    JsonSchema,
+    NamedTool,
+    NoTool,
+    OutputFormat,
+    Sampling,
+    ToolSpec,
+)
+from hyperllama.generation import ToolChoice as Chosen
+from hyperllama.messages import Chat
+from hyperllama.models import ModelInfo
+from hyperllama_anthropic import wire
+from hyperllama_anthropic.conversation import conversation
+from hyperllama_anthropic.errors import invalid
+
+_EFFORTS: dict[str, Effort] = {"low": "low", "medium": "medium", "high": "high", "xhigh": "max", "max": "max"}
+_LEAST_TOP_P = 1e-6
+
+
+def message(request: wire.MessagesRequest, info: ModelInfo) -> GenerationRequest:
+    """Raises InvalidRequest with the field at fault."""
+    specs = tools(request)
+    choice = request.tool_choice
+    return GenerationRequest(
+        model=request.model,
+        input=chat(request),
+        sampling=Sampling(
+            temperature=request.temperature,
+            top_p=None if request.top_p is None else max(request.top_p, _LEAST_TOP_P),
+            top_k=request.top_k,
+            max_tokens=request.max_tokens,
+            stop=_stop(request.stop_sequences),
+        ),
+        tools=specs,
+        tool_choice=_choice(choice, specs),
+        parallel_tool_calls=choice is None or not choice.disable_parallel_tool_use,
+        output=_output(request),
+        reasoning=_reasoning(request) if "thinking" in info.capabilities else None,
+    )
+
+
+def chat(request: wire.PromptFields) -> Chat:
+    if request.mcp_servers:
+        raise UnsupportedFeature("mcp_servers: not supported by this server", param="mcp_servers")
+    return conversation(request.messages, request.system)
+
+
+def tools(request: wire.PromptFields) -> tuple[ToolSpec, ...]:
+    """The caller's own functions: agents offer tools that run on Anthropic's servers beside them."""
+    found = request.tools or ()
+    if len(found) > wire.MAX_TOOLS:
+        raise invalid("tools", f"at most {wire.MAX_TOOLS} tools are allowed")
+    return tuple(_tool(tool, f"tools.{index}") for index, tool in enumerate(found) if tool.type in (None, "custom"))
+
+
+def _tool(tool: wire.Tool, param: str) -> ToolSpec:
+    if not 1 <= len(tool.name) <= 1024 or not tool.name.isprintable():
+        raise invalid(f"{param}.name", "1 to 1024 printable characters are expected")
+    schema = tool.input_schema or {"type": "object", "properties": {}}
+    if len(msgspec.json.encode(schema)) > wire.MAX_SCHEMA_BYTES:
+        raise invalid(f"{param}.input_schema", f"over {wire.MAX_SCHEMA_BYTES // 1024} KiB")
+    return ToolSpec(name=tool.name, description=tool.description or "", parameters=schema, strict=bool(tool.strict))
+
+
+def _choice(choice: wire.ToolChoice | None, specs: Sequence[ToolSpec]) -> Chosen | None:
+    if choice is None or choice.type == "auto":
+        return None
+    if choice.type == "none":
+        return NoTool() if specs else None
+    if not specs:
+        raise invalid("tool_choice", "only allowed together with tools")
+    if choice.type == "any":
+        return AnyTool()
+    if choice.type == "tool":
+        if all(spec.name != choice.name for spec in specs):
+            raise invalid("tool_choice.name", "no tool of that name in tools")
+        return NamedTool(choice.name or "")
+    raise invalid("tool_choice.type", "expected 'auto', 'any', 'tool' or 'none'")
+
+
+def _stop(found: Sequence[str] | None) -> tuple[str, ...]:
+    stops = tuple(text for text in found or () if text)
+    if len(stops) > wire.MAX_STOPS or any(len(text.encode()) > wire.MAX_STOP_BYTES for text in stops):
+        raise invalid("stop_sequences", f"at most {wire.MAX_STOPS} of at most {wire.MAX_STOP_BYTES} bytes each")
+    return stops
+
+
+def _output(request: wire.MessagesRequest) -> OutputFormat | None:
+    config = request.output_config
+    form = (config.format if config else None) or request.output_format
+    if form is None:
+        return None
+    if form.type != "json_schema":
+        raise invalid("output_config.format.type", "expected 'json_schema'")
+    if not form.schema:
+        return AnyJson()
+    if len(msgspec.json.encode(form.schema)) > wire.MAX_SCHEMA_BYTES:
+        raise invalid("output_config.format.schema", f"over {wire.MAX_SCHEMA_BYTES // 1024} KiB")
+    return JsonSchema(form.schema)
+
+
+def _reasoning(request: wire.MessagesRequest) -> bool | Effort:
+    """Off unless asked for, as this API has it, whatever the model would do by itself."""
+    thinking = request.thinking
+    if thinking is None or thinking.type == "disabled":
+        return False
+    if thinking.type not in ("enabled", "adaptive"):
+        raise invalid("thinking.type", "expected 'enabled', 'disabled' or 'adaptive'")
+    effort = request.output_config.effort if request.output_config else None
+    if effort is None:
+        return True
+    if effort not in _EFFORTS:
+        raise invalid("output_config.effort", f"expected one of {', '.join(_EFFORTS)}")
+    return _EFFORTS[effort]
+
+
+__all__ = ("chat", "message", "tools")

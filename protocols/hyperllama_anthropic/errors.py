@@ -1,0 +1,87 @@
+"""Our errors in Anthropic's envelope."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import msgspec
+
+from hyperllama.errors import (
+    ContextTooLong,
+    EngineTimeout,
+    GatewayError,
+    InvalidRequest,
+    MethodNotAllowed,
+    RouteNotFound,
+    Unavailable,
+)
+from hyperllama.spi import ErrorReply
+from hyperllama_anthropic.wire import ErrorBody, ErrorEnvelope
+
+_JSON = msgspec.json.Encoder()
+_AT = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`$")
+_MISSING = re.compile(r"Object missing required field `([^`]+)`")
+_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    529: "overloaded_error",
+}
+_OVERLOADED = 529
+
+
+def refusal(error: msgspec.ValidationError) -> InvalidRequest:
+    """msgspec's sentence as Anthropic spells it: the field's path, a colon, what is wrong."""
+    text = str(error)
+    at = _AT.search(text)
+    path = at.group(1).replace("[", ".").replace("]", "") if at else ""
+    text = text[: at.start()] if at else text
+    if missing := _MISSING.fullmatch(text):
+        path = f"{path}.{missing.group(1)}" if path else missing.group(1)
+        return InvalidRequest(f"{path}: Field required", param=path)
+    return InvalidRequest(f"{path}: {text}" if path else text, param=path or None)
+
+
+def invalid(param: str, why: str) -> InvalidRequest:
+    return InvalidRequest(f"{param}: {why}", param=param)
+
+
+def envelope(error: GatewayError, path: str = "") -> ErrorEnvelope:
+    return ErrorEnvelope(error=ErrorBody(type=_type(error), message=_message(error, path)))
+
+
+def reply(error: GatewayError, path: str) -> ErrorReply:
+    headers: dict[str, str] = {}
+    if error.retry_after is not None:
+        headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+    if isinstance(error, MethodNotAllowed):
+        headers["allow"] = ", ".join(error.allow)
+    return ErrorReply(
+        status=_status(error), body=_JSON.encode(envelope(error, path)), media_type="application/json", headers=headers
+    )
+
+
+def _status(error: GatewayError) -> int:
+    """Clients know an overloaded server by its number, which is Anthropic's own."""
+    return _OVERLOADED if isinstance(error, Unavailable) else error.status
+
+
+def _type(error: GatewayError) -> str:
+    if isinstance(error, EngineTimeout):
+        return "timeout_error"
+    status = _status(error)
+    return _TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
+
+
+def _message(error: GatewayError, path: str) -> str:
+    if isinstance(error, RouteNotFound):
+        return f"Not found: {path[:200]}"
+    if isinstance(error, ContextTooLong) and "prompt is too long" not in error.message.lower():
+        return f"prompt is too long: {error.message}"  # the words that agents look for before they shorten it
+    return error.message or "Internal server error"
+
+
+__all__ = ("envelope", "invalid", "refusal", "reply")

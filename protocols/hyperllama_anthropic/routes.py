@@ -1,0 +1,68 @@
+"""POST /v1/messages and /v1/messages/count_tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from litestar import post
+from litestar.response.base import ASGIResponse
+from litestar.types import ControllerRouterHandler
+
+from hyperllama.messages import Prompt
+from hyperllama.stream import TokenStream, collect
+from hyperllama.web.streaming import (
+    GatewayRequest,
+    InjectedGateway,
+    TokenResponse,
+    WholeResponse,
+    caller,
+    request_id,
+)
+from hyperllama_anthropic import decode, encode
+from hyperllama_anthropic.body import read
+from hyperllama_anthropic.settings import Settings
+from hyperllama_anthropic.wire import Count, CountRequest, MessagesRequest
+
+
+def routes(settings: Settings) -> Sequence[ControllerRouterHandler]:
+    @post("/v1/messages", status_code=200, opt={"permission": "infer"})
+    async def messages(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+        wire = await read(request, MessagesRequest, strict=settings.strict)
+        asked = decode.message(wire, gateway.model(wire.model, request.user))
+        who = caller(request, "anthropic")
+        message_id = encode.new_id("msg_")
+        headers = {"request-id": request_id(request.scope)}  # where Anthropic's clients look for it
+        if wire.stream:
+
+            async def start() -> Sequence[TokenStream]:
+                return (await gateway.generate(asked, who),)
+
+            encoder = encode.MessageEncoder(id=message_id, model=wire.model)
+            return TokenResponse(start, encoder, headers={**headers, "x-accel-buffering": "no"})
+
+        async def work() -> bytes:
+            completion = await collect(await gateway.generate(asked, who))
+            return encode.message(completion, id=message_id, model=wire.model)
+
+        return WholeResponse(work, headers=headers)
+
+    @post("/v1/messages/count_tokens", status_code=200, opt={"permission": "infer"})
+    async def count_tokens(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+        wire = await read(request, CountRequest, strict=False)
+        chat, tools = decode.chat(wire), decode.tools(wire)
+        who = caller(request, "anthropic")
+
+        async def work() -> bytes:
+            count = len(await gateway.tokenize(wire.model, chat, who))
+            if tools:  # the templates write tools out as JSON, each in its own frame: this comes close
+                text = msgspec.json.encode(tools).decode()
+                count += len(await gateway.tokenize(wire.model, Prompt(text, special=False), who))
+            return encode.JSON.encode(Count(count))
+
+        return WholeResponse(work, headers={"request-id": request_id(request.scope)})
+
+    return (messages, count_tokens)
+
+
+__all__ = ("routes",)

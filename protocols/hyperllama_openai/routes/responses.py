@@ -1,0 +1,220 @@
+"""The Responses API: made, kept, read back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from litestar import delete, get, post
+from litestar.params import FromPath
+from litestar.response.base import ASGIResponse
+from litestar.types import ControllerRouterHandler
+
+from hyperllama.errors import EngineFailed, InvalidRequest
+from hyperllama.web.streaming import (
+    GatewayRequest,
+    InjectedGateway,
+    PieceResponse,
+    TokenResponse,
+    caller,
+)
+from hyperllama_openai import ids
+from hyperllama_openai.background import Run, Runs, split
+from hyperllama_openai.body import read
+from hyperllama_openai.decode import responses as decode
+from hyperllama_openai.encode import sse
+from hyperllama_openai.encode.responses_stream import ResponsesEncoder
+from hyperllama_openai.errors import InvalidValue, ResponseNotFound
+from hyperllama_openai.reply import Timed, ready
+from hyperllama_openai.settings import Settings
+from hyperllama_openai.store import ResponseStore, Stored
+from hyperllama_openai.wire import response as answer
+from hyperllama_openai.wire.responses import Item, ResponsesRequest
+
+_ITEMS = msgspec.json.Decoder(list[Item])
+_PREFIXES = {"function_call": "fc_", "function_call_output": "fco_", "reasoning": "rs_"}
+
+
+def routes(settings: Settings, store: ResponseStore) -> Sequence[ControllerRouterHandler]:
+    runs = Runs()
+
+    async def context(wire: ResponsesRequest, owner: str) -> list[Item]:
+        """What came before, the answer to it, and what is asked now."""
+        own = [_identified(item) for item in decode.own_input(wire)]
+        if wire.previous_response_id is None:
+            return own
+        stored = await find(wire.previous_response_id, owner, param="previous_response_id")
+        output = msgspec.convert(msgspec.json.decode(stored.response)["output"], list[Item])
+        return [*_ITEMS.decode(stored.items), *output, *own]
+
+    async def find(id: str, owner: str, *, param: str | None = None) -> Stored:
+        stored = await store.get(id, owner)
+        if stored is None:
+            raise ResponseNotFound(f"Response with id '{id[:80]}' not found.", param=param)
+        return stored
+
+    def kept(response: answer.Response, items: list[Item], owner: str, events: bytes = b"") -> None:
+        if response.store and settings.response_ttl > 0:
+            store.put(
+                Stored(
+                    id=response.id,
+                    owner=owner,
+                    response=sse.JSON.encode(response),
+                    items=sse.JSON.encode(items),
+                    expires=time.time() + settings.response_ttl,
+                    events=events,
+                )
+            )
+
+    @post(["/v1/responses", "/responses"], status_code=200, opt={"permission": "infer"})
+    async def create(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+        wire = await read(request, ResponsesRequest, strict=settings.strict)
+        who, owner = caller(request, "openai"), request.user.id
+        info = gateway.model(wire.model, request.user)
+        items = await context(wire, owner)
+        generation = decode.responses(wire, items, info, settings)
+        encoder = ResponsesEncoder(
+            wire,
+            id=ids.new("resp_"),
+            created=int(time.time()),
+            with_logprobs=generation.sampling.logprobs is not None,
+            on_final=None if wire.background else lambda response: kept(response, items, owner),
+        )
+        if wire.background:
+            run = Run(encoder, owner)
+            response = encoder.response
+            kept(response, items, owner)
+            runs.start(
+                response.id,
+                run,
+                gateway,
+                generation,
+                who,
+                lambda run: kept(run.encoder.response, items, owner, b"".join(run.events) if wire.stream else b""),
+            )
+            if wire.stream:
+                return PieceResponse(run.follow(0), sse.MEDIA_TYPE)
+            return ready(sse.JSON.encode(response))
+        if wire.stream:
+
+            async def start() -> Sequence[Any]:
+                return (await gateway.generate(generation, who),)
+
+            return TokenResponse(start, encoder, headers=sse.HEADERS)
+
+        async def work() -> bytes:
+            stream = await gateway.generate(generation, who)
+            try:
+                while chunks := await stream.batch():
+                    encoder.chunks(0, chunks)
+            finally:
+                await stream.aclose()
+            encoder.end()
+            if encoder.response.error is not None:
+                raise EngineFailed(encoder.response.error.message)
+            return sse.JSON.encode(encoder.response)
+
+        return Timed(work)
+
+    @post(["/v1/responses/input_tokens", "/responses/input_tokens"], status_code=200, opt={"permission": "infer"})
+    async def count(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+        wire = await read(request, ResponsesRequest, strict=settings.strict)
+        who = caller(request, "openai")
+        chat = decode.conversation(wire, await context(wire, request.user.id), settings)
+
+        async def work() -> bytes:
+            return sse.JSON.encode(answer.InputTokens(input_tokens=len(await gateway.tokenize(wire.model, chat, who))))
+
+        return Timed(work)
+
+    @get(["/v1/responses/{response_id:str}", "/responses/{response_id:str}"], opt={"permission": "infer"})
+    async def retrieve(request: GatewayRequest, response_id: FromPath[str]) -> ASGIResponse:
+        owner = request.user.id
+        run = runs.get(response_id, owner)
+        if request.query_params.get("stream", "").lower() in ("true", "1"):
+            start = _number(request.query_params.get("starting_after"), "starting_after", -1) + 1
+            if run is not None:
+                return PieceResponse(run.follow(start), sse.MEDIA_TYPE)
+            stored = await find(response_id, owner)
+            if not stored.events:
+                raise InvalidRequest("Only responses made with 'background' and 'stream' can be streamed again.")
+            events = b"".join(split(stored.events)[start:])
+            return ready(events, sse.MEDIA_TYPE)
+        if run is not None:
+            return ready(sse.JSON.encode(run.encoder.response))
+        return ready((await find(response_id, owner)).response)
+
+    @delete(
+        ["/v1/responses/{response_id:str}", "/responses/{response_id:str}"],
+        status_code=200,
+        opt={"permission": "infer"},
+    )
+    async def remove(request: GatewayRequest, response_id: FromPath[str]) -> ASGIResponse:
+        await find(response_id, request.user.id)
+        await runs.cancel(response_id)
+        store.delete(response_id)
+        return ready(sse.JSON.encode(answer.Deleted(id=response_id)))
+
+    @post(
+        ["/v1/responses/{response_id:str}/cancel", "/responses/{response_id:str}/cancel"],
+        status_code=200,
+        opt={"permission": "infer"},
+    )
+    async def cancel(request: GatewayRequest, response_id: FromPath[str]) -> ASGIResponse:
+        stored = await find(response_id, request.user.id)
+        if not msgspec.json.decode(stored.response)["background"]:
+            raise InvalidRequest("Cannot cancel a synchronous response; close its connection instead.")
+        await runs.cancel(response_id)
+        return ready((await find(response_id, request.user.id)).response)
+
+    @get(
+        ["/v1/responses/{response_id:str}/input_items", "/responses/{response_id:str}/input_items"],
+        opt={"permission": "infer"},
+    )
+    async def input_items(request: GatewayRequest, response_id: FromPath[str]) -> ASGIResponse:
+        stored = await find(response_id, request.user.id)
+        found: list[dict[str, Any]] = msgspec.json.decode(stored.items)
+        return ready(sse.JSON.encode(_page(found, request.query_params)))
+
+    return (create, count, retrieve, remove, cancel, input_items)
+
+
+def _identified(item: Item) -> Item:
+    kind = item.type or "message"
+    return msgspec.structs.replace(item, type=kind, id=item.id or ids.new(_PREFIXES.get(kind, "msg_")))
+
+
+def _page(items: list[dict[str, Any]], query: Any) -> answer.ItemList:
+    order = query.get("order", "desc")
+    if order not in ("asc", "desc"):
+        raise InvalidValue("Invalid value for 'order': expected 'asc' or 'desc'.", param="order")
+    limit = _number(query.get("limit"), "limit", 20)
+    if not 1 <= limit <= 100:
+        raise InvalidValue("Invalid value for 'limit': expected 1 to 100.", param="limit")
+    ordered = items if order == "asc" else items[::-1]
+    if (after := query.get("after")) is not None:
+        at = next((index for index, item in enumerate(ordered) if item.get("id") == after), None)
+        if at is None:
+            raise InvalidValue("Invalid value for 'after': no item of that id.", param="after")
+        ordered = ordered[at + 1 :]
+    page = ordered[:limit]
+    return answer.ItemList(
+        data=page,
+        first_id=page[0].get("id") if page else None,
+        last_id=page[-1].get("id") if page else None,
+        has_more=len(ordered) > limit,
+    )
+
+
+def _number(text: str | None, param: str, default: int) -> int:
+    if text is None:
+        return default
+    try:
+        return int(text[:20])
+    except ValueError as error:
+        raise InvalidValue(f"Invalid value for '{param}': expected a number.", param=param) from error
+
+
+__all__ = ("routes",)

@@ -1,0 +1,91 @@
+"""Options: their types, their texts, what reaches the sampler."""
+
+from __future__ import annotations
+
+import pytest
+
+from hyperllama.generation import Sampling
+from hyperllama_ollama import options
+from hyperllama_ollama.options import Options
+
+
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        ({"temperature": "hot"}, 'option "temperature" must be of type float32'),
+        ({"temperature": True}, 'option "temperature" must be of type float32'),
+        ({"top_p": []}, 'option "top_p" must be of type float32'),
+        ({"seed": "1"}, 'option "seed" must be of type integer'),
+        ({"num_ctx": {}}, 'option "num_ctx" must be of type integer'),
+        ({"num_gpu": False}, 'option "num_gpu" must be of type integer'),
+        ({"use_mmap": 1}, 'option "use_mmap" must be of type boolean'),
+        ({"stop": "x"}, 'option "stop" must be of type array'),
+        ({"stop": ["x", 1]}, 'option "stop" must be of an array of strings'),
+    ],
+)
+def test_a_wrong_type_is_a_failure_of_the_server(sent: dict[str, object], message: str) -> None:
+    with pytest.raises(options.WrongOption) as error:
+        options.parse(sent)
+    assert (error.value.message, error.value.status) == (message, 500)
+
+
+def test_unknown_and_legacy_options_and_nulls_are_ignored() -> None:
+    sent = {"numa": "x", "mirostat": [], "tfs_z": {}, "low_vram": 1, "invented": True, "stop": None, "seed": None}
+    assert options.parse(sent) == Options()
+
+
+def test_integers_take_any_number_and_lose_its_fraction() -> None:
+    assert options.parse({"num_predict": 5.9, "top_k": -2.7, "seed": 1e300}) == Options(
+        num_predict=5, top_k=-2, seed=2**63 - 1
+    )
+
+
+def test_options_reach_the_sampler_under_its_own_names() -> None:
+    said = options.parse(
+        {
+            "temperature": 0.5, "top_p": 0.7, "top_k": 9, "min_p": 0.1, "seed": 42, "repeat_penalty": 1.2,
+            "presence_penalty": 0.3, "frequency_penalty": -0.4, "num_predict": 17, "stop": ["a", "", "b"],
+        }
+    )  # fmt: skip
+    assert options.sampling(said, {}, logprobs=3) == Sampling(
+        temperature=0.5,
+        top_p=0.7,
+        top_k=9,
+        min_p=0.1,
+        seed=42,
+        repetition_penalty=1.2,
+        presence_penalty=0.3,
+        frequency_penalty=-0.4,
+        max_tokens=17,
+        stop=("a", "b"),
+        logprobs=3,
+    )
+
+
+def test_silence_means_the_models_value_and_then_the_default() -> None:
+    assert options.sampling(Options(), {}, logprobs=None) == Sampling(temperature=0.8, top_p=0.9, top_k=40)
+    assert options.sampling(Options(), {"temperature": 0.1}, logprobs=None) == Sampling(top_p=0.9, top_k=40)
+
+
+@pytest.mark.parametrize(
+    ("said", "field", "value"),
+    [
+        (Options(num_predict=-1), "max_tokens", None),
+        (Options(num_predict=-2), "max_tokens", None),
+        (Options(num_predict=0), "max_tokens", 1),
+        (Options(seed=-1), "seed", None),
+        (Options(temperature=-1.0), "temperature", 0.0),
+        (Options(top_p=5.0), "top_p", 1.0),
+        (Options(top_k=-1), "top_k", 0),
+        (Options(min_p=2.0), "min_p", 1.0),
+        (Options(repeat_penalty=0.0), "repetition_penalty", None),
+    ],
+)
+def test_out_of_range_means_the_nearest_sensible_thing(said: Options, field: str, value: object) -> None:
+    assert getattr(options.sampling(said, {}, logprobs=None), field) == value
+
+
+def test_the_context_is_never_under_four_tokens() -> None:
+    assert options.context_length(Options(num_ctx=1)) == 4
+    assert options.context_length(Options(num_ctx=2048)) == 2048
+    assert options.context_length(Options()) is None
