@@ -139,12 +139,34 @@ def plugins_doctor(config_path: Path | None) -> None:
 @cli.command()
 @click.option("--streams", default=64, show_default=True, help="Streams at once.")
 @click.option("--tokens", default=200, show_default=True, help="Tokens of each stream.")
-def bench(streams: int, tokens: int) -> None:
-    """Measure what the gateway process itself costs, on the sim engine."""
-    from hyperllama.bench.overhead import measure
+@click.option("--against", type=click.Choice(["max-serve"]), help="Measure MAX behind the gateway and by itself, in turns.")
+@click.option("--model", type=click.Path(path_type=Path), help="The model's directory; without one, the built-in model's.")
+@click.option("--rounds", default=3, show_default=True, help="Alternations.")
+@click.option("--device", default="cpu", show_default=True)
+@click.pass_obj
+def bench(
+    config_path: Path | None, streams: int, tokens: int, against: str | None, model: Path | None, rounds: int, device: str
+) -> None:
+    """Measure what the gateway process itself costs on the sim engine, or all of it against MAX's own server."""
+    from hyperllama.bench import overhead, versus
 
-    for line in measure(streams=streams, tokens=tokens):
+    if against is None:
+        lines = overhead.measure(streams=streams, tokens=tokens)
+    else:
+        counts = tuple(sorted({1, 8, streams}))
+        lines = versus.measure(model or _builtin_folder(config_path), rounds=rounds, streams=counts, device=device)
+    for line in lines:
         click.echo(line)
+
+
+def _builtin_folder(config_path: Path | None) -> Path:
+    from hyperllama import config
+    from hyperllama.web.app import create_app
+
+    entry = create_app(config.load(config_path)).catalog.find("hyperllama-tiny")
+    if entry.path is None:
+        raise ConfigError("the built-in model is not installed; name a directory with --model")
+    return entry.path
 
 
 def main() -> NoReturn:

@@ -8,6 +8,7 @@ import msgspec
 
 from hyperllama.messages import Input, ToolCall
 
+Bytes: TypeAlias = bytes  # beneath a field of that name, msgspec would take the field for the type
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "cancelled"]
 Effort: TypeAlias = Literal["low", "medium", "high", "max"]
 
@@ -127,14 +128,14 @@ class TopLogprob(msgspec.Struct, frozen=True, gc=False, array_like=True):
     token: str
     logprob: float
     token_id: int
-    bytes: bytes
+    bytes: Bytes
 
 
 class TokenLogprob(msgspec.Struct, frozen=True, gc=False, array_like=True):
     token: str
     logprob: float
     token_id: int
-    bytes: bytes  # the token's own bytes; ``token`` shows U+FFFD where they are no whole code point
+    bytes: Bytes  # the token's own bytes; ``token`` shows U+FFFD where they are no whole code point
     top: tuple[TopLogprob, ...] = ()
 
 

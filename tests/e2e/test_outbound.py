@@ -1,0 +1,66 @@
+"""Nothing leaves the machine but what the user configured: every connect of a whole run is looked at."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hyperllama.bench.child import wait_for
+
+ROOT = Path(__file__).parents[2]
+CALLS = "trace=connect,sendto,sendmsg,sendmmsg"
+
+pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+
+
+def addresses(trace: str) -> set[str]:
+    """Internet addresses that any process connected or sent to."""
+    found = re.findall(r'inet_addr\("([^"]+)"\)|inet_pton\(AF_INET6, "([^"]+)"', trace)
+    return {four or six for four, six in found}
+
+
+def traced(tmp_path: Path, *command: str, **environ: str) -> subprocess.Popen[bytes]:
+    with (tmp_path / "log").open("wb") as log:
+        return subprocess.Popen(
+            ["strace", "-f", "-qq", "-e", CALLS, "-o", str(tmp_path / "trace"), *command],
+            stdout=log,
+            stderr=log,
+            cwd=tmp_path,
+            env={**os.environ, "HYPERLLAMA_LOGS_FORMAT": "json", "HYPERLLAMA_STORE_PATH": str(tmp_path), **environ},
+        )
+
+
+def test_the_detector_sees_a_connection(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        code = f"import socket; socket.create_connection(('127.0.0.1', {server.getsockname()[1]})).close()"
+        assert traced(tmp_path, sys.executable, "-c", code).wait(60) == 0
+    assert addresses((tmp_path / "trace").read_text()) == {"127.0.0.1"}
+
+
+@pytest.mark.max
+@pytest.mark.timeout(900)
+def test_a_run_on_max_from_load_to_stop_connects_to_nothing(tmp_path: Path, max_gateway: Any) -> None:
+    # max_gateway is not talked to: it is there so that the compilation is in the cache
+    command = [sys.executable, "-m", "hyperllama", "--config", str(ROOT / "config.toml")]
+    process = traced(tmp_path, *command, HYPERLLAMA_SERVER_PORT="0")
+    try:
+        port = int(wait_for(tmp_path / "log", r'"port": ?(\d+)', process.pid))
+        url = f"http://127.0.0.1:{port}"
+        for body in ({"model": "hyperllama-tiny", "prompt": "x", "stream": False, "options": {"num_predict": 4}},) * 3:
+            assert httpx.post(f"{url}/api/generate", json=body, timeout=600).json()["done"] is True
+        embedded = httpx.post(f"{url}/api/embed", json={"model": "hyperllama-tiny-embed", "input": "x"}, timeout=600)
+        assert len(embedded.json()["embeddings"]) == 1
+    finally:
+        for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+            os.kill(int(child), signal.SIGTERM)
+        assert process.wait(60) == 0
+    assert addresses((tmp_path / "trace").read_text()) <= {"127.0.0.1", "::1"}
