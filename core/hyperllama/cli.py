@@ -11,6 +11,7 @@ from typing import NoReturn
 import click
 
 from hyperllama import __version__
+from hyperllama.access.commands import keys
 from hyperllama.errors import ConfigError
 
 CONFIG_HELP = "The configuration file. Without one: built-in defaults and the built-in model."
@@ -167,6 +168,9 @@ def _builtin_folder(config_path: Path | None) -> Path:
     if entry.path is None:
         raise ConfigError("the built-in model is not installed; name a directory with --model")
     return entry.path
+
+
+cli.add_command(keys)
 
 
 def main() -> NoReturn:

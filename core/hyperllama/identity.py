@@ -45,11 +45,15 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """One HTTP request's sender, on its way through the core."""
+    """One HTTP request's sender, on its way through the core.
+
+    ``headers`` go with the answer: what the core has to say beside the dialect (allowances, timings).
+    """
 
     protocol: str
     principal: Principal
     request_id: str
+    headers: dict[str, str] = {}
 
 
 LOCAL = Principal(id="local", name="local", permissions=frozenset(PERMISSIONS))

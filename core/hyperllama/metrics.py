@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from hyperllama.catalog import Catalog
 from hyperllama.pipeline import Pipeline
 from hyperllama.spi import Call
+from hyperllama.stages.queue import FairQueue
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -18,9 +19,9 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 class Metrics:
     """An observer of finished calls with a registry of its own."""
 
-    def __init__(self, catalog: Catalog, pipeline: Pipeline) -> None:
+    def __init__(self, catalog: Catalog, pipeline: Pipeline, queue: FairQueue) -> None:
         registry = self._registry = CollectorRegistry()
-        registry.register(_State(catalog, pipeline))
+        registry.register(_State(catalog, pipeline, queue))
         labels = ("model", "protocol")
         self._requests = Counter(
             "hyperllama_requests", "Calls that ended, by outcome", (*labels, "outcome", "reason"), registry=registry
@@ -90,22 +91,33 @@ class _Bound:
 class _State(Collector):
     """What is true at the moment of the scrape."""
 
-    def __init__(self, catalog: Catalog, pipeline: Pipeline) -> None:
+    def __init__(self, catalog: Catalog, pipeline: Pipeline, queue: FairQueue) -> None:
         self._catalog = catalog
         self._pipeline = pipeline
+        self._queue = queue
 
     def collect(self) -> Iterable[Metric]:
         yield GaugeMetricFamily("hyperllama_generations_running", "Generations under way", value=self._pipeline.live)
         loaded = GaugeMetricFamily("hyperllama_model_loaded", "1 when in memory", labels=["model"])
         memory = GaugeMetricFamily("hyperllama_model_memory_bytes", "Resident memory of its processes", labels=["model"])
         active = GaugeMetricFamily("hyperllama_model_active", "Requests that hold it", labels=["model"])
-        running = {entry.spec.name: state for entry, state in self._catalog.running()}
+        running = {entry.spec.name: model for entry, model in self._catalog.running()}
         for entry in self._catalog.entries():
-            state = running.get(entry.spec.name)
-            loaded.add_metric([entry.spec.name], 1.0 if state and state.progress.phase == "ready" else 0.0)
-            memory.add_metric([entry.spec.name], state.size_bytes if state else 0)
-            active.add_metric([entry.spec.name], state.active if state else 0)
+            model = running.get(entry.spec.name)
+            loaded.add_metric([entry.spec.name], 1.0 if model and model.progress.phase == "ready" else 0.0)
+            memory.add_metric([entry.spec.name], model.size_bytes if model else 0)
+            active.add_metric([entry.spec.name], model.active if model else 0)
         yield from (loaded, memory, active)
+        labels = ["model", "kind"]
+        waiting = GaugeMetricFamily("hyperllama_queue_waiting", "Requests that wait for a place", labels=labels)
+        taken = GaugeMetricFamily("hyperllama_batch_running", "Places of the batch that are taken", labels=labels)
+        places = GaugeMetricFamily("hyperllama_batch_places", "Places of the batch", labels=labels)
+        for state in self._queue.states():
+            kind = "embedding" if state.embeddings else "generation"
+            waiting.add_metric([state.model, kind], state.waiting)
+            taken.add_metric([state.model, kind], state.running)
+            places.add_metric([state.model, kind], state.places)
+        yield from (waiting, taken, places)
 
 
 __all__ = ("Metrics",)

@@ -61,9 +61,10 @@ class Pipeline:
         """Whether the gateway is stopping."""
         return self._refusing is not None
 
-    def refuse(self) -> None:
-        """Take no new work: the gateway is stopping."""
+    def refuse(self) -> GatewayError:
+        """Take no new work: the gateway is stopping. The error that callers get."""
         self._refusing = Draining("the gateway is stopping; ask again in a moment", retry_after=5)
+        return self._refusing
 
     def abort(self) -> None:
         """End every stream with an error that its client can read."""
@@ -112,6 +113,7 @@ class Pipeline:
         for gate in self._gates:
             await gate.enter(call)
         call.admitted = time.perf_counter_ns()
+        call.caller.headers.update(call.headers)
 
     async def _acquire(self, call: Call, entry: Entry, keep_alive: float | None, *, wait: bool = True) -> LoadedModel:
         lease = await self._catalog.acquire(entry, keep_alive=keep_alive, wait=wait)
@@ -193,6 +195,7 @@ class _Drive:
                 raise EngineFailed("the engine ended without finishing the answer")
             if not call.first:
                 call.first = time.perf_counter_ns()
+                call.caller.headers["server-timing"] = _server_timing(call)
                 self._prompt = chunks[0].usage or self._prompt
             if self._transform is not None:
                 chunks = self._transformed(chunks, self._transform)
@@ -264,6 +267,16 @@ class _Drive:
         self._ended = True
         await self._stream.aclose()
         await self._when_done(self, "failed", error)
+
+
+def _server_timing(call: Call) -> str:
+    """Where the time to the first token went, in milliseconds."""
+    spans = (
+        ("queue", call.admitted - call.started),
+        ("load", call.loaded - call.admitted),
+        ("engine", call.first - call.loaded),
+    )
+    return ", ".join(f"{name};dur={span / 1e6:.2f}" for name, span in spans)
 
 
 def _outcome(error: BaseException) -> Outcome:

@@ -146,9 +146,7 @@ def _arguments(spec: ModelSpec, files: ModelFiles, info: ModelInfo, options: Max
     return {**arguments, **options.flags}
 
 
-def _ingredients(
-    spec: ModelSpec, files: ModelFiles, arguments: dict[str, Any], tokens: int
-) -> dict[str, Any]:
+def _ingredients(spec: ModelSpec, files: ModelFiles, arguments: dict[str, Any], tokens: int) -> dict[str, Any]:
     """What shapes the graphs; paths, batch sizes and weights do not. ``tokens`` bounds what the samplers answer."""
     ignored = {"model_path", "max_batch_size", "weight_path", "device_specs", "max_batch_input_tokens"}
     return {

@@ -87,6 +87,8 @@ class MaxEngine:
             settings={"cache": str(cache), "compile_memory": settings.compile_memory},
             silence=settings.silence,
             longest_step=settings.longest_step,
+            # MAX's threads keep waking once they have run.
+            suspend_after=settings.suspend_idle if settings.suspend_idle >= 0 and spec.device == "cpu" else None,
         )
         return await launch(spec.name, options, *_absolute(spec, path), report)
 

@@ -14,6 +14,7 @@ from hyperllama_max.utf8 import START, Utf8Masks
 from hyperllama_max.vocabulary import Vocabulary
 
 COMPILE_SECONDS: Final = 2.0
+QUEUE_SECONDS: Final = 10.0  # to wait for the compiler
 THREADS: Final = 2
 
 #: Puts the format on a context, just before it is submitted.
@@ -30,17 +31,18 @@ class GrammarCompiler:
         self._backend = make_grammar_backend("xgrammar", delegate, vocab_size, stop_token_ids=set(stop_ids))
         self._masks = Utf8Masks(vocabulary, (vocab_size + 31) // 32, stop_ids)
         self._pool = ThreadPoolExecutor(THREADS, "grammar")
-        self._running = 0
+        self._free = asyncio.Semaphore(THREADS)
 
     async def compile(self, format: dict[str, Any]) -> Attach:
         """Raises InvalidRequest when it cannot be compiled, or not in time."""
-        if self._running >= THREADS:
-            raise Overloaded("Other output formats are being compiled; ask again in a moment.", retry_after=1)
-        self._running += 1
+        try:
+            await asyncio.wait_for(self._free.acquire(), QUEUE_SECONDS)
+        except TimeoutError:
+            raise Overloaded("Other output formats are being compiled; ask again in a moment.", retry_after=1) from None
         future = self._pool.submit(self._compile, json.dumps({"type": "structural_tag", "format": format}))
         loop = asyncio.get_running_loop()
         # Whoever gives up does not free the thread: it is busy until the compiler is done.
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._done))
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._free.release))
         try:
             compiled = await asyncio.wait_for(asyncio.wrap_future(future), COMPILE_SECONDS)
         except TimeoutError:
@@ -56,9 +58,6 @@ class GrammarCompiler:
         from max import _xgrammar as xgrammar
 
         return self._backend._compiler.compile_structural_tag(xgrammar.StructuralTag.model_validate_json(tag))  # noqa: SLF001 - its own methods compile and match in one
-
-    def _done(self) -> None:
-        self._running -= 1
 
 
 def _attach(context: Any, compiled: Any, masks: Utf8Masks) -> None:

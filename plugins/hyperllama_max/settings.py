@@ -20,6 +20,7 @@ class MaxSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
     cache_dir: str | None = None  # compiled models; None: hyperllama/max beneath XDG_CACHE_HOME, by default ~/.cache
     compile_memory: int | None = None  # bytes a compiling host may map; None: 80 % of what is free, at least 8 GiB
     silence: float = 8.0  # seconds without a sign of life after which a host is taken for hung
+    suspend_idle: float = 30.0  # seconds after which an idle CPU model stops using it; negative: never
     longest_step: float = 300.0  # seconds one step of the engine may take
 
     def cache(self, environ: Mapping[str, str] = os.environ) -> Path:
@@ -43,9 +44,7 @@ class MaxOptions(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     device_memory_utilization: float | None = None  # share of a GPU's memory; None: MAX's own, 0.9
     draft_model: str | None = None  # path of a model for speculative decoding, GPU only
     lora: dict[str, str] = msgspec.field(default_factory=dict)  # name: path of an adapter, GPU only
-    flags: dict[str, Any] = msgspec.field(
-        default_factory=dict
-    )  # those of `max serve`, with underscores
+    flags: dict[str, Any] = msgspec.field(default_factory=dict)  # those of `max serve`, with underscores
 
 
 def options(spec: ModelSpec) -> MaxOptions:

@@ -22,11 +22,15 @@ from hyperllama.web.streaming import (
 from hyperllama_anthropic import decode, encode
 from hyperllama_anthropic.body import read
 from hyperllama_anthropic.settings import Settings
-from hyperllama_anthropic.wire import Count, CountRequest, MessagesRequest
+from hyperllama_anthropic.wire import Count, CountRequest, Message, MessagesRequest
 
 
 def routes(settings: Settings) -> Sequence[ControllerRouterHandler]:
-    @post("/v1/messages", status_code=200, opt={"permission": "infer"})
+    @post(
+        "/v1/messages",
+        status_code=200,
+        opt={"permission": "infer", "accepts": MessagesRequest, "answers": Message, "streams": encode.MEDIA_TYPE},
+    )
     async def messages(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         wire = await read(request, MessagesRequest, strict=settings.strict)
         asked = decode.message(wire, gateway.model(wire.model, request.user))
@@ -47,7 +51,11 @@ def routes(settings: Settings) -> Sequence[ControllerRouterHandler]:
 
         return WholeResponse(work, headers=headers)
 
-    @post("/v1/messages/count_tokens", status_code=200, opt={"permission": "infer"})
+    @post(
+        "/v1/messages/count_tokens",
+        status_code=200,
+        opt={"permission": "infer", "accepts": CountRequest, "answers": Count},
+    )
     async def count_tokens(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         wire = await read(request, CountRequest, strict=False)
         chat, tools = decode.chat(wire), decode.tools(wire)

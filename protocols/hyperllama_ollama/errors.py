@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hyperllama.errors import (
     ContextTooLong,
     EngineFailed,
@@ -73,7 +75,7 @@ def reply(error: GatewayError, media_type: str = JSON) -> ErrorReply:
             return _text(405, b"405 method not allowed", {"allow": ", ".join(allow)} if allow else {})
     headers: dict[str, str] = {}
     if error.retry_after is not None:
-        headers["retry-after"] = str(max(1, round(error.retry_after)))
+        headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
     return ErrorReply(status(error), body(error), media_type, headers)
 
 

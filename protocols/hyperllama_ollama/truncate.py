@@ -41,8 +41,14 @@ async def generate(
         raise refused from None
     if fitted is None:
         raise PromptTooLong(TOO_LONG if truncate else refused.message) from refused
+    kept, used = fitted
+    wanted = request.sampling.max_tokens
     shorter = msgspec.structs.replace(
-        request, input=fitted, sampling=msgspec.structs.replace(request.sampling, max_tokens=None)
+        request,
+        input=kept,
+        sampling=msgspec.structs.replace(
+            request.sampling, max_tokens=wanted if wanted is not None and used + wanted <= room else None
+        ),
     )
     try:
         return await gateway.generate(shorter, caller)
@@ -50,19 +56,24 @@ async def generate(
         raise PromptTooLong(TOO_LONG if truncate else error.message) from error
 
 
-async def fit(input: Input, count: Count, room: int, *, truncate: bool) -> Input | None:
-    """``input`` with as few of its oldest messages left out as leaves room for a token; None: it cannot be done."""
-    if await count(input) < room:
-        return input
+async def fit(input: Input, count: Count, room: int, *, truncate: bool) -> tuple[Input, int] | None:
+    """``input`` with as few of its oldest messages left out as leaves room for a token, and its length in tokens.
+
+    None: it cannot be done.
+    """
+    used = await count(input)
+    if used < room:
+        return input, used
     if not truncate or not isinstance(input, Chat) or len(input.messages) < 2:
         return None
-    fitting: Chat | None = None
+    fitting: tuple[Input, int] | None = None
     low, high = 1, len(input.messages) - 1
     while low <= high:
         middle = (low + high) // 2
         shorter = msgspec.structs.replace(input, messages=_from(input.messages, middle))
-        if await count(shorter) < room:
-            fitting, high = shorter, middle - 1
+        used = await count(shorter)
+        if used < room:
+            fitting, high = (shorter, used), middle - 1
         else:
             low = middle + 1
     return fitting

@@ -23,6 +23,26 @@ def alive(pid: int) -> bool:
         return False
 
 
+def directories(beside: str) -> set[str]:
+    return {str(path) for path in Path(beside).parent.iterdir()}
+
+
+def state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+async def stopped(pid: int) -> None:
+    for _ in range(400):
+        if state(pid) == "T":
+            return
+        await asyncio.sleep(0.025)
+    raise AssertionError("still running")
+
+
+def below_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 async def test_a_generation_arrives_whole_and_in_order(start, ask):
     model = await start()
     answer = await collect(await model.generate(ask(5)))
@@ -128,7 +148,7 @@ async def test_cancelling_a_load_ends_its_process(start):
 async def test_closing_ends_the_process_and_what_it_started(start):
     model = await start(child=True)
     pid = model.pid
-    below = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    below = below_of(pid)
     assert below
     assert model.memory()[0] > 20_000_000
     await model.close()
@@ -156,7 +176,25 @@ async def test_a_host_inherits_no_secrets_and_lives_in_a_private_directory(start
     assert found["environment"]["TMPDIR"] == found["cwd"]
     assert found["mode"] == 0o700
     await model.close()
-    assert not Path(found["cwd"]).exists()
+    assert found["cwd"] not in directories(found["cwd"])
+
+
+async def test_an_idle_host_is_stopped_and_woken_by_the_next_request(start, ask):
+    model = await start(host={"suspend_after": 0.2, "silence": 1.0})
+    for _ in range(2):
+        await stopped(model.pid)
+        answer = await collect(await model.generate(ask(3)))
+        assert answer.text == "1 2 3 "
+    await stopped(model.pid)
+    pid = model.pid
+    await model.close()
+    assert not alive(pid)
+    assert model.failure == "it was unloaded"
+
+
+async def test_a_working_host_is_not_stopped(start, ask):
+    model = await start(pace=0.6, host={"suspend_after": 0.2, "silence": 1.0})
+    assert (await collect(await model.generate(ask(2)))).text == "1 2 "
 
 
 async def test_directories_of_dead_gateways_are_swept_up(start, tmp_path, monkeypatch):

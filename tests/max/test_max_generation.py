@@ -199,7 +199,7 @@ async def test_an_error_in_a_step_fails_its_requests_and_not_the_model(load, mon
     assert model.failure is None
 
 
-@pytest.mark.parametrize("after", [0, 1, 50])
+@pytest.mark.parametrize("after", [50, *(pytest.param(n, marks=pytest.mark.nightly) for n in (0, 1, 900))])
 async def test_killing_the_host_fails_its_streams(load, after):
     model = await load()
     stream = await model.generate(prompt([9, 10, 11], 1000, ignore_eos=True))
@@ -211,22 +211,17 @@ async def test_killing_the_host_fails_its_streams(load, after):
         await collect(stream)
 
 
-async def test_stopping_the_host_is_found_out(load):
-    model = await load()
+async def test_a_load_reports_its_phases_and_a_stopped_host_is_found_out(load):
+    reports = []
+    model = await load(reports=reports)
+    assert reports[0].phase == "importing"
+    assert reports[-1].phase in ("loading", "compiling")
+    assert model.info.name == CHAT.name
+    assert model.memory()[0] > 100_000_000
     stream = await model.generate(prompt([9, 10, 11], 1000, ignore_eos=True))
     os.kill(model.pid, signal.SIGSTOP)
     with pytest.raises(EngineFailed, match="no sign of life"):
         await collect(stream)
-
-
-async def test_loading_reports_its_phases(load):
-    reports = []
-    model = await load(reports=reports)
-    phases = list(dict.fromkeys(report.phase for report in reports))
-    assert phases[0] == "importing"
-    assert phases[-1] in ("loading", "compiling")
-    assert model.info.name == CHAT.name
-    assert model.memory()[0] > 100_000_000
 
 
 async def _steps(model) -> int:

@@ -1,93 +1,134 @@
-"""Go prompt templates as Jinja, rendered as engines render them."""
+"""Go prompt templates, rendered."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import httpx
 import pytest
 
-from hyperllama_ollama import gotemplate
+from hyperllama.messages import Prompt
+from hyperllama_ollama import template
 from hyperllama_ollama.errors import Failure
-
-jinja2 = pytest.importorskip("jinja2")
+from hyperllama_ollama.template.render import MAX_STEPS
 
 MESSAGES = [
-    {"role": "system", "content": "Be brief."},
-    {"role": "user", "content": "Hi {{ x }}"},
-    {"role": "assistant", "content": "Yes?"},
-    {"role": "user", "content": "Go on"},
+    {"Role": "system", "Content": "Be brief."},
+    {"Role": "user", "Content": "Hi {{ x }}"},
+    {"Role": "assistant", "Content": "Yes?"},
+    {"Role": "user", "Content": "Go on"},
 ]
 
 
-def _render(template: str, messages: list[dict[str, object]] | None = None, **variables: object) -> str:
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-    )
-    found = environment.from_string(gotemplate.jinja(template))
-    rendered: str = found.render(messages=MESSAGES if messages is None else messages, **variables)
-    return rendered
+def _render(text: str, **data: Any) -> str:
+    known = {"System": "Be brief.", "Prompt": "Go on", "Response": "", "Messages": MESSAGES, "Tools": [], **data}
+    return template.render(template.parse(text), known)
 
 
 def test_a_turn_is_filled_in_up_to_the_answer() -> None:
-    template = (
+    text = (
         "{{ if .System }}<|system|>\n{{ .System }}</s>\n{{ end }}"
         "<|user|>\n{{ .Prompt }}</s>\n<|assistant|>\n{{ .Response }}</s>\n"
     )
-    assert _render(template) == "<|system|>\nBe brief.</s>\n<|user|>\nGo on</s>\n<|assistant|>\n"
-    assert _render(template, [{"role": "user", "content": "x"}]) == "<|user|>\nx</s>\n<|assistant|>\n"
-
-
-def test_a_bare_prompt() -> None:
-    assert _render("{{ .Prompt }}") == "Go on"
-    assert _render("[INST] {{ .System }} {{ .Prompt }} [/INST]") == "[INST] Be brief. Go on [/INST]"
+    assert _render(text) == "<|system|>\nBe brief.</s>\n<|user|>\nGo on</s>\n<|assistant|>\n"
+    assert _render(text, System="") == "<|user|>\nGo on</s>\n<|assistant|>\n"
 
 
 def test_messages_are_ranged_over() -> None:
-    template = (
+    text = (
         "{{- range $i, $_ := .Messages }}\n{{- $last := eq (len (slice $.Messages $i)) 1 }}\n"
         '{{- if or (eq .Role "user") (eq .Role "system") }}<|{{ .Role }}|>{{ .Content }}\n'
         '{{ else if eq .Role "assistant" }}<|a|>{{ .Content }}{{ if not $last }}<|end|>{{ end }}\n'
         '{{ end }}{{- if and (ne .Role "assistant") $last }}<|a|>{{ end }}\n{{- end }}'
     )
-    # .Role is the turn's when a loop names its value, and here it does: the dot still is the message.
-    assert _render(template) == "<|system|>Be brief.\n<|user|>Hi {{ x }}\n<|a|>Yes?<|end|>\n<|user|>Go on\n<|a|>"
-
-
-def test_trim_markers_and_comments_and_whitespace() -> None:
-    assert _render("a  {{- /* note */ -}}  b\n {{ .Prompt }} \n c") == "ab\n Go on \n c"
-
-
-def test_tools_are_written_as_json() -> None:
-    template = "{{ if .Tools }}{{ range .Tools }}{{ . | json }};{{ end }}{{ end }}"
-    assert _render(template, tools=[{"b": 1}, {"a": 2}]) == '{"b": 1};{"a": 2};'
-    assert _render("{{ json .Tools }}", tools=[]) == "[]"
-
-
-def test_text_that_looks_like_jinja_stays_text() -> None:
-    assert _render("{# not a comment #}{{ .Prompt }}") == "{# not a comment #}Go on"
+    assert _render(text) == "<|system|>Be brief.\n<|user|>Hi {{ x }}\n<|a|>Yes?<|end|>\n<|user|>Go on\n<|a|>"
 
 
 @pytest.mark.parametrize(
-    "template",
-    ["{% for m in messages %}{{ m.content }}{% endfor %}", "{{ messages[0]['content'] }}", "{{ bos_token }}x"],
-)
-def test_jinja_is_left_as_it_is(template: str) -> None:
-    assert gotemplate.jinja(template) == template
-
-
-@pytest.mark.parametrize(
-    ("template", "message"),
+    ("text", "written"),
     [
-        ("{{ if .System }}x", "template: :1: unexpected EOF"),
-        ("{{ end }}", "template: :1: unexpected {{end}}"),
-        ("{{ .Prompt", "template: :1: unclosed action"),
-        ("{{ if }}x{{ end }}", "template: :1: missing value for command"),
-        ("{{ eq .Role }}", "template: :1: wrong number of args for eq"),
-        ("{{ (.Prompt }}", "template: :1: unclosed left paren"),
-        ('{{ if eq .Role (nofunc "x") }}{{ end }}', 'template: :1: function "nofunc" not defined'),
+        ("{{ .Prompt }}", "Go on"),
+        ("a  {{- /* it's a \"note */ -}}  b\n {{ .Prompt }} \n c", "ab\n Go on \n c"),
+        ("{{ .Prompt -}}   \n x", "Go onx"),
+        ("{{ range .Tools }}x{{ else }}none{{ end }}", "none"),
+        ("{{ with .System }}[{{ . }}]{{ end }}{{ with .Tools }}x{{ else }}-{{ end }}", "[Be brief.]-"),
+        ("{{ range .Messages }}{{ if eq .Role `system` }}{{ continue }}{{ end }}{{ .Role }}{{ break }}{{ end }}",
+         "user"),
+        ('{{ $x := "a" }}{{ range .Messages }}{{ $x = print $x "b" }}{{ end }}{{ $x }}', "abbbb"),
+        ('{{ $x := "a" }}{{ if true }}{{ $x := "b" }}{{ $x }}{{ end }}{{ $x }}', "ba"),
+        ("{{ (index .Messages 1).Role }}{{ len .Messages }}{{ len .Prompt }}", "user45"),
+        ('{{ eq .Prompt "x" "Go on" }} {{ lt 1 2 }} {{ ge "a" "b" }} {{ not 0 }} {{ nil }} {{ -1.5 }}',
+         "true true false true <no value> -1.5"),
+        ('{{ or .Tools "none" }} {{ and .System .Prompt }} {{ "a}}b" }}', "none Go on a}}b"),
+        ("{{ .System | json }} {{ json .Tools }}", '"Be brief." []'),
+        ("{# not a comment #} { { }} {", "{# not a comment #} { { }} {"),
+        ('{{ "tab\\t\\u00e9" }}', "tab\té"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_the_language(text: str, written: str) -> None:
+    assert _render(text) == written
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{{ if .System }}x", "unexpected EOF"),
+        ("{{ end }}", "unexpected {{end}}"),
+        ("x{{ else }}y", "unexpected {{else}}"),
+        ("{{ .Prompt", "unclosed action"),
+        ('{{ "x }}', "unclosed action"),
+        ("{{ if }}x{{ end }}", "missing value for command"),
+        ("{{ }}", "missing value for command"),
+        ("{{ eq .Role }}", "wrong number of args for eq: got 1"),
+        ("{{ (.Prompt }}", "unclosed left paren"),
+        ('{{ nofunc "x" }}', 'function "nofunc" not defined'),
+        ("{{ .Prompt .System }}", 'unexpected ".System" in operand'),
+        ("{{ .Nope }}", "can't evaluate field Nope"),
+        ("{{ $x }}", "undefined variable: $x"),
+        ("{{ index .Messages 9 }}", "index out of range"),
+        ("{{ slice .Messages 9 }}", "slice index out of range"),
+        ("{{ range .Prompt }}{{ end }}", "range can't iterate over a value that is no list"),
+        ("{{ lt 1 .Prompt }}", "incompatible types for comparison"),
+        ("{{ break }}", "{{break}} or {{continue}} outside {{range}}"),
+        ("{{ if 1 }}" * 60 + "{{ end }}" * 60, "exceeded maximum template depth"),
+        ("{{ " + "(" * 60 + "1" + ")" * 60 + " }}", "exceeded maximum expression depth"),
+        ("x" * 300_000, "too long for a template"),
     ],
 )
-def test_a_bad_template_is_a_failure_of_the_server(template: str, message: str) -> None:
+def test_a_bad_template_is_a_failure_of_the_server(text: str, message: str) -> None:
     with pytest.raises(Failure) as error:
-        gotemplate.jinja(template)
-    assert (error.value.message, error.value.status) == (message, 500)
+        _render(text)
+    assert (error.value.message, error.value.status) == (f"template: :1: {message}", 500)
+
+
+def test_a_template_cannot_take_the_server_with_it() -> None:
+    loops = "{{ range $.Messages }}" * 40 + "x" + "{{ end }}" * 40
+    with pytest.raises(Failure, match="too much work"):
+        _render(loops)
+    doubling = '{{ $x := "aaaaaaaa" }}' + "{{ $x = print $x $x }}" * 60
+    with pytest.raises(Failure, match="too much text"):
+        _render(doubling)
+    assert MAX_STEPS < 1_000_000
+    for text in ("{{" * 50_000, "{{ " + '"' * 50_001, "{{ " + "`}" * 50_000, "{{-" * 40_000):
+        with pytest.raises(Failure):
+            _render(text)
+
+
+def test_a_template_for_one_request_reaches_the_model_rendered(http: httpx.Client, gateway: Any) -> None:
+    body = {
+        "model": "llama3.2",
+        "prompt": "x",
+        "system": "s",
+        "template": "{{ .System }}: {{ .Prompt }}\nA: {{ .Response }}",
+    }
+    assert http.post("/api/generate", json=body).status_code == 200
+    assert gateway.asked[-1].input == Prompt("s: x\nA: ")
+    assert gateway.asked[-1].template is None
+    assert http.post("/api/generate", json={**body, "context": [1, 7]}).status_code == 200
+    assert gateway.asked[-1].input.ids == (1, 7, 102, 101, 102)
+    jinja = {**body, "template": "{% for m in messages %}{{ m.content }}{% endfor %}"}
+    assert http.post("/api/generate", json=jinja).status_code == 200
+    assert gateway.asked[-1].template == jinja["template"]
+    bad = http.post("/api/generate", json={**body, "template": "{{ .Nope }}"})
+    assert (bad.status_code, bad.json()) == (500, {"error": "template: :1: can't evaluate field Nope"})

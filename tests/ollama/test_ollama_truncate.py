@@ -20,7 +20,7 @@ def _chat(*said: tuple[str, str]) -> Chat:
     return Chat(tuple(Message(role=role, parts=(Text(text),)) for role, text in said))  # type: ignore[arg-type]
 
 
-def _texts(input: Input | None) -> list[str]:
+def _texts(input: Input) -> list[str]:
     assert isinstance(input, Chat)
     return [message.text for message in input.messages]
 
@@ -45,14 +45,16 @@ LONG = _chat(("system", "ss"), ("user", "aaaa"), ("assistant", "bbb"), ("system"
     ],
 )
 async def test_the_oldest_go_first_and_system_messages_and_the_last_stay(room: int, left: list[str]) -> None:
-    assert _texts(await truncate.fit(LONG, _count, room, truncate=True)) == left
+    fitted = await truncate.fit(LONG, _count, room, truncate=True)
+    assert fitted is not None
+    assert (_texts(fitted[0]), fitted[1]) == (left, len("".join(left)))
 
 
 async def test_what_cannot_be_shortened_is_none() -> None:
     assert await truncate.fit(LONG, _count, 4, truncate=True) is None
     assert await truncate.fit(LONG, _count, 13, truncate=False) is None
     assert await truncate.fit(Prompt("abcdef"), _count, 3, truncate=True) is None
-    assert await truncate.fit(Prompt("ab"), _count, 3, truncate=False) == Prompt("ab")
+    assert await truncate.fit(Prompt("ab"), _count, 3, truncate=False) == (Prompt("ab"), 2)
 
 
 class _Small:
@@ -76,9 +78,10 @@ WORDS = [{"role": role, "content": text} for role, text in (("user", "a b c"), (
 
 def test_a_long_conversation_is_shortened_unless_that_is_forbidden(http: httpx.Client, gateway: Any) -> None:
     _Small(gateway, 6)
-    body = {"model": "llama3.2", "messages": WORDS, "stream": False}
+    body = {"model": "llama3.2", "messages": WORDS, "stream": False, "options": {"num_predict": 1}}
     assert http.post("/api/chat", json=body).status_code == 200
     assert _texts(gateway.asked[-1].input) == ["d e", "f g"]
+    assert gateway.asked[-1].sampling.max_tokens == 1
     reply = http.post("/api/chat", json={**body, "truncate": False})
     assert (reply.status_code, reply.json()) == (400, {"error": "8 tokens do not fit into 6"})
 

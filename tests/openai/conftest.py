@@ -17,7 +17,7 @@ from litestar.di import Provide
 from hyperllama.embedding import EmbeddingRequest, Embeddings
 from hyperllama.errors import ContextTooLong, GatewayError, ModelNotFound
 from hyperllama.generation import GenerationRequest, TokenChunk, Usage
-from hyperllama.identity import Caller, Principal
+from hyperllama.identity import LOCAL, Caller, Credentials, Principal
 from hyperllama.messages import Chat, Input, Prompt, PromptTokens
 from hyperllama.models import ModelInfo, RunningModel
 from hyperllama.spi import Gateway
@@ -163,6 +163,15 @@ class _Source:
             self._gateway.places.release()
 
 
+class Anyone:
+    """Lets everyone in."""
+
+    name = "anyone"
+
+    async def authenticate(self, credentials: Credentials) -> Principal:
+        return LOCAL
+
+
 class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -195,7 +204,7 @@ async def base_url(fake: FakeGateway, settings: Settings) -> AsyncIterator[str]:
         route_handlers=[
             Router(path="/", route_handlers=list(protocol.routes), exception_handlers=handlers_for(protocol))
         ],
-        middleware=[Authentication(())],
+        middleware=[Authentication((Anyone(),))],
         dependencies={"gateway": Provide(gateway)},
         exception_handlers=handlers_for_all([protocol]),
         openapi_config=None,

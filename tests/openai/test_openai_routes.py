@@ -25,7 +25,11 @@ async def test_models_list_every_served_name_with_a_time_that_does_not_change(ht
         "parent": None,
         "max_model_len": 1024,
         "object": "model",
+        "type": "model",
+        "display_name": "tiny",
+        "created_at": "2023-11-14T22:13:20Z",
     }
+    assert (body["has_more"], body["first_id"], body["last_id"]) == (False, "org/tiny", "tiny")
 
 
 async def test_a_model_id_with_a_slash_is_found_raw_and_escaped(http: httpx.AsyncClient) -> None:

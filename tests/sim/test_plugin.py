@@ -59,11 +59,8 @@ async def test_a_configured_system_prompt_counts_unless_the_request_has_its_own(
     spec = ModelSpec(name="m", engine="sim", system="be brief")
     model = await SimEngine().load(spec, None, lambda _progress: None)
     chat = Chat((Message(role="user", parts=(Text("hi"),)),))
-    texts = []
-    for system in (None, "be brief", "", "be long"):
-        texts.append(
-            (await collect(await model.generate(GenerationRequest(model="m", input=chat, system=system)))).text
-        )
+    requests = [GenerationRequest(model="m", input=chat, system=text) for text in (None, "be brief", "", "be long")]
+    texts = [(await collect(await model.generate(request))).text for request in requests]
     assert texts[0] == texts[1]
     assert len(set(texts)) == 3
     await model.close()

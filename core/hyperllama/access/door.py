@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from hyperllama.access.grants import Networks, StaticKeys
 from hyperllama.access.keyring import Keyring
-from hyperllama.access.tokens import Tokens
-from hyperllama.config import Config
+from hyperllama.config import Config, Jwt
 from hyperllama.errors import ConfigError, Unauthenticated
 from hyperllama.identity import LOCAL, Credentials, Principal
 from hyperllama.store.database import Database
+
+if TYPE_CHECKING:
+    from hyperllama.access.tokens import Tokens
 
 
 class Door:
@@ -29,7 +32,7 @@ class Door:
         keys = config.keys
         self._static = StaticKeys(keys.static)
         self._networks = Networks(keys.networks)
-        self._tokens = Tokens(keys.jwt) if keys.jwt is not None else None
+        self._tokens = _tokens(keys.jwt)
         self._required = keys.required
         self._configured = bool(self._static or self._networks or self._tokens is not None or others)
         self._database = database
@@ -79,6 +82,14 @@ class Door:
         if known is None and not self.required:
             return msgspec.structs.replace(LOCAL, network=credentials.client or "")
         return known
+
+
+def _tokens(settings: Jwt | None) -> Tokens | None:
+    if settings is None:
+        return None
+    from hyperllama.access.tokens import Tokens  # HTTP and cryptography, for those who have an identity provider
+
+    return Tokens(settings)
 
 
 def any_keys(database: Database) -> bool:

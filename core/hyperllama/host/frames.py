@@ -206,7 +206,7 @@ class Reader:
                 at += PREFIX
                 messages.append(decode(view[at : at + size]))
                 at += size
-        except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise BadFrameError(f"not a frame of protocol version {VERSION}: {error}") from error
         self._rest = bytearray(view[at:])
         return messages

@@ -48,6 +48,12 @@ class Heartbeat:
         elif now - self._moved > self._longest_step:
             self._hang(f"{pong.active} requests have not moved for {self._longest_step:.0f} s")
 
+    def resume(self) -> None:
+        """Begin again after ``stop``."""
+        if self._timer is None:
+            self._heard = self._ticked = self._moved = self._loop.time()
+            self._timer = self._loop.call_later(self._interval, self._tick)
+
     def stop(self) -> None:
         timer, self._timer = self._timer, None
         if timer is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,6 +38,7 @@ class HostOptions(msgspec.Struct, frozen=True, kw_only=True):
     load_silence: float = 120.0  # the same while loading: importing native code may hold everything up
     longest_step: float = 300.0  # seconds one engine step may take
     drain_grace: float = 1.0  # seconds between closing the connection and SIGTERM
+    suspend_after: float | None = None  # seconds without work after which the host is stopped; None: never
 
 
 class HostedModel:
@@ -62,6 +64,8 @@ class HostedModel:
         self._transport: asyncio.Transport | None = None
         self._heartbeat: Heartbeat | None = None
         self._vram = 0
+        self._used = 0.0  # when a ping last found work
+        self._suspended = False
         self._report: Report | None = None
         self._ready: asyncio.Future[ModelInfo] = asyncio.get_running_loop().create_future()
         self._hello: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -148,11 +152,12 @@ class HostedModel:
             raise LoadFailed(f"cannot start an engine process for model {self._name!r}: {error.strerror}") from error
         await loop.create_unix_connection(lambda: _Connection(self), sock=ours)
         self._heartbeat = Heartbeat(
-            self._send, self._on_hang, silence=options.load_silence, longest_step=options.longest_step
+            self._ping, self._on_hang, silence=options.load_silence, longest_step=options.longest_step
         )
         await self._hello
         self._send(frames.Load(frames.VERSION, spec, None if path is None else str(path), options.settings))
         self._info = await self._ready
+        self._used = loop.time()
         self._heartbeat.allow(options.silence)
 
     # --- frames in
@@ -227,6 +232,7 @@ class HostedModel:
             return
         self.failure = reason
         self.casualties = tuple(self._requests.values())
+        self._resume()
         if self._heartbeat is not None:
             self._heartbeat.stop()
         if self._transport is not None:
@@ -253,11 +259,35 @@ class HostedModel:
                 future.set_exception(error)
                 future.exception()  # one of them may have nobody waiting
 
+    # --- idleness: an engine may burn a share of a core waiting; a stopped one burns nothing
+
+    def _ping(self, ping: frames.Ping) -> None:
+        now = asyncio.get_running_loop().time()
+        after = self._options.suspend_after
+        if self._requests or self._answers or not self._ready.done():
+            self._used = now
+        elif after is not None and now - self._used >= after and self._child is not None:
+            self._suspended = True
+            if self._heartbeat is not None:
+                self._heartbeat.stop()
+            self._child.signal(signal.SIGSTOP)
+            return
+        self._send(ping)
+
+    def _resume(self) -> None:
+        if self._suspended and self._child is not None:
+            self._suspended = False
+            self._child.signal(signal.SIGCONT)
+            if self._heartbeat is not None:
+                self._heartbeat.resume()
+
     # --- requests
 
     async def _ask(self, number: int, message: ToHost, _: type[T] | None) -> T:
         if self.failure is not None:
             raise EngineFailed(f"The engine of model {self._name!r} failed: {self.failure}.")
+        if self._suspended:
+            self._resume()
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._answers[number] = future
         try:

@@ -34,7 +34,7 @@ PREFIX = "{hyperllama}:limits:"  # the braces keep all keys on one node of a clu
 BEAT = 2.0  # seconds between signs of life
 ALIVE = 10.0  # seconds after which a silent gateway's seats are free
 SETTLE_EVERY = 0.02  # seconds that refunds wait for company
-SLOW = 0.025  # seconds an answer may be late before others stop waiting in line behind it
+SLOW = 0.3  # of the timeout: an answer that is later than this makes the others limit alone meanwhile
 CHARGES = 50_000  # windows remembered while Redis is away
 
 log = structlog.get_logger(__name__)
@@ -103,7 +103,7 @@ class SharedWindows:
 
     async def take(self, draws: Sequence[Draw], seats: Sequence[Seat]) -> Taken:
         """All of it or none of it, asking Redis unless it is away."""
-        if self._down or (self._asking and self._clock() - next(iter(self._asking.values())) > SLOW):
+        if self._down or (self._asking and self._clock() - next(iter(self._asking.values())) > SLOW * self._timeout):
             return self._take_alone(draws, seats)
         if not self._calm.is_set():
             await self._calm.wait()

@@ -9,7 +9,7 @@ _INSIDE = re.compile(r'["\\]')
 _OPEN = {"{": "}", "[": "]"}
 
 
-class Broken(Exception):  # noqa: N818 - a word for the text, not for us
+class Broken(Exception):
     """No JSON from here on; ``at`` is the offset in the text that was fed."""
 
     def __init__(self, at: int) -> None:

@@ -10,6 +10,7 @@ from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from hyperllama.access.door import Door
 from hyperllama.catalog import Catalog
 from hyperllama.config import Config
 from hyperllama.errors import ConfigError
@@ -19,16 +20,20 @@ from hyperllama.models import ModelSpec
 from hyperllama.pipeline import Pipeline
 from hyperllama.plugins import Plugins
 from hyperllama.posture import is_loopback
-from hyperllama.spi import Gateway, WireProtocol
+from hyperllama.spi import Gate, Gateway, WireProtocol
 from hyperllama.stages.embeds import EmbedBatcher
 from hyperllama.stages.limits import RateLimits
 from hyperllama.stages.queue import FairQueue
+from hyperllama.stages.quotas import Quotas
+from hyperllama.store.database import Database
 from hyperllama.store.loadtimes import LoadTimes
+from hyperllama.store.usage import Ledger
 from hyperllama.telemetry import AccessObserver
 from hyperllama.text import chain
 from hyperllama.web.auth import Authentication, permission_of
 from hyperllama.web.dialects import handlers_for, handlers_for_all
 from hyperllama.web.envelope import Envelope
+from hyperllama.web.openapi import openapi_routes
 from hyperllama.web.ops import ops_routes
 from hyperllama.web.origins import Origins
 
@@ -54,20 +59,25 @@ class Application:
         self.catalog.add(_specs(config, offered))
         parsers = {**chain.parsers(), **self.plugins.transforms()}
         chain.check((entry.spec for entry in self.catalog.entries()), parsers)
+        self.database = Database(config.store_path, config.store.database)
+        self.ledger = Ledger(self.database)
         self.limits = RateLimits(config.limits)
         self.queue = FairQueue(config.queue)
+        gates: tuple[Gate, ...] = (self.limits, Quotas(config.limits, self.ledger), self.queue, *self.plugins.gates())
         self.pipeline = Pipeline(
             self.catalog,
-            gates=sorted((self.limits, self.queue, *self.plugins.gates()), key=lambda gate: gate.order),
+            gates=sorted(gates, key=lambda gate: gate.order),
             stages=self.plugins.stages(),
-            observers=(AccessObserver(), *self.plugins.observers()),
+            observers=(AccessObserver(), self.ledger, *self.plugins.observers()),
             transform=lambda request, entry: chain.compose(request, entry.info, entry.spec, parsers),
         )
         self.gateway: Gateway = LocalGateway(self.catalog, self.pipeline, EmbedBatcher(config.queue).embed)
-        self.metrics = Metrics(self.catalog, self.pipeline) if config.metrics.enabled else None
+        self.metrics = Metrics(self.catalog, self.pipeline, self.queue) if config.metrics.enabled else None
         if self.metrics is not None:
             self.pipeline.add_observer(self.metrics)
-        self._providers = self.plugins.auth_providers()
+        providers = self.plugins.auth_providers()
+        self.door = Door(config, self.database, others=bool(providers))
+        self._providers = (*providers, self.door)
         self.litestar = self._litestar()
         guarded = Origins(
             self.litestar,
@@ -80,7 +90,11 @@ class Application:
     @property
     def asks_for_keys(self) -> bool:
         """Whether callers must show credentials."""
-        return bool(self._providers)
+        return self.door.required
+
+    def stop_taking_work(self) -> None:
+        """Refuse what comes and put out what waits; what runs goes on."""
+        self.queue.refuse(self.pipeline.refuse())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._asgi(scope, receive, send)
@@ -88,7 +102,9 @@ class Application:
     def _litestar(self) -> Litestar:
         protocols = list(self.plugins.protocols().values())
 
-        ops = ops_routes(self.catalog, self.pipeline, self.metrics)
+        ops = [*ops_routes(self.catalog, self.pipeline, self.metrics)]
+        if self.config.server.openapi:
+            ops += openapi_routes()
 
         async def gateway() -> Gateway:
             return self.gateway
@@ -113,7 +129,9 @@ class Application:
     async def _lifespan(self, _: Litestar) -> AsyncGenerator[None, None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.catalog.close)
-            await stack.enter_async_context(self.limits)
+            stack.push_async_callback(self.database.close)
+            for room in (self.door, self.ledger, self.limits):
+                await stack.enter_async_context(room)
             for context in self.plugins.lifespans(self.gateway):
                 await stack.enter_async_context(context)
             for entry in self.catalog.entries():

@@ -12,14 +12,14 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from hyperllama.errors import ConfigError, Forbidden, InvalidRequest, Unauthenticated
-from hyperllama.identity import LOCAL, PERMISSIONS, Credentials, Principal
+from hyperllama.identity import PERMISSIONS, Credentials, Principal
 from hyperllama.spi import AuthProvider
 
 PUBLIC = "public"
 
 
 class Authentication(ASGIMiddleware):
-    """Asks the providers in order; the first answer wins and no answer is 401. Without providers everyone is local."""
+    """Asks the providers in order; the first answer wins and no answer is 401."""
 
     scopes = (ScopeType.HTTP,)
 
@@ -36,8 +36,6 @@ class Authentication(ASGIMiddleware):
         await next_app(scope, receive, send)
 
     async def _principal(self, scope: Scope) -> Principal:
-        if not self._providers:
-            return LOCAL
         credentials = _credentials(scope)
         for provider in self._providers:
             principal = await provider.authenticate(credentials)

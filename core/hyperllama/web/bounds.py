@@ -34,6 +34,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     write_buffer: int = 128 * 1024  # bytes that wait for a reader before the application has to
     connections: int = 10_000
     reserve: int = 32  # the last of ``connections`` are for ``always`` only
+    reserve_timeout: float = 1.0  # a silent connection must not hold one of those for long
     per_address: int = 256  # not for loopback addresses
     always: frozenset[str] = frozenset({"/health", "/ready"})  # paths answered even when connections run out
     body_limit: BodyLimit | None = None  # None: ``body_bytes`` everywhere

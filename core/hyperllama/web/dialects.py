@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -80,8 +81,10 @@ def _translate(request: AnyRequest, error: Exception) -> GatewayError:
 
 def _response(reply: ErrorReply, error: Exception) -> Response[bytes]:
     headers = dict(reply.headers)
-    if isinstance(error, GatewayError) and error.retry_after is not None:
-        headers.setdefault("retry-after", str(max(1, round(error.retry_after))))
+    if isinstance(error, GatewayError):
+        headers = {**error.headers, **headers}
+        if error.retry_after is not None:
+            headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
     return Response(reply.body, status_code=reply.status, media_type=reply.media_type, headers=headers)
 
 

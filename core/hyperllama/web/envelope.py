@@ -1,4 +1,4 @@
-"""What every HTTP exchange gets, matched or not: an id, and one line in the log."""
+"""What every HTTP exchange gets, matched or not: an id, the core's own headers, and one line in the log."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class Envelope:
         began = time.perf_counter_ns()
         request_id = _request_id(scope)
         record = RequestRecord(request_id, [])
-        scope["state"] = {"request_id": request_id}
-        header = (b"x-request-id", request_id.encode())
+        extra: dict[str, str] = {"x-request-id": request_id}
+        scope["state"] = {"request_id": request_id, "headers": extra}
         status = 0
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], header]
+                message["headers"] = [*message["headers"], *((n.encode(), v.encode()) for n, v in extra.items())]
             await send(message)
 
         token = current_request.set(record)

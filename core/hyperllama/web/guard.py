@@ -7,6 +7,7 @@ import ipaddress
 import os
 import resource
 from collections import Counter
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
@@ -88,6 +89,7 @@ class Guard:
             connection.check(now)
 
 
+@lru_cache(maxsize=1024)
 def network_of(address: str) -> str:
     """What an address is counted under: itself, its /64 for IPv6, nothing for loopback."""
     try:

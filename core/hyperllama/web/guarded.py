@@ -19,10 +19,11 @@ from hyperllama.web.guard import Guard, network_of
 HELD_BYTES = 64 * 1024  # of later requests, taken from the socket while one is answered
 PIECE_BYTES = 16 * 1024  # of those, looked at when its turn comes
 
+_IDLE: Final = -1.0  # a deadline that the next check sets
+
 _HEAD: Final = 0  # a request may begin, or has begun
 _BODY: Final = 1  # its body comes
 _ANSWER: Final = 2  # it is here whole; nothing more is read from the wire until it is answered
-_IDLE: Final = -1.0  # a deadline that the next check sets
 _OVER: Final = 3  # refused; what comes is thrown away until the peer or the clock ends it
 
 
@@ -74,7 +75,9 @@ class GuardedProtocol(HttpToolsProtocol):
         if admission in ("open", "reserved"):
             self._state = _HEAD
             self._reserved = admission == "reserved"
-            self._deadline = self.loop.time() + self._bounds.header_timeout
+            bounds = self._bounds
+            wait = min(bounds.header_timeout, bounds.reserve_timeout) if self._reserved else bounds.header_timeout
+            self._deadline = self.loop.time() + wait
         else:
             why = "too many connections" if admission == "full" else "too many connections from this address"
             transport.write(self._refusal(503, why))
@@ -169,7 +172,7 @@ class GuardedProtocol(HttpToolsProtocol):
         while held and self._state in (_HEAD, _BODY) and not self.transport.is_closing():
             used = self._advance(bytes(held[:PIECE_BYTES]))
             del held[:used]
-        if len(held) <= HELD_BYTES and not self.transport.is_closing():
+        if len(held) <= HELD_BYTES and not (self.flow.read_paused or self.transport.is_closing()):
             self.transport.resume_reading()
 
     def _advance(self, data: bytes) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 import msgspec
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 Action: TypeAlias = Literal["pass", "refuse", "preflight"]
 IsLocal: TypeAlias = Callable[[str], bool]
@@ -21,6 +22,7 @@ BUILT_IN: tuple[str, ...] = (
     *(f"{scheme}://*" for scheme in _SCHEMES),
 )
 _PRIVATE = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
+_BEYOND = frozenset(" ,/@?#")
 _STAINLESS = (
     "Arch,Async,Custom-Poll-Interval,Helper-Method,Lang,Os,Package-Version,Poll-Helper,Retry-Count,Runtime,"
     "Runtime-Version,Timeout"
@@ -29,7 +31,18 @@ _ALLOWED_HEADERS = ",".join(
     (
         "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta",
         *(f"X-Stainless-{name}" for name in _STAINLESS.split(",")),
+        # Beyond Ollama's list: what the OpenAI and Anthropic SDKs send from a browser.
+        "X-Stainless-Read-Timeout,X-Stainless-Raw-Response,X-Stainless-Stream-Helper",
+        "OpenAI-Organization,OpenAI-Project,X-Request-Id,X-Client-Request-Id,X-Api-Key,Api-Key",
+        "Anthropic-Version,Anthropic-Beta,Anthropic-Dangerous-Direct-Browser-Access",
     )
+)
+_RATES = ",".join(
+    f"x-ratelimit-{what}-{unit}" for what in ("limit", "remaining", "reset") for unit in ("requests", "tokens")
+)
+_EXPOSED = (
+    b"access-control-expose-headers",
+    f"x-request-id,retry-after,retry-after-ms,x-should-retry,{_RATES}".encode(),
 )
 _PREFLIGHT = (
     ("Access-Control-Allow-Methods", "GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS"),
@@ -69,16 +82,22 @@ class Origins:
         self._bound_to_loopback = bound_to_loopback
         self._origins = tuple(allowed_origins)
         self._hosts = tuple(allowed_hosts)
+        self._judged = lru_cache(maxsize=512)(self._judge)  # the same few pages and names call all day
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        verdict = self._judge(scope)
-        added = [(name.lower().encode(), value.encode("latin-1")) for name, value in verdict.headers]
-        if verdict.status is not None:
-            head = [*added, (b"content-length", b"0")] if verdict.status != 204 else added
-            await send({"type": "http.response.start", "status": verdict.status, "headers": head})
+        host, origin = b"", b""
+        for name, value in scope["headers"]:
+            if name == b"host":
+                host = value
+            elif name == b"origin":
+                origin = origin + b", " + value if origin else value
+        status, added = self._judged(scope["method"] == "OPTIONS", host, origin)
+        if status is not None:
+            head = [*added, (b"content-length", b"0")] if status != 204 else added
+            await send({"type": "http.response.start", "status": status, "headers": head})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
         if not added:
@@ -92,17 +111,18 @@ class Origins:
 
         await self._app(scope, receive, send_with_headers)
 
-    def _judge(self, scope: HTTPScope) -> Verdict:
-        wanted = {
-            name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in (b"host", b"origin")
-        }
-        return decide(
-            scope["method"],
-            wanted,
+    def _judge(self, options: bool, host: bytes, origin: bytes) -> tuple[int | None, list[tuple[bytes, bytes]]]:
+        verdict = decide(
+            "OPTIONS" if options else "GET",
+            {"host": host.decode("latin-1"), "origin": origin.decode("latin-1")},
             bound_to_loopback=self._bound_to_loopback,
             allowed_origins=self._origins,
             allowed_hosts=self._hosts,
         )
+        added = [(name.lower().encode(), value.encode("latin-1")) for name, value in verdict.headers]
+        if added and verdict.action == "pass":
+            added.append(_EXPOSED)
+        return verdict.status, added
 
 
 def decide(
@@ -111,14 +131,15 @@ def decide(
     *,
     bound_to_loopback: bool,
     allowed_origins: Iterable[str] = (),
-    allowed_hosts: Iterable[str] = (),
+    allowed_hosts: Collection[str] = (),
     is_local: IsLocal | None = None,
 ) -> Verdict:
     """Judge one request, Origin before Host.
 
     ``headers`` have lower-case names. ``allowed_origins`` come beside the built-in ones, one ``*`` each; a bare ``*``
-    allows every page. ``bound_to_loopback``: the Host header is checked, against loopback, private and local names and
-    ``allowed_hosts``. ``is_local`` says whether an address belongs to this machine; None: ask the operating system.
+    allows every page. With ``bound_to_loopback`` or any ``allowed_hosts`` the Host header is checked, against loopback,
+    private and local names and ``allowed_hosts``. ``is_local`` says whether an address belongs to this machine; None:
+    ask the operating system.
     """
     origin, host = headers.get("origin", ""), headers.get("host", "")
     extra: tuple[tuple[str, str], ...] = ()
@@ -130,9 +151,10 @@ def decide(
         extra = _cors("*" in patterns, origin, preflight=method == "OPTIONS")
         if method == "OPTIONS":
             return Verdict("preflight", extra)
-    if bound_to_loopback and not _known_host(host, allowed_hosts, is_local or address_is_local):
+    checked = bound_to_loopback or bool(allowed_hosts)
+    if checked and not _known_host(host, allowed_hosts, is_local or address_is_local):
         return Verdict("refuse")
-    if method == "OPTIONS" and bound_to_loopback and not foreign and _address(_bare(host)) is None:
+    if method == "OPTIONS" and checked and not foreign and _address(_bare(host)) is None:
         return Verdict("preflight")
     return Verdict("pass", extra)
 
@@ -158,9 +180,12 @@ def _cors(everyone: bool, origin: str, *, preflight: bool) -> tuple[tuple[str, s
 
 def _matches(pattern: str, origin: str) -> bool:
     before, star, after = pattern.partition("*")
-    if not star:
-        return pattern == origin
-    return len(origin) >= len(before) + len(after) and origin.startswith(before) and origin.endswith(after)
+    if not star or pattern == "*":
+        return star != "" or pattern == origin
+    if len(origin) < len(before) + len(after) or not (origin.startswith(before) and origin.endswith(after)):
+        return False
+    # A star stands for a port or a name: not for a user, a path, or a second origin.
+    return _BEYOND.isdisjoint(origin[len(before) : len(origin) - len(after)])
 
 
 def _known_host(host: str, allowed: Iterable[str], is_local: IsLocal) -> bool:

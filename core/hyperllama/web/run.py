@@ -8,7 +8,9 @@ import uvloop
 from hyperllama.config import Config
 from hyperllama.posture import posture
 from hyperllama.web.app import Application
+from hyperllama.web.bodies import declared_encodings, declared_limits
 from hyperllama.web.drain import Drain
+from hyperllama.web.lag import LoopLag
 from hyperllama.web.server import serve
 
 log = structlog.get_logger("hyperllama")
@@ -27,8 +29,19 @@ async def _serve(app: Application, config: Config, security: str) -> None:
         if config.server.insecure_no_auth:
             log.warning("no keys are asked for", security=security)
 
-    drain = Drain(on_begin=app.pipeline.refuse)
-    await serve(app, config, on_listening=listening, drain=drain, abort=app.pipeline.abort)
+    drain = Drain(on_begin=app.stop_taking_work)
+    lag = LoopLag(on_stall=lambda seconds: log.warning("the event loop was busy", seconds=round(seconds, 3)))
+    lag.start()
+    await serve(
+        app,
+        config,
+        on_listening=listening,
+        drain=drain,
+        abort=app.pipeline.abort,
+        body_limit=declared_limits(app.litestar, config.server.max_body_bytes),
+        encodings=declared_encodings(app.litestar),
+    )
+    lag.stop()
     log.info("stopped")
 
 

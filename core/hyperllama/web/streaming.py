@@ -30,7 +30,9 @@ Start: TypeAlias = Callable[[], Awaitable[Sequence[TokenStream]]]
 
 def caller(request: Request[Any, Any, Any], protocol: str) -> Caller:
     """Who sent ``request``, for the core. Only behind the authentication middleware."""
-    return Caller(protocol=protocol, principal=request.scope["user"], request_id=request_id(request.scope))
+    scope = request.scope
+    headers = scope["state"].get("headers", {})
+    return Caller(protocol=protocol, principal=scope["user"], request_id=request_id(scope), headers=headers)
 
 
 def request_id(scope: Scope) -> str:

@@ -7,7 +7,7 @@ from hyperllama.errors import InvalidRequest
 from hyperllama.generation import AnyJson, GenerationRequest, JsonSchema, OutputFormat
 from hyperllama.messages import Chat, Image, Input, Message, Part, Prompt, Text
 from hyperllama.models import ModelInfo
-from hyperllama_ollama import gotemplate, options, wire
+from hyperllama_ollama import options, template, wire
 from hyperllama_ollama.decode import conversation
 from hyperllama_ollama.decode.shape import Body
 from hyperllama_ollama.encode.text import quote
@@ -51,14 +51,16 @@ def generate(request: wire.GenerateRequest, body: Body, info: ModelInfo) -> Gene
         reasoning=_reasoning(request, info),
         keep_alive=request.keep_alive,
         system=request.system or None,
-        template=gotemplate.jinja(request.template) if request.template else None,
+        template=request.template if _is_jinja(request) else None,
         context_length=options.context_length(said),
         return_token_ids=not request.raw,
     )
 
 
-def turn(request: wire.GenerateRequest, info: ModelInfo) -> Chat:
+def turn(request: wire.GenerateRequest, info: ModelInfo) -> Input:
     """The new turn that follows ``context``: a system prompt, if there is one, and the user's message."""
+    if request.template:
+        return Prompt(_rendered(request, info))
     system = request.system or info.system
     said = (Message(role="system", parts=(Text(system),)),) if system else ()
     return Chat((*said, _user(request)))
@@ -81,12 +83,44 @@ def embedding(request: wire.EmbeddingRequest, info: ModelInfo) -> EmbeddingReque
 
 
 def _prompt(request: wire.GenerateRequest, info: ModelInfo) -> Input:
-    if request.raw or request.suffix or ("chat" not in info.capabilities and not request.template):
-        if request.images:
-            raise InvalidRequest("images need the model's chat template: send no raw, no suffix", param="images")
-        system = f"{request.system}\n\n" if request.system and not request.suffix else ""
-        return Prompt(system + request.prompt, suffix=request.suffix or None)
-    return Chat((_user(request),))
+    rendered = bool(request.template) and not _is_jinja(request)
+    if not (request.raw or request.suffix or rendered or "chat" not in info.capabilities):
+        return Chat((_user(request),))
+    if request.images:
+        raise InvalidRequest(
+            "images need the model's own chat template: send no raw, suffix or template", param="images"
+        )
+    if rendered:
+        return Prompt(_rendered(request, info))
+    system = f"{request.system}\n\n" if request.system and not request.suffix else ""
+    return Prompt(system + request.prompt, suffix=request.suffix or None)
+
+
+def _is_jinja(request: wire.GenerateRequest) -> bool:
+    """Go's templates have no ``{%``; those of Hugging Face models always do, and only an engine can render them."""
+    return "{%" in request.template
+
+
+def _rendered(request: wire.GenerateRequest, info: ModelInfo) -> str:
+    system = request.system or info.system or ""
+    said = [("system", system)] if system else []
+    messages = [
+        {"Role": role, "Content": content, "Thinking": "", "ToolCalls": (), "ToolName": "", "Images": ()}
+        for role, content in (*said, ("user", request.prompt))
+    ]
+    think = _reasoning(request, info)
+    data: dict[str, template.Value] = {
+        "System": system,
+        "Prompt": request.prompt,
+        "Suffix": request.suffix,
+        "Response": "",
+        "Messages": messages,
+        "Tools": (),
+        "Think": bool(think),
+        "ThinkLevel": think if isinstance(think, str) else "",
+        "IsThinkSet": request.think is not None,
+    }
+    return template.render(template.parse(request.template), data)
 
 
 def _user(request: wire.GenerateRequest) -> Message:

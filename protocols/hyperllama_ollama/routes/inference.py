@@ -133,8 +133,8 @@ async def _after_context(
     gateway: Gateway, generation: GenerationRequest, asked: wire.GenerateRequest, info: ModelInfo, who: Caller
 ) -> GenerationRequest:
     """The earlier turns as the client kept them, and the new one behind, without a second beginning of text."""
-    if asked.images or asked.template or asked.suffix:
-        raise InvalidRequest("context cannot be combined with images, template or suffix", param="context")
+    if asked.images or asked.suffix:
+        raise InvalidRequest("context cannot be combined with images or suffix", param="context")
     new = await gateway.tokenize(info.name, requests.turn(asked, info), who)
     begin = await gateway.tokenize(info.name, Prompt(""), who)
     if begin and new[: len(begin)] == begin:

@@ -21,11 +21,15 @@ from hyperllama_openai.encode.chat_stream import ChatEncoder
 from hyperllama_openai.encode.logprobs import of_content
 from hyperllama_openai.reply import Timed
 from hyperllama_openai.settings import Settings
-from hyperllama_openai.wire.chat import ChatRequest
+from hyperllama_openai.wire.chat import ChatCompletion, ChatRequest
 
 
 def routes(settings: Settings) -> Sequence[ControllerRouterHandler]:
-    @post(["/v1/chat/completions", "/chat/completions"], status_code=200, opt={"permission": "infer"})
+    @post(
+        ["/v1/chat/completions", "/chat/completions"],
+        status_code=200,
+        opt={"permission": "infer", "accepts": ChatRequest, "answers": ChatCompletion, "streams": sse.MEDIA_TYPE},
+    )
     async def chat_completions(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         wire = await read(request, ChatRequest, strict=settings.strict)
         requests = decode_chat(wire, gateway.model(wire.model, request.user), settings)

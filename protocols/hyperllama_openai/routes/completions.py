@@ -23,11 +23,15 @@ from hyperllama_openai.encode import sse
 from hyperllama_openai.encode.completions_stream import CompletionEncoder
 from hyperllama_openai.reply import Timed
 from hyperllama_openai.settings import Settings
-from hyperllama_openai.wire.completions import CompletionRequest
+from hyperllama_openai.wire.completions import Completion, CompletionRequest
 
 
 def routes(settings: Settings) -> Sequence[ControllerRouterHandler]:
-    @post(["/v1/completions", "/completions"], status_code=200, opt={"permission": "infer"})
+    @post(
+        ["/v1/completions", "/completions"],
+        status_code=200,
+        opt={"permission": "infer", "accepts": CompletionRequest, "answers": Completion, "streams": sse.MEDIA_TYPE},
+    )
     async def completions(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         wire = await read(request, CompletionRequest, strict=settings.strict)
         plan = decode(wire, gateway.model(wire.model, request.user), settings)

@@ -14,11 +14,15 @@ from hyperllama_openai.decode.embeddings import embeddings as decode
 from hyperllama_openai.encode.embeddings import embeddings as encode
 from hyperllama_openai.reply import Timed
 from hyperllama_openai.settings import Settings
-from hyperllama_openai.wire.embeddings import EmbeddingRequest
+from hyperllama_openai.wire.embeddings import EmbeddingList, EmbeddingRequest
 
 
 def routes(settings: Settings) -> Sequence[ControllerRouterHandler]:
-    @post(["/v1/embeddings", "/embeddings"], status_code=200, opt={"permission": "infer"})
+    @post(
+        ["/v1/embeddings", "/embeddings"],
+        status_code=200,
+        opt={"permission": "infer", "accepts": EmbeddingRequest, "answers": EmbeddingList},
+    )
     async def embeddings(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         wire = await read(request, EmbeddingRequest, strict=settings.strict)
         asked = decode(wire, gateway.model(wire.model, request.user), settings)

@@ -13,14 +13,15 @@ from litestar.types import ControllerRouterHandler
 from hyperllama.web.streaming import GatewayRequest, InjectedGateway
 from hyperllama_openai.encode import models as encode
 from hyperllama_openai.reply import ready
+from hyperllama_openai.wire.models import Model, ModelList
 
 
 def routes(*, since: int) -> Sequence[ControllerRouterHandler]:
-    @get(["/v1/models", "/models"], opt={"permission": "models:read"})
+    @get(["/v1/models", "/models"], opt={"permission": "models:read", "answers": ModelList})
     async def list_models(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         return ready(encode.listing(gateway.models(request.user), since=since))
 
-    @get(["/v1/models/{model:path}", "/models/{model:path}"], opt={"permission": "models:read"})
+    @get(["/v1/models/{model:path}", "/models/{model:path}"], opt={"permission": "models:read", "answers": Model})
     async def retrieve_model(request: GatewayRequest, gateway: InjectedGateway, model: FromPath[Path]) -> ASGIResponse:
         name = str(model).lstrip("/")
         return ready(encode.one(gateway.model(name, request.user), name, since=since))

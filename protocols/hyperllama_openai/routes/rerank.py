@@ -16,11 +16,15 @@ from hyperllama_openai.decode import rerank as decode
 from hyperllama_openai.encode import rerank as encode
 from hyperllama_openai.reply import Timed
 from hyperllama_openai.settings import Settings
-from hyperllama_openai.wire.rerank import RerankRequest, ScoreRequest
+from hyperllama_openai.wire.rerank import RerankRequest, RerankResponse, ScoreRequest, ScoreResponse
 
 
 def routes(settings: Settings) -> Sequence[ControllerRouterHandler]:
-    @post(["/v1/rerank", "/rerank", "/v2/rerank"], status_code=200, opt={"permission": "infer"})
+    @post(
+        ["/v1/rerank", "/rerank", "/v2/rerank"],
+        status_code=200,
+        opt={"permission": "infer", "accepts": RerankRequest, "answers": RerankResponse},
+    )
     async def rerank(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         wire = await read(request, RerankRequest, strict=settings.strict)
         asked = decode.rerank(wire, settings)
@@ -31,7 +35,11 @@ def routes(settings: Settings) -> Sequence[ControllerRouterHandler]:
 
         return Timed(work)
 
-    @post(["/v1/score", "/score"], status_code=200, opt={"permission": "infer"})
+    @post(
+        ["/v1/score", "/score"],
+        status_code=200,
+        opt={"permission": "infer", "accepts": ScoreRequest, "answers": ScoreResponse},
+    )
     async def score(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         wire = await read(request, ScoreRequest, strict=settings.strict)
         asked, first = decode.score(wire, settings)

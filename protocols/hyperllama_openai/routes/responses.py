@@ -68,7 +68,11 @@ def routes(settings: Settings, store: ResponseStore) -> Sequence[ControllerRoute
                 )
             )
 
-    @post(["/v1/responses", "/responses"], status_code=200, opt={"permission": "infer"})
+    @post(
+        ["/v1/responses", "/responses"],
+        status_code=200,
+        opt={"permission": "infer", "accepts": ResponsesRequest, "answers": answer.Response, "streams": sse.MEDIA_TYPE},
+    )
     async def create(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         wire = await read(request, ResponsesRequest, strict=settings.strict)
         who, owner = caller(request, "openai"), request.user.id
@@ -118,7 +122,11 @@ def routes(settings: Settings, store: ResponseStore) -> Sequence[ControllerRoute
 
         return Timed(work)
 
-    @post(["/v1/responses/input_tokens", "/responses/input_tokens"], status_code=200, opt={"permission": "infer"})
+    @post(
+        ["/v1/responses/input_tokens", "/responses/input_tokens"],
+        status_code=200,
+        opt={"permission": "infer", "accepts": ResponsesRequest, "answers": answer.InputTokens},
+    )
     async def count(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         wire = await read(request, ResponsesRequest, strict=settings.strict)
         who = caller(request, "openai")
@@ -129,7 +137,10 @@ def routes(settings: Settings, store: ResponseStore) -> Sequence[ControllerRoute
 
         return Timed(work)
 
-    @get(["/v1/responses/{response_id:str}", "/responses/{response_id:str}"], opt={"permission": "infer"})
+    @get(
+        ["/v1/responses/{response_id:str}", "/responses/{response_id:str}"],
+        opt={"permission": "infer", "answers": answer.Response},
+    )
     async def retrieve(request: GatewayRequest, response_id: FromPath[str]) -> ASGIResponse:
         owner = request.user.id
         run = runs.get(response_id, owner)
@@ -149,7 +160,7 @@ def routes(settings: Settings, store: ResponseStore) -> Sequence[ControllerRoute
     @delete(
         ["/v1/responses/{response_id:str}", "/responses/{response_id:str}"],
         status_code=200,
-        opt={"permission": "infer"},
+        opt={"permission": "infer", "answers": answer.Deleted},
     )
     async def remove(request: GatewayRequest, response_id: FromPath[str]) -> ASGIResponse:
         await find(response_id, request.user.id)
@@ -160,7 +171,7 @@ def routes(settings: Settings, store: ResponseStore) -> Sequence[ControllerRoute
     @post(
         ["/v1/responses/{response_id:str}/cancel", "/responses/{response_id:str}/cancel"],
         status_code=200,
-        opt={"permission": "infer"},
+        opt={"permission": "infer", "answers": answer.Response},
     )
     async def cancel(request: GatewayRequest, response_id: FromPath[str]) -> ASGIResponse:
         stored = await find(response_id, request.user.id)
@@ -171,7 +182,7 @@ def routes(settings: Settings, store: ResponseStore) -> Sequence[ControllerRoute
 
     @get(
         ["/v1/responses/{response_id:str}/input_items", "/responses/{response_id:str}/input_items"],
-        opt={"permission": "infer"},
+        opt={"permission": "infer", "answers": answer.ItemList},
     )
     async def input_items(request: GatewayRequest, response_id: FromPath[str]) -> ASGIResponse:
         stored = await find(response_id, request.user.id)

@@ -19,7 +19,11 @@ from hyperllama_openai.wire.models import Detokenized, DetokenizeRequest, Tokeni
 
 
 def routes(settings: Settings) -> Sequence[ControllerRouterHandler]:
-    @post(["/tokenize", "/v1/tokenize"], status_code=200, opt={"permission": "infer"})
+    @post(
+        ["/tokenize", "/v1/tokenize"],
+        status_code=200,
+        opt={"permission": "infer", "accepts": TokenizeRequest, "answers": Tokens},
+    )
     async def tokenize(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         wire = await read(request, TokenizeRequest, strict=settings.strict)
         info = gateway.model(wire.model, request.user)
@@ -37,7 +41,11 @@ def routes(settings: Settings) -> Sequence[ControllerRouterHandler]:
 
         return Timed(work)
 
-    @post(["/detokenize", "/v1/detokenize"], status_code=200, opt={"permission": "infer"})
+    @post(
+        ["/detokenize", "/v1/detokenize"],
+        status_code=200,
+        opt={"permission": "infer", "accepts": DetokenizeRequest, "answers": Detokenized},
+    )
     async def detokenize(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         wire = await read(request, DetokenizeRequest, strict=settings.strict)
         who = caller(request, "openai")

@@ -1,4 +1,4 @@
-"""GET /v1/models, and the tokenizer's two routes, which are vLLM's."""
+"""GET /v1/models, for Anthropic's clients too, and the tokenizer's two routes, which are vLLM's."""
 
 from __future__ import annotations
 
@@ -17,11 +17,19 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     parent: str | None
     max_model_len: int
     object: str = "model"
+    # The same path in Anthropic's dialect
+    type: str = "model"
+    display_name: str
+    created_at: str
 
 
 class ModelList(msgspec.Struct, frozen=True, kw_only=True):
     data: list[Model]
     object: str = "list"
+    # The same path in Anthropic's dialect
+    has_more: bool = False
+    first_id: str | None
+    last_id: str | None
 
 
 class TokenizeRequest(msgspec.Struct, frozen=True, kw_only=True):

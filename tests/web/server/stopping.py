@@ -103,4 +103,5 @@ async def unguarded() -> None:
 if __name__ == "__main__":
     if len(sys.argv) > 2:
         server.STOP_GRACE = float(sys.argv[2])
+        server.ABORT_GRACE = server.CANCEL_GRACE = float(sys.argv[2]) / 10
     uvloop.run(unguarded() if sys.argv[1] == "unguarded" else guarded(float(sys.argv[1])))

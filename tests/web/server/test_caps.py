@@ -181,6 +181,17 @@ def test_the_last_connections_are_kept_for_health(serving: Callable[..., Any], w
         one.close()
 
 
+def test_silence_does_not_hold_what_is_kept_for_health(serving: Callable[..., Any], wire: Any) -> None:
+    served = serving(connections=2, reserve=1, reserve_timeout=0.1, header_timeout=30.0)
+    with served.connect() as honest, served.connect() as silent:
+        honest.sendall(GET + b"\r\n")
+        wire.one_answer(honest)
+        assert wire.until_end(silent) == b""
+        with served.connect() as probe:
+            probe.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert wire.statuses(wire.one_answer(probe)[0]) == [200]
+
+
 def test_a_place_that_is_given_back_is_taken_again(serving: Callable[..., Any], wire: Any) -> None:
     served = serving(connections=1, reserve=0)
     for _ in range(3):

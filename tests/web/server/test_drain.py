@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import socket
@@ -20,8 +21,10 @@ Start = Callable[..., "Process"]
 
 
 class Process:
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, descriptors: int = 0) -> None:
         command = [sys.executable, str(PROGRAM), *arguments]
+        if descriptors:
+            command = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.clients: list[socket.socket] = []
         self.port = int(self.line())
@@ -33,9 +36,11 @@ class Process:
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
-    def ask(self, path: str) -> socket.socket:
+    def ask(self, path: str, *lines: str) -> socket.socket:
         one = self.connect()
-        one.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        head = "".join(f"{line}\r\n" for line in (f"GET {path} HTTP/1.1", "Host: a", *lines))
+        with contextlib.suppress(ConnectionError):
+            one.sendall(f"{head}\r\n".encode())
         return one
 
     def connect(self, *, receive_buffer: int | None = None) -> socket.socket:
@@ -56,8 +61,8 @@ class Process:
 def start() -> Iterator[Start]:
     running: list[Process] = []
 
-    def go(*arguments: str) -> Process:
-        running.append(Process(*arguments))
+    def go(*arguments: str, descriptors: int = 0) -> Process:
+        running.append(Process(*arguments, descriptors=descriptors))
         return running[-1]
 
     yield go
@@ -160,9 +165,31 @@ def test_a_hangup_asks_for_a_reload(start: Start, wire: Any) -> None:
 
 
 def test_a_stalled_reader_does_not_keep_the_process(start: Start) -> None:
-    server = start("0.3")
+    server = start("0.3", "2.0")
     one = server.connect(receive_buffer=4096)
     one.sendall(b"GET /flood HTTP/1.1\r\nHost: a\r\n\r\n")
     first_piece(one)
     server.signal(signal.SIGTERM)
     assert server.end()[0] == 0
+
+
+def test_running_out_of_descriptors_leaves_health_answered_and_the_log_quiet(start: Start, wire: Any) -> None:
+    server = start("0.1", descriptors=64)
+    hoard = [server.connect() for _ in range(150)]
+    refused = 0
+    for one in hoard:
+        one.settimeout(0.01)
+        try:
+            refused += wire.statuses(one.recv(4096)) == [503]
+        except TimeoutError:
+            continue
+        except ConnectionResetError:
+            refused += 1
+    assert 100 <= refused < 150
+    for path, leaving in (("/health", hoard[:4]), ("/", hoard)):
+        for one in leaving:
+            one.close()
+        while b" 200 " not in wire.until_end(server.ask(path, "Connection: close")):
+            pass  # the server has not seen them go
+    server.signal(signal.SIGTERM)
+    assert server.end() == (0, "draining\nlifespan over\n", "")

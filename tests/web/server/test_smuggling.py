@@ -129,10 +129,9 @@ def test_what_follows_an_ambiguous_request_is_never_carried_out(name: str, serve
     assert not [path for _, path, _ in served.app.seen if path != "/"]
 
 
-@pytest.mark.parametrize("name", VECTORS)
+# Behind a request, two empty lines are two empty lines all the same; the test above has that one.
+@pytest.mark.parametrize("name", [name for name in VECTORS if name != "two empty lines first"])
 def test_a_good_request_before_an_ambiguous_one_is_answered_first(name: str, served: Any, wire: Any) -> None:
-    if name == "two empty lines first":
-        pytest.skip("behind a request they are two empty lines all the same, tested above")
     got = served.ask(GOOD + VECTORS[name] + SMUGGLED)
     assert wire.statuses(got) == [200, 400]
     assert [path for _, path, _ in served.app.seen if path != "/"] == ["/good"]

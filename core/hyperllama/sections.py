@@ -1,0 +1,111 @@
+"""Tables of config.toml about callers: who may come in, how much they may use, how they wait."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from hyperllama.identity import Permission
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file. Unknown keys are refused."""
+
+
+class Grant(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a caller that is let in may do. ``limits`` is an Allowance of its own, and may name a ``tier``."""
+
+    owner: str = ""  # groups several keys for [limits.owner] and usage; empty: nobody's
+    permissions: tuple[Permission, ...] = ("infer", "models:read")
+    models: tuple[str, ...] | None = None  # shell patterns of model names; None: every model
+    limits: dict[str, Any] = {}
+    weight: float = 1.0  # share of a busy model, against other keys
+    priority: int = 0  # higher goes first, -10 to 10
+
+
+class StaticKey(Grant, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A key by its hash: ``keys hash`` prints it, and the key itself is in no file."""
+
+    hash: str = ""  # "sha256:<64 hex digits>" of the key
+    expires: datetime | None = None  # None: never
+
+
+class Jwt(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Tokens of an identity provider (OIDC), verified with its public keys. Needs the extra ``jwt``."""
+
+    issuer: str  # must equal the claim "iss"
+    audience: str  # must be in the claim "aud"
+    jwks: str = ""  # URL or file of the provider's keys; empty: <issuer>/.well-known/openid-configuration says
+    algorithms: tuple[str, ...] = ("RS256", "ES256", "EdDSA")
+    leeway: float = 30.0  # seconds that clocks may differ
+    refresh: float = 3600.0  # seconds that fetched keys are good for
+    subject_claim: str = "sub"  # who it is: limits and usage are kept by it
+    name_claim: str = "email"  # shown in logs where the token has it
+    owner_claim: str = ""  # a group or tenant; empty: the subject itself
+    permissions_claim: str = "scope"  # a list, or words between spaces
+    permissions: dict[str, tuple[Permission, ...]] = {}  # the claim's word -> permissions; empty: our own words
+    models_claim: str = ""  # patterns of models allowed; empty: every model
+    tier_claim: str = ""  # the claim that names one of [limits.tiers]; empty: none
+
+
+class Keys(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may come in. Empty: this machine only, everything allowed, until the first key is created."""
+
+    required: bool | None = None  # True: nobody without a key; None: as soon as there is any key
+    static: dict[str, StaticKey] = {}  # by name
+    networks: dict[str, Grant] = {}  # by CIDR, for clients that cannot send a key
+    jwt: Jwt | None = None
+    pepper: str = ""  # secret mixed into stored hashes; empty: a file of the store, made at first use
+    cache: float | str = "60s"  # how long a key is believed without asking the database; at most 60s
+    grace: float | str = "24h"  # how long a rotated key's old secret still works
+
+
+class Allowance(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much, in ``<amount>/<window>``: "600/minute", "100000/5 minutes"; several windows hold at once."""
+
+    requests: str | tuple[str, ...] = ()
+    input_tokens: str | tuple[str, ...] = ()
+    output_tokens: str | tuple[str, ...] = ()
+    tokens: str | tuple[str, ...] = ()  # both together
+    concurrent: int | None = None  # requests at the same time; None: any number
+    daily_requests: int | None = None  # quotas: calendar days and months in UTC, kept in the database; None: none
+    daily_tokens: int | None = None
+    monthly_requests: int | None = None
+    monthly_tokens: int | None = None
+
+    @property
+    def quotas(self) -> bool:
+        """Whether any daily or monthly quota is set."""
+        return any((self.daily_requests, self.daily_tokens, self.monthly_requests, self.monthly_tokens))
+
+
+class Limits(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a caller may use. Empty: no limit."""
+
+    storage: str = "memory"  # "redis://host:6379/0": shared by several gateways
+    timeout: float = 0.25  # seconds the shared storage may take; beyond, each gateway limits by itself
+    assumed_output_tokens: int = 256  # set aside for an answer whose length the client did not bound
+    key: Allowance = Allowance()  # each key, or each unnamed caller
+    owner: Allowance = Allowance()  # all keys of one owner together
+    network: Allowance = Allowance()  # each address (IPv6: each /64)
+    models: dict[str, Allowance] = {}  # by pattern of model names: everybody's use of one model together
+    key_models: dict[str, Allowance] = {}  # by pattern: each key's use of one model
+    tiers: dict[str, Allowance] = {}  # replace [limits.key] for keys whose own table says tier = "<name>"
+
+
+class Queue(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who waits for a busy model, how long, and how embeddings are gathered into batches."""
+
+    max_waiting: int = 512  # requests per model that may wait for a place in the batch
+    max_waiting_tokens: int = 1_000_000  # and their prompt tokens together, estimated
+    max_wait: float | str = "5m"  # a request that would wait longer is refused
+    ahead: int = 0  # requests handed to the engine beyond its batch, so that the next one is at hand
+    floor: float = 0.05  # share of a busy model that each lower priority gets all the same
+    embed_batching: bool = True  # one engine call for the embeddings of several clients
+    embed_max_inputs: int = 64  # texts in one such call at most
+    embed_max_delay: float = 0.01  # seconds a text waits at most for others to join it, while a call is running
+
+
+__all__ = ("Allowance", "Grant", "Jwt", "Keys", "Limits", "Queue", "Section", "StaticKey")

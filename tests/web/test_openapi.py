@@ -1,0 +1,69 @@
+"""The OpenAPI document is true to the Structs, and there only when it was asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from hyperllama.config import Config, Server, Store
+from hyperllama.web.app import Application, create_app
+
+
+def serving(tmp_path: Path, *, openapi: bool) -> Application:
+    return create_app(Config(server=Server(openapi=openapi), store=Store(path=str(tmp_path))))
+
+
+def client_of(app: Application) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 1))  # type: ignore[arg-type]
+    return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
+
+
+async def test_the_document_says_what_the_routes_take_and_give(tmp_path: Path) -> None:
+    async with client_of(serving(tmp_path, openapi=True)) as client:
+        document = (await client.get("/openapi.json")).json()
+    assert document["openapi"] == "3.1.0"
+    operation = document["paths"]["/v1/chat/completions"]["post"]
+    assert operation["requestBody"]["content"]["application/json"]["schema"] == {
+        "$ref": "#/components/schemas/ChatRequest"
+    }
+    schema = document["components"]["schemas"]["ChatRequest"]
+    assert set(schema["required"]) == {"model", "messages"}
+    assert schema[
+        "properties"
+    ]["temperature"] == {"anyOf": [{"type": "number", "minimum": 0, "maximum": 2}, {"type": "null"}], "default": None}
+    assert document["paths"]["/v1/models/{model}"]["get"]["parameters"][0]["name"] == "model"
+    assert document["paths"]["/v1/messages"]["post"]
+
+
+async def test_every_reference_in_the_document_leads_somewhere(tmp_path: Path) -> None:
+    async with client_of(serving(tmp_path, openapi=True)) as client:
+        document = (await client.get("/openapi.json")).json()
+    names = set(document["components"]["schemas"])
+
+    def references(value: object) -> set[str]:
+        match value:
+            case dict():
+                own = {value["$ref"].rsplit("/", 1)[1]} if isinstance(value.get("$ref"), str) else set()
+                return own.union(*map(references, value.values()))
+            case list():
+                return set().union(*map(references, value))
+        return set()
+
+    assert references(document) <= names
+
+
+async def test_the_page_is_html_without_scripts(tmp_path: Path) -> None:
+    async with client_of(serving(tmp_path, openapi=True)) as client:
+        reply = await client.get("/docs")
+    assert reply.headers["content-type"].startswith("text/html")
+    assert "POST /v1/chat/completions" in reply.text
+    assert 'href="#ChatRequest"' in reply.text
+    assert "<script" not in reply.text
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs"])
+async def test_nothing_is_there_unless_the_config_says_so(tmp_path: Path, path: str) -> None:
+    async with client_of(serving(tmp_path, openapi=False)) as client:
+        assert (await client.get(path)).status_code == 404
