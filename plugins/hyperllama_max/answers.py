@@ -56,12 +56,13 @@ class Answer:
     def chunk(self, output: Any) -> TokenChunk:
         """``output`` is MAX's TextGenerationOutput of one step."""
         tokens = output.tokens
+        first = not self._completion
         self._completion += len(tokens)
-        if self._plain and len(tokens) == 1 and not output.is_done:
+        if self._plain and len(tokens) == 1 and not output.is_done and not first:
             return TokenChunk(text=self._detokenize(tokens[0]))
-        return self._whole(output, tokens)
+        return self._whole(output, tokens, first=first)
 
-    def _whole(self, output: Any, tokens: list[int]) -> TokenChunk:
+    def _whole(self, output: Any, tokens: list[int], *, first: bool) -> TokenChunk:
         from max.pipelines.context import GenerationStatus
 
         done = output.is_done
@@ -80,7 +81,7 @@ class Answer:
             text=text,
             tokens=len(tokens),
             finish_reason=reason,
-            usage=self._usage(output) if done else None,
+            usage=self._usage(output) if done or first else None,
             tool_calls=calls,
             logprobs=self._token_logprobs(output, len(shown)) if self._logprobs is not None else (),
             token_ids=tuple(shown) if self._ids else (),

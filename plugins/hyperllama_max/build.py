@@ -122,7 +122,7 @@ def _arguments(spec: ModelSpec, files: ModelFiles, info: ModelInfo, options: Max
     if files.gguf is not None:
         arguments["weight_path"] = list(files.weights)
     if files.architecture in support.EMBEDDING:
-        return {**arguments, **options.flags}
+        return {**arguments, "enable_prefix_caching": False, **options.flags}
     if cpu or options.max_batch_input_tokens is not None:
         arguments["max_batch_input_tokens"] = options.max_batch_input_tokens or max(
             CPU_STEP_TOKENS, spec.max_batch_size
@@ -147,8 +147,17 @@ def _arguments(spec: ModelSpec, files: ModelFiles, info: ModelInfo, options: Max
 
 
 def _ingredients(spec: ModelSpec, files: ModelFiles, arguments: dict[str, Any], tokens: int) -> dict[str, Any]:
-    """What shapes the graphs; paths, batch sizes and weights do not. ``tokens`` bounds what the samplers answer."""
-    ignored = {"model_path", "max_batch_size", "weight_path", "device_specs", "max_batch_input_tokens"}
+    """What shapes the graphs; paths, weights and the scheduler's settings do not. ``tokens`` bounds the samplers."""
+    ignored = {
+        "device_specs",
+        "enable_chunked_prefill",
+        "enable_in_flight_batching",
+        "enable_prefix_caching",
+        "max_batch_input_tokens",
+        "max_batch_size",
+        "model_path",
+        "weight_path",
+    }
     return {
         "config": {name: value for name, value in files.config.items() if name not in _SHAPELESS},
         "format": files.format,

@@ -20,10 +20,10 @@ from hyperllama.generation import (
     ToolSpec,
 )
 from hyperllama.generation import ToolChoice as Chosen
-from hyperllama.messages import Chat
+from hyperllama.messages import Chat, Image
 from hyperllama.models import ModelInfo
 from hyperllama_anthropic import wire
-from hyperllama_anthropic.conversation import conversation
+from hyperllama_anthropic.conversation import conversation as read_turns
 from hyperllama_anthropic.errors import invalid
 
 _EFFORTS: dict[str, Effort] = {"low": "low", "medium": "medium", "high": "high", "xhigh": "max", "max": "max"}
@@ -34,9 +34,11 @@ def message(request: wire.MessagesRequest, info: ModelInfo) -> GenerationRequest
     """Raises InvalidRequest with the field at fault."""
     specs = tools(request)
     choice = request.tool_choice
+    conversation = chat(request)
+    _check(conversation, specs, choice, info)
     return GenerationRequest(
         model=request.model,
-        input=chat(request),
+        input=conversation,
         sampling=Sampling(
             temperature=request.temperature,
             top_p=None if request.top_p is None else max(request.top_p, _LEAST_TOP_P),
@@ -55,7 +57,7 @@ def message(request: wire.MessagesRequest, info: ModelInfo) -> GenerationRequest
 def chat(request: wire.PromptFields) -> Chat:
     if request.mcp_servers:
         raise UnsupportedFeature("mcp_servers: not supported by this server", param="mcp_servers")
-    return conversation(request.messages, request.system)
+    return read_turns(request.messages, request.system)
 
 
 def tools(request: wire.PromptFields) -> tuple[ToolSpec, ...]:
@@ -64,6 +66,19 @@ def tools(request: wire.PromptFields) -> tuple[ToolSpec, ...]:
     if len(found) > wire.MAX_TOOLS:
         raise invalid("tools", f"at most {wire.MAX_TOOLS} tools are allowed")
     return tuple(_tool(tool, f"tools.{index}") for index, tool in enumerate(found) if tool.type in (None, "custom"))
+
+
+def _check(conversation: Chat, specs: Sequence[ToolSpec], choice: wire.ToolChoice | None, info: ModelInfo) -> None:
+    """What the model cannot do. One whose files are not here yet is not judged: its engine will."""
+    if not info.context_length:
+        return
+    if not info.capabilities & {"completion", "chat"}:
+        raise UnsupportedFeature(f"model: {info.name} does not generate text", param="model")
+    if specs and "tools" not in info.capabilities and (choice is None or choice.type != "none"):
+        raise UnsupportedFeature(f"tools: {info.name} does not support tools", param="tools")
+    images = any(isinstance(part, Image) for message in conversation.messages for part in message.parts)
+    if images and "vision" not in info.capabilities:
+        raise UnsupportedFeature(f"messages: {info.name} does not support images", param="messages")
 
 
 def _tool(tool: wire.Tool, param: str) -> ToolSpec:

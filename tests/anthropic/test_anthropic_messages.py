@@ -183,6 +183,22 @@ def test_refused_with_the_field_at_fault(body: dict[str, Any], param: str) -> No
     assert caught.value.message.startswith(f"{param}: ")
 
 
+def test_what_the_model_cannot_do_is_refused_by_name() -> None:
+    plain = model_info("claude", capabilities=frozenset({"completion", "chat"}))
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
+    for body, param in (
+        ({"tools": [TOOL]}, "tools"),
+        ({"messages": [{"role": "user", "content": [image]}]}, "messages"),
+    ):
+        with pytest.raises(InvalidRequest, match="claude does not support") as caught:
+            decode.message(convert({**ASK, **body}, MessagesRequest, strict=False), plain)
+        assert caught.value.param == param
+    with pytest.raises(InvalidRequest, match="does not generate text"):
+        decode.message(
+            convert(ASK, MessagesRequest, strict=False), model_info("claude", capabilities=frozenset({"embedding"}))
+        )
+
+
 def test_strict_refuses_what_nobody_knows() -> None:
     with pytest.raises(InvalidRequest, match="frobnicate: Extra inputs are not permitted"):
         convert({**ASK, "frobnicate": 1}, MessagesRequest, strict=True)

@@ -112,3 +112,18 @@ def test_both_dialects_give_the_same_text_and_counts(served: Served) -> None:
     assert theirs.usage is not None
     assert ours.message.content == theirs.choices[0].message.content
     assert (ours.prompt_eval_count, ours.eval_count) == (theirs.usage.prompt_tokens, theirs.usage.completion_tokens)
+
+
+def test_an_answer_that_a_stop_string_ends_is_counted(served: Served) -> None:
+    whole = served.openai.completions.create(model=served.model, prompt="The gateway", temperature=0, max_tokens=16)
+    text = whole.choices[0].text
+    stop = text[len(text) // 2 :][:3]
+    cut = served.openai.completions.create(
+        model=served.model, prompt="The gateway", temperature=0, max_tokens=16, stop=[stop]
+    )
+    assert cut.choices[0].text == text[: text.index(stop)]
+    assert cut.choices[0].finish_reason == "stop"
+    assert whole.usage is not None
+    assert cut.usage is not None
+    assert cut.usage.prompt_tokens == whole.usage.prompt_tokens > 0
+    assert 0 < cut.usage.completion_tokens <= whole.usage.completion_tokens

@@ -20,11 +20,13 @@ from hyperllama_max.engine import MaxEngine
 from hyperllama_max.settings import MaxSettings
 
 WEIGHTS = Path(hyperllama_builtin.__file__).parent / "weights"
+#: As the built-in models are offered, so that they are compiled once for all tests.
+LENGTH = {"max_length": 1024}
 CHAT, EMBED = WEIGHTS / "hyperllama-tiny", WEIGHTS / "hyperllama-tiny-embed"
 
 
 async def load_model(path: Path, reports: list[LoadProgress] | None = None, **changes: Any) -> HostedModel:
-    spec = ModelSpec(**{"name": path.name, "max_batch_size": 32, **changes})
+    spec = ModelSpec(**{"name": path.name, "max_batch_size": 32, **(LENGTH if path is CHAT else {}), **changes})
     seen = [] if reports is None else reports
     model = await MaxEngine(MaxSettings()).load(spec, path, seen.append)
     assert isinstance(model, HostedModel)

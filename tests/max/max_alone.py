@@ -19,7 +19,7 @@ config = PipelineConfig.from_args(
         model_path=sys.argv[1],
         device_specs=[DeviceSpec.cpu()],
         quantization_encoding="float32",
-        max_length=2048,
+        max_length=1024,
         max_batch_size=1,
         # The same graphs as the gateway's, so that they are compiled once for both.
         enable_penalties=True,

@@ -29,7 +29,7 @@ from hyperllama_max.engine import MaxEngine
 async def main():
     def report(progress):
         print(progress.phase, flush=True)
-    model = await MaxEngine().load(ModelSpec(name="m"), CHAT, report)
+    model = await MaxEngine().load(ModelSpec(name="m", max_length=1024), CHAT, report)
     print("ready", flush=True)
     await asyncio.sleep(600)
 
@@ -144,7 +144,7 @@ async def test_a_damaged_compile_cache_costs_a_compile_and_no_more(load, tmp_pat
             if path.is_file() and path.stat().st_size > 100_000:
                 path.write_bytes(path.read_bytes()[:1000])
     engine = MaxEngine(MaxSettings(cache_dir=str(tmp_path / "cache")))
-    model = await engine.load(ModelSpec(name="m"), CHAT, lambda _: None)
+    model = await engine.load(ModelSpec(name="m", max_length=1024), CHAT, lambda _: None)
     try:
         assert (await whole(model, prompt([9, 10, 11], 5, ignore_eos=True))).usage.completion_tokens == 5
     finally:

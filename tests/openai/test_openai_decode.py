@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from hyperllama.errors import ContextTooLong, InvalidRequest, UnsupportedFeature
 from hyperllama.generation import (
@@ -34,7 +35,11 @@ from hyperllama_openai.wire.completions import CompletionRequest
 from hyperllama_openai.wire.embeddings import EmbeddingRequest
 
 INFO = ModelInfo(
-    name="m", engine="fake", capabilities=frozenset({"chat", "thinking"}), context_length=1024, vocab_size=1000
+    name="m",
+    engine="fake",
+    capabilities=frozenset({"completion", "chat", "thinking", "tools", "vision", "insert"}),
+    context_length=1024,
+    vocab_size=1000,
 )
 HI = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
@@ -510,3 +515,19 @@ def test_a_prompt_that_cannot_fit_is_refused_before_it_is_tokenised() -> None:
             refused()
     cut = EmbeddingRequest(model="m", input="x" * (most + 1), truncate_prompt_tokens=-1)
     assert embeddings(cut, INFO, Settings()).truncate is True
+
+
+def test_what_the_model_cannot_do_is_refused_by_name() -> None:
+    plain = replace(INFO, capabilities=frozenset({"completion", "chat"}))
+    for body, param in (
+        ({"tools": [TOOL]}, "tools"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": PNG}]}]}, "messages"),
+    ):
+        with pytest.raises(UnsupportedFeature, match="'m' does not support") as caught:
+            ask(body, info=plain)
+        assert caught.value.param == param
+    assert ask({"tools": [TOOL], "tool_choice": "none"}, info=plain).tool_choice == NoTool()
+    with pytest.raises(UnsupportedFeature, match="does not generate text"):
+        ask({}, info=replace(INFO, capabilities=frozenset({"embedding"})))
+    unknown = replace(INFO, capabilities=frozenset({"completion"}), context_length=0)
+    assert ask({"tools": [TOOL]}, info=unknown).tools

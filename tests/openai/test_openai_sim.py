@@ -144,3 +144,10 @@ async def test_every_answer_has_a_request_id(http: httpx.AsyncClient) -> None:
         await http.post("/v1/chat/completions", json={"model": "sim", "messages": HI, "stream": True}),
     ):
         assert reply.headers["x-request-id"]
+
+
+async def test_options_names_the_methods_and_asks_for_no_key(http: httpx.AsyncClient) -> None:
+    for path in ("/v1/chat/completions", "/v1/models/org/slash", "/v1/responses/resp_1"):
+        reply = await http.request("OPTIONS", path)
+        assert reply.status_code in (200, 204), reply.text
+        assert "OPTIONS" in reply.headers["allow"]

@@ -281,3 +281,10 @@ async def test_rule_10_unknown_fields_are_ignored(client: openai.AsyncOpenAI, fa
     reply = await client.chat.completions.create(**{**CHAT, "stream": False}, extra_body=extra)
     assert reply.choices[0].message.content == "Hello there."
     assert "whatever" not in str(fake.requests[0])
+
+
+def test_token_ids_of_chunks_without_text_are_not_lost() -> None:
+    pieces = [TokenChunk(token_ids=(6,)), TokenChunk(text="a", token_ids=(7,)), END]
+    raw = encoder(token_ids=True).chunks(0, pieces).decode()
+    events = [json.loads(line.removeprefix("data: ")) for line in raw.split("\n\n") if line]
+    assert [token for event in events for choice in event["choices"] for token in choice.get("token_ids", [])] == [6, 7]

@@ -6,7 +6,7 @@ from hyperllama.errors import UnsupportedFeature
 from hyperllama.generation import GenerationRequest
 from hyperllama.messages import Chat
 from hyperllama.models import ModelInfo
-from hyperllama_openai.decode import formats, lengths, reasoning, sampling, tools
+from hyperllama_openai.decode import capabilities, formats, lengths, reasoning, sampling, tools
 from hyperllama_openai.decode.messages import messages
 from hyperllama_openai.errors import InvalidValue
 from hyperllama_openai.settings import Settings
@@ -42,6 +42,7 @@ def chat(request: ChatRequest, info: ModelInfo, settings: Settings) -> tuple[Gen
             vocab_size=info.vocab_size,
         ),
     )
+    capabilities.check(base, info)
     lengths.check(base.input, info)
     return sampling.samples(base, n)
 

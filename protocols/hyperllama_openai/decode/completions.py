@@ -7,7 +7,7 @@ import msgspec
 from hyperllama.generation import GenerationRequest
 from hyperllama.messages import Prompt, PromptTokens
 from hyperllama.models import ModelInfo
-from hyperllama_openai.decode import formats, lengths, sampling
+from hyperllama_openai.decode import capabilities, formats, lengths, sampling
 from hyperllama_openai.errors import InvalidType, InvalidValue, MissingParameter
 from hyperllama_openai.settings import Settings
 from hyperllama_openai.wire.completions import CompletionRequest
@@ -55,6 +55,7 @@ def completions(request: CompletionRequest, info: ModelInfo, settings: Settings)
         keep_alive=sampling.keep_alive(request.keep_alive),
         return_token_ids=bool(request.return_token_ids),
     )
+    capabilities.check(template, info)
     requests = tuple(
         sample
         for prompt in prompts

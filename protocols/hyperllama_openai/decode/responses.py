@@ -10,7 +10,7 @@ from hyperllama.errors import UnsupportedFeature
 from hyperllama.generation import GenerationRequest, OutputFormat, ToolSpec
 from hyperllama.messages import Chat, Message, Part, Text, ToolCall
 from hyperllama.models import ModelInfo
-from hyperllama_openai.decode import formats, lengths, reasoning, sampling, tools
+from hyperllama_openai.decode import capabilities, formats, lengths, reasoning, sampling, tools
 from hyperllama_openai.decode.images import image
 from hyperllama_openai.decode.messages import arguments, merged
 from hyperllama_openai.errors import InvalidValue, MissingParameter
@@ -33,7 +33,7 @@ def responses(
     effort = reasoning.effort(request.reasoning.effort, "reasoning.effort") if request.reasoning else None
     chat_input = conversation(request, context, settings)
     lengths.check(chat_input, info)
-    return GenerationRequest(
+    generation = GenerationRequest(
         model=request.model,
         input=chat_input,
         sampling=sampling.sampling(
@@ -60,6 +60,8 @@ def responses(
         reasoning=effort if "thinking" in info.capabilities else None,
         keep_alive=sampling.keep_alive(request.keep_alive),
     )
+    capabilities.check(generation, info)
+    return generation
 
 
 def own_input(request: ResponsesRequest) -> list[Item]:

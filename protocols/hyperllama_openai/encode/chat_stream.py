@@ -102,7 +102,8 @@ class ChatEncoder:
             token_ids = UNSET
         text = chunk.text + (chunk.stop_match or "" if self._with_stop else "")
         probs = logprobs.of_content(chunk).logprobs if self._logprobs else ()
-        if text or probs:
+        bare = bool(token_ids) and not chunk.tool_calls and chunk.finish_reason is None  # ids that make no text
+        if text or probs or bare:
             self._open(out, choice)
             out.append(
                 self._event(

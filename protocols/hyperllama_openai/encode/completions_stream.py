@@ -90,7 +90,8 @@ class CompletionEncoder:
         # A raw completion has no place for thoughts of its own: a model that marks them wrote them as text.
         text = chunk.reasoning + chunk.text + (chunk.stop_match or "" if self._with_stop else "")
         token_ids: list[int] | UnsetType = list(chunk.token_ids) if self._token_ids else UNSET
-        if text or chunk.logprobs:
+        bare = bool(token_ids) and chunk.finish_reason is None  # ids that make no text
+        if text or chunk.logprobs or bare:
             probs = choice.offsets.spell(chunk.logprobs) if self._logprobs else None
             out.append(self._event(wire.Choice(index=choice.index, text=text, logprobs=probs, token_ids=token_ids)))
             token_ids = UNSET
