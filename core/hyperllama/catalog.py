@@ -132,8 +132,8 @@ class Catalog:
     async def acquire(self, entry: Entry, *, keep_alive: float | None = None, wait: bool = True) -> Lease:
         """The loaded model, loading it if need be, once however many ask.
 
-        ``keep_alive`` in seconds replaces the model's timer; None leaves it. ``wait=False`` raises ModelLoading, with the
-        load under way, rather than wait. Raises LoadFailed, ModelUnavailable.
+        ``keep_alive`` in seconds replaces the model's timer; None leaves it. ``wait=False`` raises ModelLoading rather
+        than wait, with the load under way. Raises LoadFailed, ModelUnavailable.
         """
         began = time.perf_counter_ns()
         residency = self._residency(entry)
@@ -211,9 +211,7 @@ class Catalog:
         while True:
             others = [other for other in self._entries.values() if other is not entry and other.residency is not None]
             residents = [_resident(other) for other in others if other.residency and other.residency.occupied]
-            room = make_room(
-                residents, entry.info.memory_bytes, budget=self._memory, max_models=self._max_models
-            )
+            room = make_room(residents, entry.info.memory_bytes, budget=self._memory, max_models=self._max_models)
             self._changed.clear()
             for name in room.evict:
                 log.info("model evicted", model=name, to_load=entry.spec.name)

@@ -93,8 +93,8 @@ def models_list(config_path: Path | None) -> None:
 def models_warm(config_path: Path | None, names: tuple[str, ...]) -> None:
     """Load each model once, so that its compiled form is in the cache."""
     from hyperllama import config, telemetry
-    from hyperllama.web.app import create_app
     from hyperllama.warm import warm
+    from hyperllama.web.app import create_app
 
     settings = config.load(config_path)
     telemetry.configure(settings.logs)
@@ -140,13 +140,23 @@ def plugins_doctor(config_path: Path | None) -> None:
 @cli.command()
 @click.option("--streams", default=64, show_default=True, help="Streams at once.")
 @click.option("--tokens", default=200, show_default=True, help="Tokens of each stream.")
-@click.option("--against", type=click.Choice(["max-serve"]), help="Measure MAX behind the gateway and by itself, in turns.")
-@click.option("--model", type=click.Path(path_type=Path), help="The model's directory; without one, the built-in model's.")
+@click.option(
+    "--against", type=click.Choice(["max-serve"]), help="Measure MAX behind the gateway and by itself, in turns."
+)
+@click.option(
+    "--model", type=click.Path(path_type=Path), help="The model's directory; without one, the built-in model's."
+)
 @click.option("--rounds", default=3, show_default=True, help="Alternations.")
 @click.option("--device", default="cpu", show_default=True)
 @click.pass_obj
 def bench(
-    config_path: Path | None, streams: int, tokens: int, against: str | None, model: Path | None, rounds: int, device: str
+    config_path: Path | None,
+    streams: int,
+    tokens: int,
+    against: str | None,
+    model: Path | None,
+    rounds: int,
+    device: str,
 ) -> None:
     """Measure what the gateway process itself costs on the sim engine, or all of it against MAX's own server."""
     from hyperllama.bench import overhead, versus

@@ -187,7 +187,7 @@ def _scalar(text: str, hint: Any, name: str) -> Any:
 
 
 def _ollama_host(text: str) -> tuple[str, int]:
-    """Host and port as Ollama reads OLLAMA_HOST: a bare host has port 11434, a bad port too, ``:p`` is every interface."""
+    """Host and port as Ollama reads OLLAMA_HOST: a bare host or a bad port mean 11434, ``:p`` is every interface."""
     scheme, _, rest = text.rpartition("://")
     rest = rest.split("/", 1)[0]
     default = {"http": 80, "https": 443}.get(scheme, 11434)

@@ -28,7 +28,7 @@ class Room(msgspec.Struct, frozen=True):
 def make_room(residents: Sequence[Resident], need: int, *, budget: int, max_models: int) -> Room:
     """Idle models to evict so that ``need`` bytes fit ``budget``: shortest keep-alive first, then least recently used.
 
-    ``max_models`` 0 means no limit of number. Raises LoadFailed, showing the sum, when the need alone is over the budget.
+    ``max_models`` 0 means no limit of number. Raises LoadFailed, showing the sum, when the need alone is too much.
     """
     if need > budget:
         raise LoadFailed(

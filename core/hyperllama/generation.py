@@ -14,7 +14,7 @@ Effort: TypeAlias = Literal["low", "medium", "high", "max"]
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """None means: whatever the model's own default is. Ranges are checked by the protocols, limits of the model by its engine."""
+    """None means: the model's own default. Protocols check ranges, engines what their model can do."""
 
     temperature: float | None = None
     top_p: float | None = None

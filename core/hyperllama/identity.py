@@ -24,7 +24,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """A caller someone vouched for.
 
     ``id`` keys its limits and usage, ``owner`` groups several keys, ``models`` are shell patterns of names.
-    ``weight`` and ``priority`` are read by the queue. ``limits`` is the key's own limit table, read by the limits stage.
+    ``weight`` and ``priority`` are read by the queue. ``limits`` is the key's own table of limits.
     """
 
     id: str

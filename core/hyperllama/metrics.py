@@ -99,7 +99,9 @@ class _State(Collector):
     def collect(self) -> Iterable[Metric]:
         yield GaugeMetricFamily("hyperllama_generations_running", "Generations under way", value=self._pipeline.live)
         loaded = GaugeMetricFamily("hyperllama_model_loaded", "1 when in memory", labels=["model"])
-        memory = GaugeMetricFamily("hyperllama_model_memory_bytes", "Resident memory of its processes", labels=["model"])
+        memory = GaugeMetricFamily(
+            "hyperllama_model_memory_bytes", "Resident memory of its processes", labels=["model"]
+        )
         active = GaugeMetricFamily("hyperllama_model_active", "Requests that hold it", labels=["model"])
         running = {entry.spec.name: model for entry, model in self._catalog.running()}
         for entry in self._catalog.entries():

@@ -62,7 +62,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadProgress(msgspec.Struct, frozen=True):
-    """Where a load stands. ``seconds`` since it began; ``estimate`` of its whole length, from the last one; None: unknown."""
+    """Where a load stands. ``seconds`` since it began; ``estimate`` of its whole length; None: never seen."""
 
     phase: Phase
     detail: str = ""

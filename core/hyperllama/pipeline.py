@@ -103,9 +103,7 @@ class Pipeline:
             await self._finish(call, _outcome(error), error)
             raise
         await self._finish(call, "finished")
-        return msgspec.structs.replace(
-            vectors, load_ns=call.loaded - call.admitted, total_ns=call.last - call.started
-        )
+        return msgspec.structs.replace(vectors, load_ns=call.loaded - call.admitted, total_ns=call.last - call.started)
 
     async def _enter(self, call: Call) -> None:
         if self._refusing is not None:
@@ -238,9 +236,8 @@ class _Drive:
     def _transformed(self, chunks: Sequence[TokenChunk], transform: Transform) -> Sequence[TokenChunk]:
         out = []
         for chunk in chunks:
-            chunk = transform.feed(chunk)
-            out.append(chunk)
-            if chunk.finish_reason is not None:
+            out.append(transform.feed(chunk))
+            if out[-1].finish_reason is not None:
                 break
         return out
 

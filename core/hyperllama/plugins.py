@@ -160,7 +160,7 @@ def inspect(config: Config) -> list[PluginFact]:
         if on:
             try:
                 hooks = _hooks(entry.load())
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever a stranger's module raises is what we report
                 problem = f"{type(error).__name__}: {error}"
             else:
                 unknown = [hook for hook in hooks if not hasattr(hookspecs, hook)]

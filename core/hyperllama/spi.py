@@ -101,7 +101,7 @@ class Engine(Protocol):
         ...
 
     async def load(self, spec: ModelSpec, path: Path | None, report: Report) -> LoadedModel:
-        """Load, reporting progress. Raises LoadFailed, with everything it started ended. Cancelling stops it likewise."""
+        """Load, reporting progress. Raises LoadFailed with all it started ended; cancelling stops it likewise."""
         ...
 
 
@@ -123,7 +123,7 @@ class ModelSource(Protocol):
         ...
 
     async def fetch(self, reference: str, report: Report) -> Path:
-        """Bring the files here if they are not, checked, reporting progress. Called before every load. Raises LoadFailed."""
+        """Bring the files here if they are not, checked. Called before every load. Raises LoadFailed."""
         ...
 
 

@@ -38,9 +38,7 @@ class TokenStream:
 
     batch: Callable[[], Awaitable[Sequence[TokenChunk]]]
 
-    def __init__(
-        self, source: ChunkSource | AsyncGenerator[TokenChunk, None], release: Release | None = None
-    ) -> None:
+    def __init__(self, source: ChunkSource | AsyncGenerator[TokenChunk, None], release: Release | None = None) -> None:
         self._source = source
         self._release = release
         self._pending: list[TokenChunk] = []
@@ -169,7 +167,7 @@ def _join_calls(chunks: Sequence[TokenChunk]) -> tuple[ToolCall, ...]:
         for delta in chunk.tool_calls:
             _, _, arguments = calls.setdefault(delta.index, (delta.id or "", delta.name or "", []))
             arguments.append(delta.arguments)
-    return tuple(ToolCall(id, name, "".join(arguments)) for _, (id, name, arguments) in sorted(calls.items()))
+    return tuple(ToolCall(key, name, "".join(arguments)) for _, (key, name, arguments) in sorted(calls.items()))
 
 
 async def collect(stream: TokenStream) -> Completion:

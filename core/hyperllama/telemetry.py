@@ -19,7 +19,7 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 
 
 def configure(logs: Logs) -> None:
-    """Route structlog and the standard library's loggers to standard error: text on a terminal, JSON lines elsewhere."""
+    """Route structlog and the standard library's loggers to standard error: text on a terminal, else JSON lines."""
     console = logs.format == "console" or (logs.format == "auto" and sys.stderr.isatty())
     level = _LEVELS[logs.level]
     shared: list[structlog.typing.Processor] = [

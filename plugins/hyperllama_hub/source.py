@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+
 from hyperllama.errors import ConfigError, LoadFailed
 from hyperllama.models import LoadProgress, ModelSpec
 from hyperllama.spi import Report

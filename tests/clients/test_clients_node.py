@@ -40,14 +40,23 @@ const tools = [{ type: 'function', function: { name: 'weather', parameters: {
 """
 
 
+def missing() -> str:
+    """What is not here; empty: nothing."""
+    if NODE is None:
+        return "node is not installed"
+    if subprocess.run([NODE, "-e", "require.resolve('openai')"], capture_output=True).returncode:
+        return "the openai package for node is not to be found in NODE_PATH"
+    return ""
+
+
+NODE = shutil.which("node")
+MISSING = missing()
+
+
+@pytest.mark.skipif(bool(MISSING), reason=MISSING)
 def test_ordinary_jobs(gateway: Any) -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed")
-    if subprocess.run([node, "-e", "require.resolve('openai')"], capture_output=True).returncode:
-        pytest.skip("the openai package for node is not to be found in NODE_PATH")
     done = subprocess.run(
-        [node, "-e", SCRIPT, "--", gateway.v1, gateway.chat, gateway.embed],
+        [str(NODE), "-e", SCRIPT, "--", gateway.v1, gateway.chat, gateway.embed],
         capture_output=True,
         text=True,
         timeout=900,

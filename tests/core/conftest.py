@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+
 from hyperllama.catalog import Catalog
 from hyperllama.config import Server
 from hyperllama.models import ModelSpec

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from fake_engine import FakeEngine
+
 from hyperllama.catalog import Catalog
 from hyperllama.errors import ConfigError, LoadFailed, ModelLoading, ModelNotFound, ModelUnavailable
 from hyperllama.models import ModelSpec

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+
 from hyperllama import durations
 
 
@@ -38,7 +39,7 @@ def test_durations_parse(text: str, seconds: float) -> None:
     ],
 )
 def test_what_go_refuses_is_refused_in_its_words(text: str, sentence: str) -> None:
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError, match=r".") as caught:
         durations.parse(text)
     assert str(caught.value) == sentence
 

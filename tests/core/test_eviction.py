@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from hyperllama.errors import LoadFailed
 from hyperllama.eviction import Resident, Room, make_room
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from fake_engine import FakeEngine, answer
+
 from hyperllama.catalog import Catalog
 from hyperllama.errors import Draining, EngineFailed, InvalidRequest, RateLimited
 from hyperllama.gateway import LocalGateway
@@ -153,9 +154,7 @@ async def test_a_request_present_at_two_deaths_is_not_let_in_again(
     await (await gateway.generate(other, CALLER)).aclose()
 
 
-async def test_stopping_refuses_new_work_and_can_end_what_runs(
-    make_catalog: MakeCatalog, engine: FakeEngine
-) -> None:
+async def test_stopping_refuses_new_work_and_can_end_what_runs(make_catalog: MakeCatalog, engine: FakeEngine) -> None:
     catalog = make_catalog()
     pipeline = Pipeline(catalog)
     gateway = LocalGateway(catalog, pipeline)

@@ -109,7 +109,7 @@ def start(tmp_path: Path) -> Iterator[StartGateway]:
 
     yield begin
     for gateway in running:
-        below = [process for process in gateway.tree()[1:]] if gateway.process.poll() is None else []
+        below = gateway.tree()[1:] if gateway.process.poll() is None else []
         gateway.stop()
         _, alive = psutil.wait_procs(below, timeout=5)
         assert not alive, f"left behind: {alive}"
@@ -146,9 +146,7 @@ answer_tokens = 400
 def max_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """One gateway over MAX with the built-in models, configured by the file at the top, for the whole run."""
     pytest.importorskip("max", reason="the [max] extra is not installed")
-    gateway = launch(
-        tmp_path_factory.mktemp("max"), (ROOT / "config.toml").read_text(), HYPERLLAMA_SERVER_PORT="0"
-    )
+    gateway = launch(tmp_path_factory.mktemp("max"), (ROOT / "config.toml").read_text(), HYPERLLAMA_SERVER_PORT="0")
     gateway.wait_listening()
     gateway.wait_ready()
     yield gateway

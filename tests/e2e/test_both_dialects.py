@@ -9,6 +9,7 @@ import ollama
 import openai
 import pytest
 
+
 class Served(NamedTuple):
     """A gateway, a model on it, and a client of each dialect."""
 
@@ -40,7 +41,12 @@ def test_the_openai_client_chats(served: Served) -> None:
     assert whole.usage.prompt_tokens > 0
     assert 0 < whole.usage.completion_tokens <= 24
     stream = client.chat.completions.create(
-        model=model, messages=QUESTION, temperature=0, max_tokens=24, stream=True, stream_options={"include_usage": True}
+        model=model,
+        messages=QUESTION,
+        temperature=0,
+        max_tokens=24,
+        stream=True,
+        stream_options={"include_usage": True},
     )
     chunks = list(stream)
     assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == whole.choices[0].message.content
@@ -103,9 +109,7 @@ def test_the_ollama_client_lists_shows_and_sees_what_runs(served: Served) -> Non
 
 def test_both_dialects_give_the_same_text_and_counts(served: Served) -> None:
     model = served.model
-    theirs = served.openai.chat.completions.create(
-        model=model, messages=QUESTION, temperature=0, max_tokens=24
-    )
+    theirs = served.openai.chat.completions.create(model=model, messages=QUESTION, temperature=0, max_tokens=24)
     ours = served.ollama.chat(
         model=model, messages=QUESTION, think=False, options={"temperature": 0, "num_predict": 24}
     )

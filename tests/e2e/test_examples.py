@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from hyperllama.cli import cli
 from hyperllama.config import load
 
@@ -109,11 +110,11 @@ def here(text: str, url: str) -> str:
     return text.replace("http://127.0.0.1:11434", url).replace("hyperllama-tiny", "sim")
 
 
-@pytest.mark.parametrize("snippet", [text for language, text in BLOCKS if language == "python" and "Client" in text or "OpenAI(" in text])
+@pytest.mark.parametrize(
+    "snippet", [text for language, text in BLOCKS if (language == "python" and "Client" in text) or "OpenAI(" in text]
+)
 def test_the_clients_of_the_readme_run(snippet: str, sim: Any) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", here(snippet, sim.url)], capture_output=True, text=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", here(snippet, sim.url)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
 

@@ -34,7 +34,8 @@ def send(gateway: Any, path: str, body: dict[str, object]) -> socket.socket:
     client = socket.create_connection(("127.0.0.1", gateway.port), timeout=30)
     client.sendall(
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(raw)}\r\n\r\n".encode() + raw
+        f"Content-Length: {len(raw)}\r\n\r\n".encode()
+        + raw
     )
     return client
 
@@ -63,9 +64,7 @@ CANCELLED = r'hyperllama_requests_total\{[^}]*outcome="cancelled"[^}]*\}'
 @pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/chat"])
-def test_leaving_gives_the_place_back(
-    start: Callable[..., Any], path: str, stream: bool, how: str
-) -> None:
+def test_leaving_gives_the_place_back(start: Callable[..., Any], path: str, stream: bool, how: str) -> None:
     gateway = start(CONFIG)
     body = {"model": "slow", "messages": [{"role": "user", "content": "hi"}], "stream": stream}
     client = send(gateway, path, body)
@@ -89,7 +88,7 @@ def test_leaving_while_queued_costs_the_engine_nothing(start: Callable[..., Any]
     leave(third, "reset")
     wait(gateway, CANCELLED, 2)
     assert metric(gateway, re.escape(ACTIVE)) == 1
-    assert metric(gateway, r'hyperllama_prompt_tokens_total\{[^}]*\}') == 0
+    assert metric(gateway, r"hyperllama_prompt_tokens_total\{[^}]*\}") == 0
     assert first.recv(64)
     first.close()
     wait(gateway, re.escape(ACTIVE), 0)

@@ -1,4 +1,4 @@
-"""Through the gateway MAX says what it says alone: token ids compared, both dialects, streamed and not, many at once."""
+"""Through the gateway MAX says what it says alone: token ids compared, in both dialects, streamed and not."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from hyperllama.bench.child import wait_for
 
 ROOT = Path(__file__).parents[2]

@@ -20,12 +20,15 @@ port = 0
 [models.sim]
 engine = "sim"
 """
-HOSTED = SIM + """preload = true
+HOSTED = (
+    SIM
+    + """preload = true
 [models.sim.options]
 placement = "host"
 tokens_per_second = 20
 answer_tokens = 400
 """
+)
 
 
 def run(tmp_path: Path, config: str | None, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -96,7 +99,7 @@ def test_sigterm_stops_everything_with_exit_code_0(start: Callable[..., object])
     below = gateway.tree()[1:]
     assert below
     assert gateway.stop() == 0
-    gone, alive = psutil.wait_procs(below, timeout=5)
+    _, alive = psutil.wait_procs(below, timeout=5)
     assert not alive
 
 
@@ -107,7 +110,7 @@ def test_sigkill_of_the_gateway_leaves_no_child(start: Callable[..., object]) ->
     assert below
     gateway.process.kill()
     gateway.process.wait(10)
-    gone, alive = psutil.wait_procs(below, timeout=2)
+    _, alive = psutil.wait_procs(below, timeout=2)
     assert not alive
 
 

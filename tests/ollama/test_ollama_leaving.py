@@ -106,7 +106,7 @@ def test_there_is_no_account_and_no_cloud(http: httpx.Client) -> None:
         (Unauthenticated("no API key was sent"), 401, b'{"error":"no API key was sent"}', {}),
         (Forbidden("this key may not"), 403, b'{"error":"this key may not"}', {}),
         (PayloadTooLarge("too large"), 413, b'{"error":"too large"}', {}),
-        (RateLimited("slow down", retry_after=3.4), 429, b'{"error":"slow down"}', {"retry-after": "3"}),
+        (RateLimited("slow down", retry_after=3.4), 429, b'{"error":"slow down"}', {"retry-after": "4"}),
         (Draining("stopping", retry_after=0.1), 503, b'{"error":"stopping"}', {"retry-after": "1"}),
         (EngineTimeout("no answer"), 500, b'{"error":"no answer"}', {}),
         (GatewayError("<internal>"), 500, b'{"error":"\\u003cinternal\\u003e"}', {}),

@@ -107,7 +107,7 @@ def test_trap_05_a_full_queue_has_two_spaces(http: httpx.Client, gateway: Any) -
     for stream in (True, False):
         reply = http.post("/api/chat", json={**CHAT, "stream": stream})
         assert _error(reply) == (503, "server busy, please try again.  maximum pending requests exceeded")
-        assert reply.headers["retry-after"] == "2"
+        assert reply.headers["retry-after"] == "3"
 
 
 def test_trap_06_errors_before_the_first_token_keep_their_status_and_later_ones_end_the_stream(

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Iterable
 
 import httpx
 import pytest
+from litestar import get
+
 from hyperllama import hookimpl
 from hyperllama.config import Config
 from hyperllama.errors import ConfigError
@@ -14,9 +16,15 @@ from hyperllama.identity import Credentials, Principal
 from hyperllama.models import ModelSpec
 from hyperllama.spi import AuthProvider, ErrorReply, WireProtocol
 from hyperllama.web.app import Application, create_app
-from litestar import get
 
-PUBLIC = {("GET", "/"), ("HEAD", "/"), ("GET", "/api/version"), ("HEAD", "/api/version"), ("GET", "/health"), ("GET", "/ready")}
+PUBLIC = {
+    ("GET", "/"),
+    ("HEAD", "/"),
+    ("GET", "/api/version"),
+    ("HEAD", "/api/version"),
+    ("GET", "/health"),
+    ("GET", "/ready"),
+}
 
 
 class Keys:
@@ -62,8 +70,24 @@ def routes(app: Application) -> list[tuple[str, str]]:
 
 
 SPELLINGS = (
-    "{}", "{}/", "{}?key=full", "{}?api_key=full", "{}#/health", "/./{}", "{}/.", "{}/../{}", "/health/..{}", "{};/health",
-    "{}%2f", "{}%00", "{}%2e", "{}?/health", "/health{}", "{}/health", "/ready{}", "{}/metrics",
+    "{}",
+    "{}/",
+    "{}?key=full",
+    "{}?api_key=full",
+    "{}#/health",
+    "/./{}",
+    "{}/.",
+    "{}/../{}",
+    "/health/..{}",
+    "{};/health",
+    "{}%2f",
+    "{}%00",
+    "{}%2e",
+    "{}?/health",
+    "/health{}",
+    "{}/health",
+    "/ready{}",
+    "{}/metrics",
 )
 
 
@@ -94,7 +118,10 @@ async def test_only_what_is_meant_to_be_public_is(app: Application, client: http
         assert (await client.request(method, path)).status_code in (200, 503)
 
 
-@pytest.mark.parametrize("headers", [{"authorization": "Bearer full"}, {"x-api-key": "full"}, {"api-key": "full"}, {"authorization": "bearer full"}])
+@pytest.mark.parametrize(
+    "headers",
+    [{"authorization": "Bearer full"}, {"x-api-key": "full"}, {"api-key": "full"}, {"authorization": "bearer full"}],
+)
 async def test_every_carrier_of_a_key_is_the_same_key(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
     assert (await client.get("/v1/models", headers=headers)).status_code == 200
     assert (await client.get("/metrics", headers=headers)).status_code == 200

@@ -30,9 +30,10 @@ async def test_the_document_says_what_the_routes_take_and_give(tmp_path: Path) -
     }
     schema = document["components"]["schemas"]["ChatRequest"]
     assert set(schema["required"]) == {"model", "messages"}
-    assert schema[
-        "properties"
-    ]["temperature"] == {"anyOf": [{"type": "number", "minimum": 0, "maximum": 2}, {"type": "null"}], "default": None}
+    assert schema["properties"]["temperature"] == {
+        "anyOf": [{"type": "number", "minimum": 0, "maximum": 2}, {"type": "null"}],
+        "default": None,
+    }
     assert document["paths"]["/v1/models/{model}"]["get"]["parameters"][0]["name"] == "model"
     assert document["paths"]["/v1/messages"]["post"]
 

@@ -24,7 +24,7 @@ class Server(msgspec.Struct):
 
 @contextlib.contextmanager
 def gateway(config: str, *, cores: set[int] | None = None, environ: Mapping[str, str] = {}) -> Iterator[Server]:
-    """``hyperllama-gateway`` with ``config`` (TOML); its port must be 0. Raises RuntimeError when it does not listen."""
+    """``hyperllama-gateway`` with ``config`` (TOML); port 0. Raises RuntimeError when it does not listen."""
     with tempfile.TemporaryDirectory(prefix="hyperllama-bench-") as folder:
         path = Path(folder)
         (path / "config.toml").write_text(config)

@@ -26,7 +26,10 @@ def threads(pid: int) -> dict[int, tuple[str, float]]:
         except OSError:
             continue
         fields = text.rpartition(")")[2].split()
-        found[int(task.name)] = (text[text.index("(") + 1 : text.rindex(")")], (int(fields[11]) + int(fields[12])) / TICK)
+        found[int(task.name)] = (
+            text[text.index("(") + 1 : text.rindex(")")],
+            (int(fields[11]) + int(fields[12])) / TICK,
+        )
     return found
 
 

@@ -32,7 +32,7 @@ ENVIRON = {"MODULAR_TELEMETRY_ENABLED": "0", "MAX_SERVE_DISABLE_TELEMETRY": "1",
 
 
 class Side(msgspec.Struct, frozen=True):
-    """One server's figures at one number of streams. ``front_us``: processor time outside scheduler and model, a token."""
+    """One server's figures at so many streams. ``front_us``: processor time a token outside scheduler and model."""
 
     streams: int
     tokens_per_second: float
@@ -72,7 +72,7 @@ def measure(
     results: dict[bool, dict[int, list[Side]]] = {True: {}, False: {}}
     for number in range(rounds):
         for ours in (True, False):
-            with _start(ours, command, folder, length=length, batch=batch, tokens=tokens, device=device) as served:
+            with _Started(ours, command, folder, length=length, batch=batch, tokens=tokens, device=device) as served:
                 for count in streams:
                     side = asyncio.run(_one(served, count, tokens))
                     results[ours].setdefault(count, []).append(side)
@@ -89,7 +89,7 @@ def measure(
         )
 
 
-class _start:
+class _Started:
     """Either server, listening and warm, as a context."""
 
     def __init__(
@@ -175,8 +175,8 @@ def _median(sides: list[Side]) -> Side:
 
 def _line(side: Side) -> str:
     return (
-        f"{side.streams:>3} streams: {side.tokens_per_second:>7,.0f} tokens/s, {side.front_us:>6.1f} us a token outside "
-        f"scheduler and model, first token p50 {side.ttft_p50_ms:.1f} ms, gap p99 {side.gap_p99_ms:.1f} ms"
+        f"{side.streams:>3} streams: {side.tokens_per_second:>7,.0f} tokens/s, {side.front_us:>6.1f} us a token "
+        f"outside scheduler and model, first token p50 {side.ttft_p50_ms:.1f} ms, gap p99 {side.gap_p99_ms:.1f} ms"
     )
 
 

@@ -75,7 +75,7 @@ def _translate(request: AnyRequest, error: Exception) -> GatewayError:
             return PayloadTooLarge(error.detail)
         case HTTPException() if error.status_code < 500:
             return InvalidRequest(error.detail)
-    log.exception("request failed", path=request.scope["path"], request_id=request_id(request.scope), exc_info=error)
+    log.error("request failed", path=request.scope["path"], request_id=request_id(request.scope), exc_info=error)
     return GatewayError(f"internal error; the log knows more under {request_id(request.scope)}")
 
 

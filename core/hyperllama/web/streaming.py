@@ -142,7 +142,9 @@ class _WhileThere:
         self._watch = asyncio.create_task(self._gone())
         self._watch.add_done_callback(self._cancel)
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> bool:
         task, self._task = self._task, None
         self._watch.cancel()
         if self._left and task is not None:
