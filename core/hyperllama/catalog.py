@@ -77,6 +77,7 @@ class Catalog:
         self._load_times = load_times
         self._entries: dict[str, Entry] = {}
         self._names: dict[str, Entry] = {}
+        self._leaving: dict[asyncio.Task[None], Entry] = {}  # no longer offered, still at work
         self._changed = asyncio.Event()
         self._placing = asyncio.Lock()
         self._closed = False
@@ -102,15 +103,21 @@ class Catalog:
         return Entry(spec, info, path, engine=engine, source=source)
 
     def put(self, entry: Entry) -> None:
-        """Offer ``entry``, in place of one of the same name."""
+        """Offer ``entry``, in place of one of the same name, whose running requests finish."""
+        if entry.spec.name in self._entries:
+            self.remove(entry.spec.name)
         self._entries[entry.spec.name] = entry
         for name in (entry.spec.name, *entry.spec.aliases):
             self._names[_key(name)] = entry
 
     def remove(self, name: str) -> None:
-        """Offer it no longer. Unload it first."""
+        """Offer it no longer. Running requests finish, then its memory comes back."""
         entry = self._entries.pop(name)
         self._names = {key: other for key, other in self._names.items() if other is not entry}
+        if entry.residency is not None:
+            leaving = asyncio.create_task(self.unload(entry), name=f"retire {name}")
+            self._leaving[leaving] = entry
+            leaving.add_done_callback(self._leaving.pop)
 
     def entries(self) -> Sequence[Entry]:
         return list(self._entries.values())
@@ -171,7 +178,8 @@ class Catalog:
     async def close(self) -> None:
         """Unload everything, without waiting for requests."""
         self._closed = True
-        await asyncio.gather(*(entry.residency.close() for entry in self._entries.values() if entry.residency))
+        entries = (*self._entries.values(), *self._leaving.values())
+        await asyncio.gather(*(entry.residency.close() for entry in entries if entry.residency))
 
     def _residency(self, entry: Entry) -> Residency:
         if entry.residency is None:
@@ -209,7 +217,8 @@ class Catalog:
 
     async def _make_room(self, entry: Entry) -> None:
         while True:
-            others = [other for other in self._entries.values() if other is not entry and other.residency is not None]
+            all_others = (*self._entries.values(), *self._leaving.values())
+            others = [other for other in all_others if other is not entry and other.residency is not None]
             residents = [_resident(other) for other in others if other.residency and other.residency.occupied]
             room = make_room(residents, entry.info.memory_bytes, budget=self._memory, max_models=self._max_models)
             self._changed.clear()

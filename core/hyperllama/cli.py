@@ -43,7 +43,7 @@ def serve(config_path: Path | None) -> None:
     telemetry.configure(settings.logs)
     app = create_app(settings)
     gc.freeze()  # what start-up made stays: collections need not look at it again
-    sys.exit(run(app, settings))
+    sys.exit(run(app, config_path))
 
 
 @cli.command()

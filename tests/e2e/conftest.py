@@ -24,6 +24,7 @@ class Gateway:
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
         self.process = process
+        self.folder = log.parent
         self._log = log
         self.port = 0
 

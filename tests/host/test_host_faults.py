@@ -50,6 +50,23 @@ async def test_a_death_of_one_model_is_nothing_to_another(start, ask):
     assert other.failure is None
 
 
+@pytest.mark.nightly
+async def test_a_hundred_deaths_at_any_token_hurt_no_other_model(start, ask):
+    other = await start(pace=0.001)
+    for n in range(100):
+        victim = await start(pace=0.001)
+        running = asyncio.create_task(collect(await other.generate(ask(100))))
+        lost = await victim.generate(ask(1000))
+        for _ in range((0, 1, 50)[n % 3]):
+            await lost.batch()
+        os.kill(victim.pid, signal.SIGKILL)
+        with pytest.raises(EngineFailed, match="SIGKILL"):
+            await collect(lost)
+        await victim.close()
+        assert len((await running).text.split()) == 100
+    assert other.failure is None
+
+
 async def test_a_stopped_host_is_found_hung_and_ended(start, ask):
     model = await start(pace=0.01, host={"silence": 0.5})
     pid = model.pid

@@ -211,13 +211,16 @@ async def test_killing_the_host_fails_its_streams(load, after):
         await collect(stream)
 
 
-async def test_a_load_reports_its_phases_and_a_stopped_host_is_found_out(load):
+async def test_a_model_loads_with_its_own_defaults_and_is_found_out_when_it_stops(load):
     reports = []
-    model = await load(reports=reports)
+    model = await load(reports=reports, parameters={"temperature": 0.0, "num_predict": 5})
     assert reports[0].phase == "importing"
     assert reports[-1].phase in ("loading", "compiling")
     assert model.info.name == CHAT.name
     assert model.memory()[0] > 100_000_000
+    unsaid = [await whole(model, prompt([9, 10, 11], None, temperature=None, ignore_eos=True)) for _ in range(2)]
+    assert [answer.usage.completion_tokens for answer in unsaid] == [5, 5]
+    assert unsaid[0].token_ids == unsaid[1].token_ids
     stream = await model.generate(prompt([9, 10, 11], 1000, ignore_eos=True))
     os.kill(model.pid, signal.SIGSTOP)
     with pytest.raises(EngineFailed, match="no sign of life"):

@@ -151,6 +151,7 @@ async def test_a_damaged_compile_cache_costs_a_compile_and_no_more(load, tmp_pat
         await model.close()
 
 
+@pytest.mark.nightly
 async def test_two_models_of_one_shape_load_at_once_and_are_apart(load):
     first, second = await asyncio.gather(load_model(CHAT), load_model(CHAT))
     try:

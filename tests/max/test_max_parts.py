@@ -138,6 +138,33 @@ def test_load_times_are_remembered(tmp_path):
     assert (artifacts.times().cold, artifacts.times().warm) == (100.0, 2.0)
 
 
+def parsed(name: str, text: str, size: int = 3):
+    pytest.importorskip("max")
+    import importlib
+
+    from hyperllama_max.parsers import CallParser
+
+    importlib.import_module("max.pipelines.architectures.qwen3_5.tool_parser")
+    parser = CallParser(name, [ToolSpec("get", "", {"type": "object", "properties": {"city": {"type": "string"}}})])
+    found = [parser.feed(text[at : at + size], last=at + size >= len(text)) for at in range(0, len(text), size)]
+    return "".join(shown for shown, _ in found), [delta for _, deltas in found for delta in deltas], parser.seen
+
+
+def test_maxs_own_parser_reads_the_calls_of_its_architectures():
+    text = "Well.\n<tool_call>\n<function=get>\n<parameter=city>\nRome\n</parameter>\n</function>\n</tool_call>"
+    shown, deltas, seen = parsed("qwen3_5", text)
+    assert seen
+    assert shown.strip() == "Well."
+    assert deltas[0].name == "get"
+    assert deltas[0].id.startswith("call_")
+    assert [delta.name for delta in deltas[1:]] == [None] * (len(deltas) - 1)
+    assert json.loads("".join(delta.arguments for delta in deltas)) == {"city": "Rome"}
+
+
+def test_text_without_calls_passes_through_maxs_parser():
+    assert parsed("qwen3_5", "just < text")[0] == "just < text"
+
+
 # --- with the tokenizer and template libraries that come with MAX
 
 

@@ -157,14 +157,6 @@ async def test_what_it_cannot_do_is_refused_before_the_engine(chat, sampling, er
         await chat.generate(prompt(IDS, 3, **sampling))
 
 
-async def test_the_models_own_defaults_apply_where_the_request_says_nothing(load):
-    model = await load(parameters={"temperature": 0.0, "num_predict": 5})
-    first = await whole(model, prompt(IDS, None, temperature=None, ignore_eos=True))
-    second = await whole(model, prompt(IDS, None, temperature=None, ignore_eos=True))
-    assert first.usage.completion_tokens == 5
-    assert first.token_ids == second.token_ids
-
-
 async def test_tools_that_may_not_be_called_are_shown_and_not_parsed(chat):
     tool = ToolSpec("now", "the time", {"type": "object"})
     answer = await whole(chat, prompt(IDS, 3, tools=(tool,), tool_choice=NoTool()))

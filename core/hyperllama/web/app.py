@@ -62,8 +62,10 @@ class Application:
         self.database = Database(config.store_path, config.store.database)
         self.ledger = Ledger(self.database)
         self.limits = RateLimits(config.limits)
+        self.quotas = Quotas(config.limits, self.ledger)
         self.queue = FairQueue(config.queue)
-        gates: tuple[Gate, ...] = (self.limits, Quotas(config.limits, self.ledger), self.queue, *self.plugins.gates())
+        self.batcher = EmbedBatcher(config.queue)
+        gates: tuple[Gate, ...] = (self.limits, self.quotas, self.queue, *self.plugins.gates())
         self.pipeline = Pipeline(
             self.catalog,
             gates=sorted(gates, key=lambda gate: gate.order),
@@ -71,7 +73,7 @@ class Application:
             observers=(AccessObserver(), self.ledger, *self.plugins.observers()),
             transform=lambda request, entry: chain.compose(request, entry.info, entry.spec, parsers),
         )
-        self.gateway: Gateway = LocalGateway(self.catalog, self.pipeline, EmbedBatcher(config.queue).embed)
+        self.gateway: Gateway = LocalGateway(self.catalog, self.pipeline, self.batcher.embed)
         self.metrics = Metrics(self.catalog, self.pipeline, self.queue) if config.metrics.enabled else None
         if self.metrics is not None:
             self.pipeline.add_observer(self.metrics)
@@ -91,6 +93,14 @@ class Application:
     def asks_for_keys(self) -> bool:
         """Whether callers must show credentials."""
         return self.door.required
+
+    def take_on(self, config: Config) -> None:
+        """New bounds for who goes in; whoever is inside stays. Models are the catalog's business."""
+        self.config = config
+        self.limits.reload(config.limits)
+        self.quotas.reload(config.limits)
+        self.queue.reload(config.queue)
+        self.batcher.reload(config.queue)
 
     def stop_taking_work(self) -> None:
         """Refuse what comes and put out what waits; what runs goes on."""

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import structlog
 import uvloop
 
-from hyperllama.config import Config
 from hyperllama.posture import posture
 from hyperllama.web.app import Application
 from hyperllama.web.bodies import declared_encodings, declared_limits
 from hyperllama.web.drain import Drain
 from hyperllama.web.lag import LoopLag
+from hyperllama.web.reload import Reloader
 from hyperllama.web.server import serve
 
 log = structlog.get_logger("hyperllama")
 
 
-def run(app: Application, config: Config) -> int:
-    """Serve until stopped; the process's exit code. Blocks. Raises ConfigError when it cannot listen."""
-    security = posture(config, keys=app.asks_for_keys)
-    uvloop.run(_serve(app, config, security))
+def run(app: Application, path: Path | None) -> int:
+    """Serve until stopped; the process's exit code. Blocks. Raises ConfigError when it cannot listen.
+
+    ``path`` is the configuration file, watched for changes; None: there is none.
+    """
+    security = posture(app.config, keys=app.asks_for_keys)
+    uvloop.run(_serve(app, path, security))
     return 0
 
 
-async def _serve(app: Application, config: Config, security: str) -> None:
+async def _serve(app: Application, path: Path | None, security: str) -> None:
+    config = app.config
+    reloader = Reloader(app, path) if path is not None else None
+    watch = asyncio.create_task(reloader.watch()) if reloader is not None else None
+
     def listening(host: str, port: int) -> None:
         log.info("listening", host=host, port=port, security=security)
         if config.server.insecure_no_auth:
@@ -37,11 +47,14 @@ async def _serve(app: Application, config: Config, security: str) -> None:
         config,
         on_listening=listening,
         drain=drain,
+        on_reload=reloader.ask if reloader is not None else None,
         abort=app.pipeline.abort,
         body_limit=declared_limits(app.litestar, config.server.max_body_bytes),
         encodings=declared_encodings(app.litestar),
     )
     lag.stop()
+    if watch is not None:
+        watch.cancel()
     log.info("stopped")
 
 
