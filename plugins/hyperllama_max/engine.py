@@ -22,6 +22,8 @@ from hyperllama_max.settings import COMPILE_FAILED, MaxSettings
 WORKER: Final = "hyperllama_max.worker:MaxWorker"
 MISSING: Final = "MAX is not installed; run: pip install 'hyperllama-gateway[max]'"
 
+MEMORY_HINT: Final = "if it ran out of memory while compiling, raise compile_memory in [plugin.max]"
+
 #: MAX reports home, spins and recompiles unless told otherwise before it is imported.
 _ENVIRONMENT: Final = {
     "DO_NOT_TRACK": "1",
@@ -66,6 +68,8 @@ class MaxEngine:
         try:
             return await self._launch(spec, path, report, modular)
         except LoadFailed as error:
+            if "killed by" in error.message:
+                raise LoadFailed(f"{error.message}; {MEMORY_HINT}") from error
             if COMPILE_FAILED not in error.message or not modular.exists():
                 raise
         # A damaged file in the compile cache fails every load that hits it: once, compile into an empty one instead.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from hyperllama.config import Config, load
 from hyperllama.errors import ConfigError
+from hyperllama.models import ModelSpec
 
 ROOT = Path(__file__).parents[2]
+COMMENTED = re.findall(r"^# (\w+ = [^#\n]+)", (ROOT / "config.toml").read_text("utf-8"), re.MULTILINE)
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -22,6 +25,27 @@ def test_the_configuration_at_the_top_loads_and_says_what_the_defaults_are() -> 
     config = load(ROOT / "config.toml", {})
     assert config.server == Config().server
     assert config.models["hyperllama-tiny"].source == "builtin:hyperllama-tiny"
+
+
+def test_the_configuration_at_the_top_names_every_setting_and_its_default() -> None:
+    text = (ROOT / "config.toml").read_text("utf-8")
+    config, default = load(ROOT / "config.toml", {}), Config()
+    for table in ("server", "keys", "limits", "queue", "store", "logs", "metrics", "plugins"):
+        assert getattr(config, table) == getattr(default, table), table
+        body = text.split(f"\n[{table}]", 1)[1].split("\n[", 1)[0]
+        for key in getattr(default, table).__struct_fields__:
+            assert re.search(rf"^(# )?{key} = ", body, re.MULTILINE), f"{table}.{key}"
+    model = text.split("\n[models.hyperllama-tiny]", 1)[1].split("\n[", 1)[0]
+    for key in ModelSpec.__struct_fields__:
+        assert key == "name" or re.search(rf"^(# )?(\[models.hyperllama-tiny\.)?{key}( = |\])", model, re.MULTILINE), (
+            key
+        )
+
+
+@pytest.mark.parametrize("line", [line for line in COMMENTED if " = " in line and "<64 hex" not in line])
+def test_what_the_configuration_at_the_top_has_commented_out_is_valid(tmp_path: Path, line: str) -> None:
+    text = (ROOT / "config.toml").read_text("utf-8")
+    assert load(write(tmp_path, text.replace(f"# {line}", line)), {}) is not None
 
 
 def test_without_a_file_there_are_defaults() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from asking_max import CHAT, load_model, prompt, whole
 
+from hyperllama.errors import LoadFailed
 from hyperllama.models import ModelSpec
 from hyperllama_max.engine import MaxEngine
 from hyperllama_max.settings import MaxSettings
@@ -23,6 +24,7 @@ import asyncio, sys
 sys.path.insert(0, {tests!r})
 from asking_max import CHAT
 from hyperllama.host.process import HostedModel
+from hyperllama.errors import LoadFailed
 from hyperllama.models import ModelSpec
 from hyperllama_max.engine import MaxEngine
 
@@ -163,3 +165,10 @@ async def test_two_models_of_one_shape_load_at_once_and_are_apart(load):
     finally:
         await first.close()
         await second.close()
+
+
+@pytest.mark.nightly
+async def test_a_compile_that_needs_too_much_memory_is_a_failed_load_that_says_what_to_do(tmp_path):
+    engine = MaxEngine(MaxSettings(cache_dir=str(tmp_path), compile_memory=1 << 30))
+    with pytest.raises(LoadFailed, match="compile_memory|memory to compile"):
+        await engine.load(ModelSpec(name="m", max_length=512), CHAT, lambda _: None)
