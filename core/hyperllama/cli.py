@@ -164,7 +164,7 @@ def bench(
     if against is None:
         lines = overhead.measure(streams=streams, tokens=tokens)
     else:
-        counts = tuple(sorted({1, 8, streams}))
+        counts = tuple(sorted({1, 8, 64, streams} if streams >= 64 else {1, 8, streams}))
         lines = versus.measure(model or _builtin_folder(config_path), rounds=rounds, streams=counts, device=device)
     for line in lines:
         click.echo(line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import importlib
 import os
 import socket
@@ -25,6 +26,7 @@ from hyperllama.models import LoadProgress
 
 #: A thread that wants the interpreter gets it within this many seconds; the default of 5 ms is a decode step long.
 SWITCH_INTERVAL = 5e-4
+PR_SET_NAME = 15
 REPEAT = 1.0  # seconds between reports of a phase that lasts
 
 
@@ -109,6 +111,7 @@ class Host:
     # --- I/O thread
 
     def _serve(self) -> None:
+        ctypes.CDLL(None).prctl(PR_SET_NAME, b"io")  # so that tools tell its processor time from MAX's
         asyncio.set_event_loop(self._loop)
         self._loop.run_until_complete(self._loop.create_unix_connection(lambda: _Connection(self), sock=self._sock))
         self._loop.call_later(REPEAT, self._repeat)
