@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 class Entry:
     """A model that can be asked for."""
 
-    __slots__ = ("engine", "info", "path", "residency", "source", "spec")
+    __slots__ = ("dress", "engine", "info", "path", "residency", "source", "spec")
 
     def __init__(
         self, spec: ModelSpec, info: ModelInfo, path: Path | None, *, engine: Engine, source: ModelSource | None
@@ -40,6 +40,7 @@ class Entry:
         self.engine = engine
         self.source = source
         self.residency: Residency | None = None
+        self.dress: Callable[[ModelInfo], ModelInfo] = lambda info: info  # what others than its engine know of it
 
 
 class Lease:
@@ -209,7 +210,7 @@ class Catalog:
             await self._make_room(entry)
             residency.reserve(entry.info.memory_bytes)
         model = await entry.engine.load(entry.spec, path, residency.report)
-        entry.info = model.info
+        entry.info = entry.dress(model.info)
         took = time.monotonic() - began
         log.info("model loaded", model=entry.spec.name, seconds=round(took, 2))
         await self._load_times.record(entry.info, took)

@@ -12,6 +12,7 @@ import click
 
 from hyperllama import __version__
 from hyperllama.access.commands import keys
+from hyperllama.cli_models import models
 from hyperllama.errors import ConfigError
 
 CONFIG_HELP = "The configuration file. Without one: built-in defaults and the built-in model."
@@ -68,39 +69,7 @@ def check(config_path: Path | None) -> None:
         click.echo(f"model          {info.name} on {info.engine}: {info.context_length} tokens, {what}")
 
 
-@cli.group()
-def models() -> None:
-    """What can be asked for."""
-
-
-@models.command("list")
-@click.pass_obj
-def models_list(config_path: Path | None) -> None:
-    """Every model, with its engine and size."""
-    from hyperllama import config
-    from hyperllama.web.app import create_app
-
-    app = create_app(config.load(config_path))
-    for entry in app.catalog.entries():
-        info = entry.info
-        size = f"{info.size_bytes / 2**20:,.1f} MiB" if info.size_bytes else "not here yet"
-        click.echo(f"{info.name:<32} {info.engine:<6} {size:>14}  {', '.join(info.aliases)}")
-
-
-@models.command("warm")
-@click.argument("names", nargs=-1)
-@click.pass_obj
-def models_warm(config_path: Path | None, names: tuple[str, ...]) -> None:
-    """Load each model once, so that its compiled form is in the cache."""
-    from hyperllama import config, telemetry
-    from hyperllama.warm import warm
-    from hyperllama.web.app import create_app
-
-    settings = config.load(config_path)
-    telemetry.configure(settings.logs)
-    app = create_app(settings)
-    for name, seconds in warm(app.catalog, names):
-        click.echo(f"{name}: ready in {seconds:.1f} s")
+cli.add_command(models)
 
 
 @cli.group()

@@ -52,6 +52,7 @@ class Store(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     database: str = (
         ""  # "postgresql://user@host/name": keys and usage shared by several gateways; empty: SQLite in path
     )
+    names: dict[str, str] = msgspec.field(default_factory=dict)  # short name: the "hf:org/repo" that pulling it fetches
 
 
 class Logs(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

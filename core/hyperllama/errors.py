@@ -20,6 +20,7 @@
     - Draining                         503
   x EngineTimeout                      504
   x LoadFailed                         500
+  x StoreFailed                        500
 
 * ConfigError (not a GatewayError): the gateway does not start; exit code 2.
 
@@ -148,6 +149,12 @@ class LoadFailed(GatewayError):
     code = "model_load_failed"
 
 
+class StoreFailed(GatewayError):
+    """The model store could not do what was asked: no space, no network, a file that is not what it should be."""
+
+    code = "store_failed"
+
+
 class Unavailable(GatewayError):
     """Not now; ``retry_after`` says when to ask again."""
 
@@ -209,6 +216,7 @@ __all__ = (
     "PayloadTooLarge",
     "RateLimited",
     "RouteNotFound",
+    "StoreFailed",
     "Unauthenticated",
     "Unavailable",
     "UnsupportedFeature",

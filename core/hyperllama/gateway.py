@@ -13,6 +13,7 @@ from hyperllama.messages import Input
 from hyperllama.models import ModelInfo, RunningModel
 from hyperllama.pipeline import EmbedCall, Pipeline
 from hyperllama.spi import Embeds, LoadedModel, Tokenizes
+from hyperllama.store.modelstore import ModelStore
 from hyperllama.stream import TokenStream
 
 
@@ -24,10 +25,13 @@ async def embed_alone(model: Embeds, request: EmbeddingRequest) -> Embeddings:
 class LocalGateway:
     """``hyperllama.spi.Gateway`` over this process's catalog and pipeline."""
 
-    def __init__(self, catalog: Catalog, pipeline: Pipeline, embed: EmbedCall = embed_alone) -> None:
+    def __init__(
+        self, catalog: Catalog, pipeline: Pipeline, embed: EmbedCall = embed_alone, *, store: ModelStore | None = None
+    ) -> None:
         self._catalog = catalog
         self._pipeline = pipeline
         self._embed = embed
+        self.store = store
 
     def models(self, principal: Principal) -> Sequence[ModelInfo]:
         found = [entry.info for entry in self._catalog.entries() if _may_use(principal, entry)]

@@ -6,6 +6,8 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from hyperllama.messages import Message
+
 Capability: TypeAlias = Literal[
     "completion", "chat", "tools", "vision", "thinking", "insert", "embedding", "structured", "logprobs"
 ]
@@ -58,6 +60,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     license: str = ""
     parent: str = ""
     parameters: dict[str, Any] = {}  # default sampling, Ollama's option names
+    messages: tuple[Message, ...] = ()  # that every conversation with it begins with
     metadata: dict[str, Any] = {}  # the model's config.json or GGUF header, as found
 
 

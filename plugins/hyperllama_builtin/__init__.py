@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from hyperllama import hookimpl
 from hyperllama.config import Config
 from hyperllama.spi import ModelSource
-
 from hyperllama_builtin.source import BuiltinSource
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from hyperllama.errors import ConfigError, LoadFailed
 from hyperllama.models import ModelSpec
 from hyperllama.spi import Report
-
 from hyperllama_builtin.models import BUILTIN, CHAT_MODEL, verify
 
 #: As in the config.toml at the top: one length, one compilation.

@@ -4,39 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
-from hyperllama.errors import ConfigError, LoadFailed
+from hyperllama.errors import LoadFailed
 from hyperllama.models import LoadProgress, ModelSpec
 from hyperllama.spi import Report
-
-_REFERENCE = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w.-]+))?(?:@([\w./-]+))?")
-#: Weights and what reads them. Never pickles.
-_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.jinja", "tokenizer*", "LICENSE*")
-
-
-class Reference(msgspec.Struct, frozen=True):
-    """``org/repo[:quant][@revision]``."""
-
-    repo: str
-    quant: str | None  # the part of a GGUF file's name; None: safetensors
-    revision: str | None
-
-    @property
-    def patterns(self) -> list[str]:
-        return [*_PATTERNS, *([f"*{self.quant}*.gguf"] if self.quant else [])]
-
-
-def parse(text: str) -> Reference:
-    """Raises ConfigError."""
-    match = _REFERENCE.fullmatch(text)
-    if match is None or ".." in text:
-        raise ConfigError(f"'hf:{text}' is no Hub model; write hf:org/repo, hf:org/repo:Q4_K_M or hf:org/repo@revision")
-    return Reference(*match.groups())
+from hyperllama.store.reference import Reference, parse
 
 
 class HubSource:
@@ -87,4 +61,4 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-__all__ = ("HubSource", "Reference", "parse")
+__all__ = ("HubSource",)

@@ -19,7 +19,10 @@ from asking_max import CHAT, EMBED, load_model
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests with a loaded model share its event loop, may wait for it to compile, and need MAX."""
+    """Tests with a loaded model share its event loop, may wait for it to compile, and need MAX.
+
+    They run last: their models stay loaded to the end, and tests of other rooms count this process's children.
+    """
     for item in items:
         if Path(__file__).parent in item.path.parents and _loads(item):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
@@ -27,6 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.max)
             if importlib.util.find_spec("max") is None:
                 item.add_marker(pytest.mark.skip("MAX is not installed"))
+    items.sort(key=lambda item: Path(__file__).parent in item.path.parents)
 
 
 def _loads(item: pytest.Item) -> bool:

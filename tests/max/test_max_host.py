@@ -170,5 +170,5 @@ async def test_two_models_of_one_shape_load_at_once_and_are_apart(load):
 @pytest.mark.nightly
 async def test_a_compile_that_needs_too_much_memory_is_a_failed_load_that_says_what_to_do(tmp_path):
     engine = MaxEngine(MaxSettings(cache_dir=str(tmp_path), compile_memory=1 << 30))
-    with pytest.raises(LoadFailed, match="compile_memory|memory to compile"):
+    with pytest.raises(LoadFailed, match=r"compile_memory|memory to compile"):
         await engine.load(ModelSpec(name="m", max_length=512), CHAT, lambda _: None)

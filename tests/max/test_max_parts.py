@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 
 import pytest
 from asking_max import CHAT, EMBED
@@ -139,31 +141,37 @@ def test_load_times_are_remembered(tmp_path):
     assert (artifacts.times().cold, artifacts.times().warm) == (100.0, 2.0)
 
 
-def parsed(name: str, text: str, size: int = 3):
-    pytest.importorskip("max")
-    import importlib
+# Importing MAX changes the process it is imported into.
+PARSING = """
+import importlib, json, sys
+from hyperllama.generation import ToolSpec
+from hyperllama_max.parsers import CallParser
 
-    from hyperllama_max.parsers import CallParser
-
-    importlib.import_module("max.pipelines.architectures.qwen3_5.tool_parser")
-    parser = CallParser(name, [ToolSpec("get", "", {"type": "object", "properties": {"city": {"type": "string"}}})])
-    found = [parser.feed(text[at : at + size], last=at + size >= len(text)) for at in range(0, len(text), size)]
-    return "".join(shown for shown, _ in found), [delta for _, deltas in found for delta in deltas], parser.seen
-
-
-def test_maxs_own_parser_reads_the_calls_of_its_architectures():
-    text = "Well.\n<tool_call>\n<function=get>\n<parameter=city>\nRome\n</parameter>\n</function>\n</tool_call>"
-    shown, deltas, seen = parsed("qwen3_5", text)
-    assert seen
-    assert shown.strip() == "Well."
-    assert deltas[0].name == "get"
-    assert deltas[0].id.startswith("call_")
-    assert [delta.name for delta in deltas[1:]] == [None] * (len(deltas) - 1)
-    assert json.loads("".join(delta.arguments for delta in deltas)) == {"city": "Rome"}
+importlib.import_module("max.pipelines.architectures.qwen3_5.tool_parser")
+answers = []
+for text in json.load(sys.stdin):
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+    parser = CallParser("qwen3_5", [ToolSpec("get", "", schema)])
+    found = [parser.feed(text[at : at + 3], last=at + 3 >= len(text)) for at in range(0, len(text), 3)]
+    deltas = [[delta.id, delta.name, delta.arguments] for _, deltas in found for delta in deltas]
+    answers.append(["".join(shown for shown, _ in found), deltas, parser.seen])
+json.dump(answers, sys.stdout)
+"""
+CALL = "Well.\n<tool_call>\n<function=get>\n<parameter=city>\nRome\n</parameter>\n</function>\n</tool_call>"
 
 
-def test_text_without_calls_passes_through_maxs_parser():
-    assert parsed("qwen3_5", "just < text")[0] == "just < text"
+@pytest.mark.max
+def test_maxs_own_parser_reads_the_calls_of_its_architectures_and_leaves_text_alone():
+    pytest.importorskip("tokenizers")
+    asked = json.dumps([CALL, "just < text"])
+    done = subprocess.run([sys.executable, "-c", PARSING], input=asked, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (shown, deltas, seen), (text, none, unseen) = json.loads(done.stdout)
+    assert (shown.strip(), seen) == ("Well.", True)
+    assert deltas[0][0].startswith("call_")
+    assert [name for _, name, _ in deltas] == ["get", *[None] * (len(deltas) - 1)]
+    assert json.loads("".join(arguments for *_, arguments in deltas)) == {"city": "Rome"}
+    assert (text, none, unseen) == ("just < text", [], False)
 
 
 # --- with the tokenizer and template libraries that come with MAX

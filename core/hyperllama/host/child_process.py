@@ -18,6 +18,7 @@ from hyperllama.host.output import OutputLog
 
 KILL = signal.SIGKILL
 TERM_GRACE = 2.0  # seconds between SIGTERM and SIGKILL
+SESSION_TRIES, SESSION_WAIT = 50, 0.02  # looks at whether what it started is dead too, seconds between them
 PIPE_GRACE = 1.0  # seconds that the pipes of a dead process are still read
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -52,7 +53,17 @@ class ChildProcess(asyncio.SubprocessProtocol):
                 os.killpg(self.pid, number)
 
     async def end(self, *, grace: float) -> None:
-        """Wait ``grace`` seconds for it to go by itself, then SIGTERM, then SIGKILL; return when it is reaped."""
+        """Wait ``grace`` seconds for it to go by itself, then SIGTERM, then SIGKILL.
+
+        Returns when it is reaped, and what it started is gone.
+        """
+        await self._end(grace)
+        for _ in range(SESSION_TRIES):
+            if not _session(self.pid):
+                return
+            await asyncio.sleep(SESSION_WAIT)
+
+    async def _end(self, grace: float) -> None:
         for wait, number in ((grace, signal.SIGTERM), (TERM_GRACE, signal.SIGKILL)):
             done, _ = await asyncio.wait({self.exited}, timeout=wait)
             if done:
@@ -155,7 +166,8 @@ def _session(leader: int) -> list[int]:
             if entry.name.isdigit() and int(entry.name) != leader:
                 with contextlib.suppress(OSError):
                     # After the command in its brackets: state, parent, group, session.
-                    if int((entry / "stat").read_bytes().rpartition(b")")[2].split()[3]) == leader:
+                    state, _, _, session = (entry / "stat").read_bytes().rpartition(b")")[2].split()[:4]
+                    if int(session) == leader and state != b"Z":
                         found.append(int(entry.name))
     return found
 

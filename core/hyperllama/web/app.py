@@ -20,6 +20,7 @@ from hyperllama.models import ModelSpec
 from hyperllama.pipeline import Pipeline
 from hyperllama.plugins import Plugins
 from hyperllama.posture import is_loopback
+from hyperllama.shelves import CatalogShelf
 from hyperllama.spi import Gate, Gateway, WireProtocol
 from hyperllama.stages.embeds import EmbedBatcher
 from hyperllama.stages.limits import RateLimits
@@ -27,6 +28,7 @@ from hyperllama.stages.queue import FairQueue
 from hyperllama.stages.quotas import Quotas
 from hyperllama.store.database import Database
 from hyperllama.store.loadtimes import LoadTimes
+from hyperllama.store.modelstore import ModelStore
 from hyperllama.store.usage import Ledger
 from hyperllama.telemetry import AccessObserver
 from hyperllama.text import chain
@@ -47,7 +49,8 @@ class Application:
         """Loads plugins and describes models: reads files, opens nothing. Raises ConfigError."""
         self.config = config
         self.plugins = Plugins(config, *plugins)
-        sources = self.plugins.model_sources()
+        self.store = ModelStore(config.store_path / "models", names=config.store.names)
+        sources = {**self.plugins.model_sources(), self.store.source.scheme: self.store.source}
         self.catalog = Catalog(
             config.server,
             engines=self.plugins.engines(),
@@ -57,6 +60,7 @@ class Application:
         )
         offered = [spec for source in sources.values() for spec in source.models()]
         self.catalog.add(_specs(config, offered))
+        CatalogShelf(self.catalog, self.store).fill(self.store.manifests.all())
         parsers = {**chain.parsers(), **self.plugins.transforms()}
         chain.check((entry.spec for entry in self.catalog.entries()), parsers)
         self.database = Database(config.store_path, config.store.database)
@@ -73,7 +77,7 @@ class Application:
             observers=(AccessObserver(), self.ledger, *self.plugins.observers()),
             transform=lambda request, entry: chain.compose(request, entry.info, entry.spec, parsers),
         )
-        self.gateway: Gateway = LocalGateway(self.catalog, self.pipeline, self.batcher.embed)
+        self.gateway: Gateway = LocalGateway(self.catalog, self.pipeline, self.batcher.embed, store=self.store)
         self.metrics = Metrics(self.catalog, self.pipeline, self.queue) if config.metrics.enabled else None
         if self.metrics is not None:
             self.pipeline.add_observer(self.metrics)
@@ -139,6 +143,8 @@ class Application:
     async def _lifespan(self, _: Litestar) -> AsyncGenerator[None, None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.catalog.close)
+            await self.store.open()
+            stack.push_async_callback(self.store.close)
             stack.push_async_callback(self.database.close)
             for room in (self.door, self.ledger, self.limits):
                 await stack.enter_async_context(room)

@@ -30,7 +30,7 @@ def chat(request: wire.ChatRequest, body: Body, info: ModelInfo) -> GenerationRe
     said = options.parse(request.options)
     return GenerationRequest(
         model=info.name,
-        input=Chat(conversation.messages(request.messages)),
+        input=Chat((*info.messages, *conversation.messages(request.messages))),
         sampling=options.sampling(said, info.parameters, logprobs=_logprobs(request)),
         tools=conversation.tools(request.tools),
         output=_output(request, body),

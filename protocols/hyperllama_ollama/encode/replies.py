@@ -126,6 +126,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     template: str | UnsetType = UNSET
     system: str | UnsetType = UNSET
     details: Details
+    messages: list[dict[str, str]] | UnsetType = UNSET
     model_info: dict[str, Any]
     capabilities: list[str] | UnsetType = UNSET
     modified_at: str

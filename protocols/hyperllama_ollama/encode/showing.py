@@ -46,6 +46,7 @@ def show(info: ModelInfo, request: wire.ShowRequest, *, copilot: bool = False) -
             template=info.template or UNSET,
             system=system or UNSET,
             details=listing.details(info, lengths=False),
+            messages=[{"role": message.role, "content": message.text} for message in info.messages] or UNSET,
             model_info=model_info,
             capabilities=listing.capabilities(info) or UNSET,
             modified_at=local(info.modified),
@@ -99,6 +100,7 @@ def modelfile(info: ModelInfo, system: str, parameters: Mapping[str, Any]) -> st
         lines.append(f"SYSTEM {_block(system)}")
     for key, value in parameters.items():
         lines += [f"PARAMETER {key} {_go(item)}" for item in (value if isinstance(value, list | tuple) else (value,))]
+    lines += [f"MESSAGE {message.role} {_block(message.text)}" for message in info.messages]
     if info.license:
         lines.append(f"LICENSE {_block(info.license)}")
     return "\n".join(lines) + "\n"

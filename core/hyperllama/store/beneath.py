@@ -1,0 +1,92 @@
+"""Every open of the model store goes through here: part by part beneath the root, no link followed."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Beneath:
+    """A directory and what is under it. Parts of a path come one by one, are never joined. Blocks: use in threads."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @contextmanager
+    def folder(self, *parts: str, create: bool = False) -> Iterator[int]:
+        """A descriptor of the directory. Raises OSError: not there, or a link."""
+        if create:
+            self.root.mkdir(parents=True, exist_ok=True)
+        here = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for part in parts:
+                _check(part)
+                if create:
+                    with suppress(FileExistsError):
+                        os.mkdir(part, 0o755, dir_fd=here)
+                below = os.open(part, _FOLDER, dir_fd=here)
+                os.close(here)
+                here = below
+            yield here
+        finally:
+            os.close(here)
+
+    def open(self, *parts: str, flags: int = os.O_RDONLY, create: bool = False) -> int:
+        """A descriptor of a regular file."""
+        with self.folder(*parts[:-1], create=create) as folder:
+            _check(parts[-1])
+            return os.open(parts[-1], flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o644, dir_fd=folder)
+
+    def rename(self, folder: tuple[str, ...], old: str, new: str) -> None:
+        """Within one folder, for good: the folder is synced."""
+        with self.folder(*folder) as here:
+            _check(old)
+            _check(new)
+            os.rename(old, new, src_dir_fd=here, dst_dir_fd=here)
+            os.fsync(here)
+
+    def unlink(self, *parts: str) -> None:
+        """Gone afterwards, whether it was there or not."""
+        with suppress(FileNotFoundError), self.folder(*parts[:-1]) as folder:
+            _check(parts[-1])
+            os.unlink(parts[-1], dir_fd=folder)
+
+    def names(self, *parts: str) -> list[str]:
+        """What is in a folder; nothing where there is none."""
+        try:
+            with self.folder(*parts) as folder:
+                return sorted(os.listdir(folder))  # noqa: PTH208 - of a descriptor
+        except FileNotFoundError:
+            return []
+
+    def stat(self, *parts: str) -> os.stat_result | None:
+        """Of the thing itself, were it a link; None: not there."""
+        try:
+            with self.folder(*parts[:-1]) as folder:
+                _check(parts[-1])
+                return os.stat(parts[-1], dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """No other process or thread is in here meanwhile."""
+        lock = self.open(".lock", flags=os.O_RDWR | os.O_CREAT, create=True)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+
+def _check(part: str) -> None:
+    if part in ("", ".", "..") or "/" in part or "\0" in part:
+        raise ValueError(f"{part!r} is no part of a path")
+
+
+__all__ = ("Beneath",)

@@ -1,0 +1,67 @@
+"""How a repository of the Hub is written, and which of its files are a model. Never pickles, never code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from hyperllama.errors import ConfigError
+
+_REFERENCE = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w.-]+))?(?:@([\w./-]+))?", re.ASCII)
+#: What reads weights: settings, tokenizers, templates, licences.
+_BESIDE = ("*.json", "*.model", "*.jinja", "tokenizer*", "vocab.txt", "merges.txt", "LICENSE*", "README.md")
+_REFUSED = (".py", ".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack", ".onnx", ".so")
+_PREFERRED = ("q4_k_m", "q4_0", "q6_k", "f32")  # of several GGUF files when none is asked for
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """``org/repo[:quant][@revision]``."""
+
+    repo: str
+    quant: str | None  # the part of a GGUF file's name; None: safetensors
+    revision: str | None
+
+    @property
+    def patterns(self) -> list[str]:
+        return [*_BESIDE, "*.safetensors", *([f"*{self.quant}*.gguf"] if self.quant else [])]
+
+
+def parse(text: str) -> Reference:
+    """Raises ConfigError."""
+    match = _REFERENCE.fullmatch(text)
+    if match is None or ".." in text:
+        raise ConfigError(f"'hf:{text}' is no Hub model; write hf:org/repo, hf:org/repo:Q4_K_M or hf:org/repo@revision")
+    return Reference(*match.groups())
+
+
+def refused(filename: str) -> bool:
+    """Whether such a file could run code when it is read."""
+    return filename.lower().endswith(_REFUSED)
+
+
+def chosen(names: Iterable[str], quant: str | None) -> list[str]:
+    """The files to fetch, small ones first; empty: there is no model in a form that is safe to read."""
+    flat = [name for name in names if "/" not in name and not refused(name)]
+    beside = sorted(name for name in flat if any(fnmatchcase(name, pattern) for pattern in _BESIDE))
+    beside = [name for name in beside if not name.endswith((".safetensors", ".gguf"))]
+    tensors = sorted(name for name in flat if name.endswith(".safetensors"))
+    standard = [name for name in tensors if name.startswith("model")]
+    mixes = sorted(name for name in flat if name.lower().endswith(".gguf"))
+    if quant is not None:
+        weights = [name for name in mixes if quant.casefold() in name.casefold()][:1]
+    else:
+        weights = standard or tensors or _preferred(mixes)
+    return [*beside, *weights] if weights else []
+
+
+def _preferred(mixes: list[str]) -> list[str]:
+    for word in _PREFERRED:
+        if found := [name for name in mixes if word in name.lower()]:
+            return found[:1]
+    return mixes[:1]
+
+
+__all__ = ("Reference", "chosen", "parse", "refused")

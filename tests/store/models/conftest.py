@@ -1,0 +1,111 @@
+"""A store over a shelf that takes anything, and a hub on loopback to fetch from."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import struct
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from hyperllama.errors import ConfigError
+from hyperllama.identity import LOCAL, Caller
+from hyperllama.models import ModelInfo, ModelSpec
+from hyperllama.store.hub import Hub
+from hyperllama.store.manifests import Manifest, Stored
+from hyperllama.store.modelstore import ModelStore
+from hyperllama.store.names import StoredName
+from hyperllama.store.recipe import Base
+
+
+def load(name: str) -> ModuleType:
+    """A module beside this file; tests are no package."""
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"store_tests_{name}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+class Shelf:
+    """Offers what it is given; ``refuse`` makes every model one that no engine can load."""
+
+    def __init__(self) -> None:
+        self.offered: dict[str, Stored] = {}
+        self.configured_names: dict[str, ModelSpec] = {}
+        self.refuse = ""
+
+    def configured(self, name: str) -> bool:
+        return name in self.configured_names
+
+    def base(self, name: str) -> Base | None:
+        for known, spec in self.configured_names.items():
+            if known == name:
+                return Base(spec, _info(name), None)
+        for known, stored in self.offered.items():
+            if known.casefold() == name.casefold():
+                return Base(ModelSpec(name=known), _info(known), stored.manifest)
+        return None
+
+    async def fetch(self, name: str) -> None: ...
+
+    async def prepare(self, name: StoredName, manifest: Manifest, digest: str) -> Callable[[Stored], None]:
+        if self.refuse:
+            raise ConfigError(self.refuse)
+
+        def put(stored: Stored) -> None:
+            self.offered[name.short] = stored
+
+        return put
+
+    def withdraw(self, name: str) -> None:
+        self.offered.pop(name)
+
+
+def _info(name: str) -> ModelInfo:
+    return ModelInfo(name=name, engine="sim", capabilities=frozenset(), context_length=16)
+
+
+def tensors(size: int, seed: int = 0) -> bytes:
+    """A safetensors file of about ``size`` bytes."""
+    count = max(1, size // 4)
+    header = json.dumps({"w": {"dtype": "F32", "shape": [count], "data_offsets": [0, count * 4]}}).encode()
+    body = bytes((seed + index * 7) % 251 for index in range(4096)) * (count * 4 // 4096 + 1)
+    return struct.pack("<Q", len(header)) + header + body[: count * 4]
+
+
+def repository(size: int = 2_000_000, seed: int = 0) -> dict[str, bytes]:
+    return {
+        "config.json": b'{"architectures":["LlamaForCausalLM"],"model_type":"llama","seed":%d}' % seed,
+        "tokenizer.json": b'{"added_tokens":[]}',
+        "model.safetensors": tensors(size, seed),
+        "pytorch_model.bin": b"a pickle",
+        "modeling.py": b"import os",
+    }
+
+
+CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
+
+
+@pytest.fixture
+def hub() -> Iterator[object]:
+    with load("hub_server").loopback_hub({"org/small": repository()}) as found:
+        yield found
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@pytest.fixture
+def store(tmp_path: Path, shelf: Shelf, hub: object) -> ModelStore:
+    made = ModelStore(tmp_path / "models", names={"short": "hf:org/small"}, hub=Hub({"HF_ENDPOINT": hub.url}))  # type: ignore[attr-defined]
+    made.attach(shelf)
+    return made

@@ -1,0 +1,134 @@
+"""Runs outside pytest: forks workers that change one store without end, kills each at a random moment, checks the store.
+
+Arguments: folder, the hub's address, kills, seed. Prints a JSON object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import huggingface_hub.file_download  # so that workers do not spend their lives importing
+import huggingface_hub.utils.tqdm  # noqa: F401
+
+from hyperllama.errors import GatewayError
+from hyperllama.identity import LOCAL, Caller
+from hyperllama.store.beneath import Beneath
+from hyperllama.store.blobs import Blobs
+from hyperllama.store.checker import check
+from hyperllama.store.hub import Hub
+from hyperllama.store.manifests import Manifests
+from hyperllama.store.modelstore import ModelStore
+
+CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
+NAMES = ("org/small", "org/other", "one", "two", "three")
+
+
+class Shelf:
+    """The catalog of a worker: what the manifests say."""
+
+    def __init__(self, store: ModelStore) -> None:
+        self._store = store
+
+    def configured(self, name: str) -> bool:
+        return False
+
+    def base(self, name: str) -> Any:
+        for stored in self._store.manifests.all():
+            if stored.name.short == name:
+                return SimpleNamespace(spec=SimpleNamespace(name=name, aliases=()), info=None, manifest=stored.manifest)
+        return None
+
+    async def fetch(self, name: str) -> None: ...
+
+    async def prepare(self, name: Any, manifest: Any, digest: str) -> Any:
+        assert not manifest.layers or any(self._store.views.path(digest).iterdir())
+        return lambda stored: None
+
+    def withdraw(self, name: str) -> None: ...
+
+
+def recipe(base: str, text: str, files: dict[str, str]) -> Any:
+    empty: dict[str, Any] = {"adapters": {}, "draft_files": {}, "quantize": "", "quantization": "", "remote_host": ""}
+    parts = {"from_": base, "files": files, "system": text, "template": "", "license": (), "messages": ()}
+    return SimpleNamespace(**empty, **parts, parameters={"seed": 1})
+
+
+async def change(store: ModelStore, chance: random.Random) -> None:
+    name, other = chance.choice(NAMES), chance.choice(NAMES)
+    try:
+        match chance.choice(("pull", "pull", "create", "upload", "copy", "delete")):
+            case "pull":
+                async for _ in store.pull(chance.choice(NAMES[:2]), CALLER):
+                    pass
+            case "create":
+                async for _ in store.create(recipe(other, str(chance.random()), {}), name, CALLER):
+                    pass
+            case "upload":
+                data = b"GGUF" + chance.randbytes(300_000)
+                digest = "sha256:" + __import__("hashlib").sha256(data).hexdigest()
+
+                async def content() -> Any:
+                    for at in range(0, len(data), 65536):
+                        yield data[at : at + 65536]
+
+                await store.put_blob(digest, content(), CALLER)
+                async for _ in store.create(recipe("", "", {"m.gguf": digest}), name, CALLER):
+                    pass
+            case "copy":
+                await store.copy(other, name, CALLER)
+            case "delete":
+                await store.delete(name, CALLER)
+    except GatewayError:
+        pass  # there was nothing of that name
+
+
+async def work(folder: Path, hub: str, seed: int) -> None:
+    store = ModelStore(folder, names={}, hub=Hub({"HF_ENDPOINT": hub}))
+    store.attach(Shelf(store))
+    await store.open()
+    chance = random.Random(seed)
+    while True:
+        await change(store, chance)
+
+
+def main(folder: Path, hub: str, kills: int, seed: int) -> None:
+    chance = random.Random(seed)
+    beneath = Beneath(folder)
+    wrong: list[str] = []
+    left = 0
+    partials = models = 0
+    for number in range(kills):
+        child = os.fork()
+        if child == 0:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            try:
+                asyncio.run(work(folder, hub, seed * 1000 + number))
+            finally:
+                os._exit(3)
+        time.sleep(chance.uniform(0.02, 0.3))
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        if not os.WIFSIGNALED(status):
+            wrong.append(f"worker {number} ended by itself: {status}")
+        wrong += [f"after kill {number}: {line}" for line in check(beneath)]
+        partials += sum(name.endswith(".partial") for name in beneath.names("blobs"))
+        models += len(list(Manifests(beneath, Blobs(beneath)).names()))
+    store = ModelStore(folder, names={})
+    asyncio.run(store.open())
+    for path in folder.rglob(".tmp-*"):
+        left += 1
+        wrong.append(f"left behind: {path.name}")
+    print(json.dumps({"wrong": wrong, "partials": partials, "models": models, "left": left}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

@@ -1,0 +1,75 @@
+"""SIGKILL at random moments of pull, create, copy and delete, and disks that are full: the store stays whole."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+def kill(folder: Path, hub: Any, kills: int) -> dict[str, Any]:
+    hub.repos["org/other"] = {name: data + b" " for name, data in hub.repos["org/small"].items()}
+    command = [sys.executable, str(HERE / "kill_loop.py"), str(folder), hub.url, str(kills), "7"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_twenty_kills_leave_the_store_whole(tmp_path: Path, hub: Any) -> None:
+    found = kill(tmp_path / "models", hub, 20)
+    assert found["wrong"] == []
+    assert found["models"] > 0
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
+def test_two_hundred_kills_leave_the_store_whole(tmp_path: Path, hub: Any) -> None:
+    found = kill(tmp_path / "models", hub, 200)
+    assert found["wrong"] == []
+    assert found["models"] > 0
+
+
+FULL = """
+import asyncio, json, resource, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+import kill_loop
+from hyperllama.errors import GatewayError
+from hyperllama.store.checker import check
+from hyperllama.store.hub import Hub
+from hyperllama.store.modelstore import ModelStore
+
+async def main():
+    store = ModelStore(Path(sys.argv[1]), names={}, hub=Hub({"HF_ENDPOINT": sys.argv[2]}))
+    store.attach(kill_loop.Shelf(store))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    said = []
+    for limit in (1_000_000, hard):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        try:
+            async for step in store.pull("org/small", kill_loop.CALLER):
+                last = step.status
+        except GatewayError as error:
+            last = error.message
+        said.append([last, [name.short for name in store.manifests.names()], check(store.beneath)])
+    print(json.dumps(said))
+
+asyncio.run(main())
+"""
+
+
+def test_a_full_disk_ends_the_pull_and_the_next_one_goes_on(tmp_path: Path, hub: Any) -> None:
+    command = [sys.executable, "-c", FULL, str(tmp_path / "models"), hub.url, str(HERE)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr[-2000:]
+    full, after = json.loads(done.stdout.splitlines()[-1])
+    assert full == ["pull model: not enough space on the disk", [], []]
+    assert after == ["success", ["org/small"], []]
+    assert hub.gets("model.safetensors")[1].startswith("bytes=")

@@ -1,0 +1,205 @@
+"""Pulling with the real client from a hub on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hyperllama.errors import GatewayError, ModelNotFound, StoreFailed
+from hyperllama.identity import LOCAL, Caller
+from hyperllama.store.checker import check
+from hyperllama.store.hub import Hub
+from hyperllama.store.modelstore import ModelStore
+from hyperllama.store.steps import Step
+
+CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
+
+
+async def pull(store: ModelStore, name: str) -> list[Step]:
+    return [step async for step in store.pull(name, CALLER)]
+
+
+def listed(store: ModelStore) -> list[str]:
+    return [name.short for name in store.manifests.names()]
+
+
+async def test_the_lines_of_a_pull_are_ollamas(store: ModelStore, hub: Any) -> None:
+    steps = await pull(store, "hf.co/org/small")
+    weights = hub.repos["org/small"]["model.safetensors"]
+    digest = hashlib.sha256(weights).hexdigest()
+    said = [step.status for step in steps]
+    assert said[0] == "pulling manifest"
+    assert said[-3:] == ["verifying sha256 digest", "writing manifest", "success"]
+    large = [step for step in steps if step.status == f"pulling {digest[:12]}"]
+    assert large[-1] == Step(f"pulling {digest[:12]}", f"sha256:{digest}", len(weights), len(weights))
+    assert listed(store) == ["hf.co/org/small"]
+    assert check(store.beneath) == []
+
+
+async def test_pickles_and_code_are_never_fetched(store: ModelStore, hub: Any) -> None:
+    await pull(store, "org/small")
+    names = {path.rpartition("/")[2] for _, path, _ in hub.requests}
+    assert "model.safetensors" in names
+    assert not names & {"pytorch_model.bin", "modeling.py"}
+
+
+async def test_a_short_name_is_looked_up_in_the_table(store: ModelStore) -> None:
+    await pull(store, "short:latest")
+    assert listed(store) == ["short"]
+
+
+@pytest.mark.parametrize("name", ["nobody", "org/nothing", "example.org/org/small", "hf.co/library/x"])
+async def test_a_model_that_is_not_there_fails_after_the_first_line(store: ModelStore, name: str) -> None:
+    steps = store.pull(name, CALLER)
+    assert (await anext(steps)).status == "pulling manifest"
+    with pytest.raises(ModelNotFound, match="pull model manifest: file does not exist"):
+        await anext(steps)
+    assert listed(store) == []
+
+
+async def test_a_connection_that_breaks_is_gone_on_with(store: ModelStore, hub: Any) -> None:
+    hub.cut_after["model.safetensors"] = 700_000
+    await pull(store, "org/small")
+    assert hub.gets("model.safetensors") == ["", "bytes=524288-"]
+    assert check(store.beneath) == []
+
+
+async def test_a_later_pull_goes_on_where_an_earlier_one_was_left(store: ModelStore, hub: Any) -> None:
+    hub.hold["model.safetensors"] = threading.Event()
+    task = asyncio.create_task(pull(store, "org/small"))
+    await asyncio.to_thread(hub.held.wait, 30)
+    (shared,) = store._pulls.values()
+    task.cancel()
+    await asyncio.wait([task])
+    hub.hold.pop("model.safetensors").set()
+    await asyncio.wait([shared.task])
+    assert listed(store) == []
+    await pull(store, "org/small")
+    first, second = hub.gets("model.safetensors")
+    assert first == "" and int(second.removeprefix("bytes=").rstrip("-")) >= 262_144
+    assert check(store.beneath) == []
+
+
+async def test_wrong_bytes_are_not_kept(store: ModelStore, hub: Any) -> None:
+    right = hub.repos["org/small"]["model.safetensors"]
+    hub.wrong["model.safetensors"] = right[:-1] + b"\xff"
+    with pytest.raises(StoreFailed, match="digest mismatch"):
+        await pull(store, "org/small")
+    digest = f"sha256:{hashlib.sha256(right).hexdigest()}"
+    assert store.blobs.size(digest) is None and store.blobs.partial_size(digest) == 0
+    assert listed(store) == []
+    hub.wrong.clear()
+    await pull(store, "org/small")
+    assert check(store.beneath) == []
+
+
+async def test_wrong_bytes_of_a_small_file_are_not_kept(store: ModelStore, hub: Any) -> None:
+    right = hub.repos["org/small"]["config.json"]
+    hub.wrong["config.json"] = right.replace(b"llama", b"lloma")
+    with pytest.raises(StoreFailed, match=r"config\.json is not what the Hub says"):
+        await pull(store, "org/small")
+    assert listed(store) == [] and store.blobs.digests() == []
+
+
+async def test_a_damaged_blob_is_found_and_fetched_anew(store: ModelStore, hub: Any) -> None:
+    await pull(store, "org/small")
+    digest = f"sha256:{hashlib.sha256(hub.repos['org/small']['model.safetensors']).hexdigest()}"
+    blob = store.beneath.root / "blobs" / digest.replace(":", "-")
+    blob.write_bytes(blob.read_bytes()[:-1] + b"\xff")
+    assert check(store.beneath) == [f"{digest} is damaged"]
+    await pull(store, "org/small")
+    assert check(store.beneath) == []
+
+
+async def test_a_repository_that_asks_for_its_code_is_refused(store: ModelStore, hub: Any) -> None:
+    hub.repos["org/small"]["config.json"] = b'{"auto_map":{"AutoModel":"modeling.Evil"}}'
+    with pytest.raises(StoreFailed, match="auto_map"):
+        await pull(store, "org/small")
+    assert listed(store) == [] and hub.gets("model.safetensors") == []
+
+
+async def test_two_clients_share_one_download(store: ModelStore, hub: Any) -> None:
+    hold = hub.hold["model.safetensors"] = threading.Event()
+    first = asyncio.create_task(pull(store, "org/small"))
+    await asyncio.to_thread(hub.held.wait, 30)
+    second = asyncio.create_task(pull(store, "ORG/Small:latest"))
+    third = store.pull("org/small", CALLER)
+    await anext(third)
+    await anext(third)
+    await third.aclose()  # one that leaves stops nobody
+    hold.set()
+    for steps in await asyncio.gather(first, second):
+        assert steps[-1].status == "success"
+    assert hub.gets("model.safetensors") == [""]
+
+
+async def test_a_download_nobody_waits_for_stops(store: ModelStore, hub: Any) -> None:
+    hold = hub.hold["model.safetensors"] = threading.Event()
+    task = asyncio.create_task(pull(store, "org/small"))
+    await asyncio.to_thread(hub.held.wait, 30)
+    (shared,) = store._pulls.values()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    hold.set()
+    await asyncio.wait([shared.task])
+    assert store._pulls == {} and listed(store) == []
+
+
+async def test_more_than_fits_is_refused_before_a_byte_is_fetched(
+    store: ModelStore, hub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 17 * 2**20})())
+    hub.repos["org/small"]["model.safetensors"] = bytes(2 * 2**20)
+    with pytest.raises(StoreFailed, match="not enough space on the disk"):
+        await pull(store, "org/small")
+    assert hub.gets("model.safetensors") == [] and hub.gets("config.json") == []
+
+
+async def test_a_model_no_engine_can_load_is_not_listed(store: ModelStore, shelf: Any) -> None:
+    shelf.refuse = "models.org/small: MAX cannot run it"
+    with pytest.raises(GatewayError, match="^MAX cannot run it"):
+        await pull(store, "org/small")
+    assert listed(store) == []
+
+
+async def test_an_offline_gateway_says_so(
+    tmp_path: Path, store: ModelStore, hub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(StoreFailed, match="offline"):
+        await pull(store, "org/small")
+
+
+async def test_pushing_needs_a_token(store: ModelStore) -> None:
+    await pull(store, "org/small")
+    with pytest.raises(StoreFailed, match="unauthorized: set HF_TOKEN"):
+        async for _ in store.push("org/small", CALLER):
+            pass
+
+
+async def test_pushing_sends_the_files_with_the_gateways_token(store: ModelStore, hub: Any) -> None:
+    await pull(store, "org/small")
+    store._hub = Hub({"HF_ENDPOINT": hub.url, "HF_TOKEN": "hf_test"})
+    steps = [step.status async for step in store.push("org/small", CALLER)]
+    assert steps[0] == "retrieving manifest" and steps[-2:] == ["pushing manifest", "success"]
+    sent = {name: data for name, data in hub.repos["org/small"].items() if not name.endswith((".bin", ".py"))}
+    assert hub.pushed == sent
+    assert set(hub.tokens) == {"Bearer hf_test"}
+
+
+async def test_pushing_what_is_not_here_says_so_in_the_stream(store: ModelStore) -> None:
+    steps = store.push("org/none", CALLER)
+    assert [(await anext(steps)).status, (await anext(steps)).status] == [
+        "retrieving manifest",
+        "couldn't retrieve manifest",
+    ]
+    with pytest.raises(ModelNotFound):
+        await anext(steps)
