@@ -205,7 +205,8 @@ class Catalog:
         if entry.source is not None:
             path = await entry.source.fetch(_reference(entry.spec), residency.report)
             if path != entry.path:
-                entry.path, entry.info = path, await asyncio.to_thread(entry.engine.describe, entry.spec, path)
+                info = await asyncio.to_thread(entry.engine.describe, entry.spec, path)
+                entry.path, entry.info = path, entry.dress(info)
         async with self._placing:  # room is made for one model at a time, and is then taken by it
             await self._make_room(entry)
             residency.reserve(entry.info.memory_bytes)

@@ -33,6 +33,8 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     training_minutes: float = 0.0
     training_tokens: int = 0
+    #: What a reader should know besides; empty: nothing.
+    note: str = ""
     #: sha256 of every other file in the folder that the engine reads.
     checksums: dict[str, str]
     #: None: not evaluated yet.

@@ -58,6 +58,8 @@ def card_text(card: ModelCard) -> str:
         _HOW,
         "",
     ]
+    if card.note:
+        lines[2:2] = [card.note, ""]
     if card.evaluation is None:
         return "\n".join([*lines, "Not evaluated yet.", ""])
     rows = [f"| {row.what} | {row.count} | {row.score:.1%} | {row.wanted:.0%} |" for row in card.evaluation]

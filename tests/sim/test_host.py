@@ -77,7 +77,13 @@ class TestSimInAHost(EngineContract):
 
     @pytest.fixture
     def spec(self) -> ModelSpec:
-        return ModelSpec(name="sim", engine="sim", max_batch_size=2, max_length=256, options={"placement": "host"})
+        return ModelSpec(
+            name="sim",
+            engine="sim",
+            max_batch_size=2,
+            max_length=256,
+            options={"placement": "host", "tokens_per_second": 400},
+        )
 
 
 async def test_it_answers_as_it_does_in_the_gateways_process(host: Host) -> None:
@@ -199,7 +205,7 @@ async def test_leaving_gives_the_place_back_in_the_host(host: Host) -> None:
 
 
 def children() -> list[int]:
-    own = os.getpid()
-    return [
-        int(child) for task in Path(f"/proc/{own}/task").iterdir() for child in (task / "children").read_text().split()
-    ]
+    """Hosts of this process. Gateways that other tests have running are its children, too."""
+    tasks = Path(f"/proc/{os.getpid()}/task").iterdir()
+    found = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    return [pid for pid in found if b"hyperllama.host" in Path(f"/proc/{pid}/cmdline").read_bytes()]

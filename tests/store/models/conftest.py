@@ -97,6 +97,9 @@ CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
 def hub() -> Iterator[object]:
     with load("hub_server").loopback_hub({"org/small": repository()}) as found:
         yield found
+    from huggingface_hub import close_session
+
+    close_session()  # the client keeps its connections for the next download
 
 
 @pytest.fixture

@@ -143,12 +143,18 @@ def _sibling(name: str, data: bytes) -> dict[str, object]:
     return found
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that was killed is no news."""
+
+
 @contextmanager
 def loopback_hub(repos: dict[str, dict[str, bytes]]) -> Iterator[LoopbackHub]:
     hub = LoopbackHub(repos)
     handler = type("Handler", (_Handler,), {"hub": hub})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), handler)
     hub.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

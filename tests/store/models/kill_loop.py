@@ -1,4 +1,4 @@
-"""Runs outside pytest: forks workers that change one store without end, kills each at a random moment, checks the store.
+"""Run outside pytest: forks workers that change a store without end, kills each at some moment, checks the store.
 
 Arguments: folder, the hub's address, kills, seed. Prints a JSON object.
 """

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hyperllama.errors import StoreFailed
+from hyperllama.identity import LOCAL, Caller
+from hyperllama.store.checker import check
+from hyperllama.store.hub import Hub
+from hyperllama.store.modelstore import ModelStore
+
 HERE = Path(__file__).parent
+CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
 
 
 def kill(folder: Path, hub: Any, kills: int) -> dict[str, Any]:
@@ -73,3 +83,35 @@ def test_a_full_disk_ends_the_pull_and_the_next_one_goes_on(tmp_path: Path, hub:
     assert full == ["pull model: not enough space on the disk", [], []]
     assert after == ["success", ["org/small"], []]
     assert hub.gets("model.safetensors")[1].startswith("bytes=")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one MiB, where this user may mount one."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+async def test_a_disk_that_fills_up_meanwhile_is_said_and_leaves_no_model(
+    small_disk: Path, shelf: Any, hub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ModelStore(small_disk, names={}, hub=Hub({"HF_ENDPOINT": hub.url}))
+    store.attach(shelf)
+    monkeypatch.setattr(store.blobs, "need", lambda size: None)  # there was room when it was looked at
+    with pytest.raises(StoreFailed, match="not enough space on the disk"):
+        async for _ in store.pull("org/small", CALLER):
+            pass
+
+    async def content() -> AsyncIterator[bytes]:
+        for _ in range(32):
+            yield bytes(2**16)
+
+    with pytest.raises(StoreFailed, match="not enough space on the disk"):
+        await store.put_blob(f"sha256:{'0' * 64}", content(), CALLER)
+    assert list(store.manifests.names()) == [] and check(store.beneath) == []
+    assert not any(name.startswith(".tmp-") for name in store.beneath.names("blobs"))

@@ -17,7 +17,20 @@ from hyperllama.store.names import hex_of, stored_name
 
 CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
 HEX = "a" * 64
-STEPS = ("../", "..\\", "%2e%2e/", "%2e%2e%2f", "․․/", "..／", "....//", "./../", "\0../", "\n../", "..;/", "//")
+STEPS = (
+    "../",
+    "..\\",
+    "%2e%2e/",
+    "%2e%2e%2f",
+    "\u2024\u2024/",
+    "..\uff0f",
+    "....//",
+    "./../",
+    "\0../",
+    "\n../",
+    "..;/",
+    "//",
+)
 WHERE = ("canary", "../canary/secret", "etc/passwd", f"blobs/sha256-{HEX}", "manifests")
 PATHS = [step * depth + where for step, depth, where in itertools.product(STEPS, (1, 3), WHERE)]
 DIGESTS = [
@@ -27,13 +40,13 @@ DIGESTS = [
     *(f"{start}{HEX}" for start in ("", "sha512:", "sha256", "sha256/", " sha256:", "../sha256:", "sha256:\n")),
     f"sha256:{'A' * 64}",
     f"sha256:{'٣' * 64}",
-    f"sha256:{'ａ' * 64}",
+    "sha256:" + "\uff41" * 64,
     f"sha256:{HEX[:-1]}",
     "sha256:" + "a" * 100_000,
 ]
 NAMES = [
     *PATHS,
-    *(f"model:{path}" for path in PATHS[:60]),
+    *(f"m/{path}" for path in PATHS[:60]),
     *(f"{path}:latest" for path in PATHS[:60]),
     *(f"m{end}" for end in ("\n", "\0", "/", ":", " ", "@sha256:x", "/..", ":..", ":.", "\\..\\x")),
     *(".", "..", "-m", ".m", "", "m" * 81, "h" * 241 + "/n/m", "a/b/c/d", "ümlaut", "m:tag\n", ".tmp-1/x/y"),

@@ -1,0 +1,167 @@
+"""The model store through the running command: the official client, a hub on loopback, MAX for the models."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import ollama
+import pytest
+
+pytest.importorskip("max", reason="the [max] extra is not installed")
+
+ROOT = Path(__file__).parents[2]
+TINY = ROOT / "plugins" / "hyperllama_builtin" / "weights" / "hyperllama-tiny"
+NAMES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+CONFIG = """
+[server]
+port = 0
+[store.names]
+tiny-hub = "hf:org/tiny"
+[models.sim]
+engine = "sim"
+"""
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[Any]:
+    spec = importlib.util.spec_from_file_location("e2e_hub", ROOT / "tests" / "store" / "models" / "hub_server.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    files = {name: (TINY / name).read_bytes() for name in NAMES}
+    with module.loopback_hub({"org/tiny": files}) as found:
+        yield found
+
+
+@contextmanager
+def official(url: str) -> Iterator[ollama.Client]:
+    client = ollama.Client(host=url)
+    try:
+        yield client
+    finally:
+        client._client.close()
+
+
+def digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def test_every_management_method_of_the_official_client(start: Any, hub: Any) -> None:
+    gateway = start(CONFIG, HF_ENDPOINT=hub.url)
+    with official(gateway.url) as client:
+        lines = list(client.pull("org/tiny", stream=True))
+        assert [lines[0].status, *(line.status for line in lines[-3:])] == [
+            "pulling manifest",
+            "verifying sha256 digest",
+            "writing manifest",
+            "success",
+        ]
+        weights = digest((TINY / "model.safetensors").read_bytes())
+        assert any(line.digest == weights and line.completed == line.total for line in lines)
+        assert client.pull("tiny-hub").status == "success"
+        assert len(hub.gets("model.safetensors")) == 1
+
+        done = client.create(
+            "mine", from_="org/tiny", system="You are brief.", parameters={"temperature": 0, "seed": 7}
+        )
+        assert done.status == "success"
+        shown = client.show("mine")
+        assert shown.details is not None and shown.details.parent_model == "org/tiny"
+        assert "temperature" in (shown.parameters or "") and "seed" in (shown.parameters or "")
+        raw = httpx.post(f"{gateway.url}/api/show", json={"model": "mine"}).json()
+        assert raw["system"] == "You are brief."
+
+        client.copy("mine", "gpt-4o-mini")
+        listed = {model.model: model for model in client.list().models}
+        assert {"mine:latest", "gpt-4o-mini:latest", "org/tiny:latest", "tiny-hub:latest"} <= listed.keys()
+        assert listed["mine:latest"].digest == listed["gpt-4o-mini:latest"].digest
+        assert len(listed["mine:latest"].digest or "") == 64
+
+        client.delete("mine")
+        assert "mine:latest" not in {model.model for model in client.list().models}
+        with pytest.raises(ollama.ResponseError, match="model 'mine' not found"):
+            client.delete("mine")
+        with pytest.raises(ollama.ResponseError, match="pull model manifest: file does not exist"):
+            client.pull("org/none")
+        with pytest.raises(ollama.ResponseError, match='model "none" not found'):
+            client.copy("none", "other")
+        assert httpx.post(f"{gateway.url}/api/pull", json={"model": "org/none", "stream": False}).status_code == 500
+
+
+def test_uploaded_files_become_a_model_that_answers(start: Any, hub: Any) -> None:
+    gateway = start(CONFIG, HF_ENDPOINT=hub.url)
+    with official(gateway.url) as client:
+        files = {}
+        for name in NAMES:
+            data = (TINY / name).read_bytes()
+            url = f"{gateway.url}/api/blobs/{digest(data)}"
+            assert httpx.head(url).status_code == 404
+            assert httpx.post(url, content=data).status_code == 201
+            assert httpx.post(url, content=data).status_code == 200
+            assert httpx.head(url).status_code == 200
+            files[name] = client.create_blob(TINY / name)
+        client.create(
+            "uploaded", files=files, messages=[{"role": "user", "content": "hi"}], parameters={"temperature": 0}
+        )
+        raw = httpx.post(f"{gateway.url}/api/show", json={"model": "uploaded"}).json()
+        assert raw["messages"] == [{"role": "user", "content": "hi"}]
+        before = next(model for model in client.list().models if model.model == "uploaded:latest")
+        answer = client.chat("uploaded", messages=[{"role": "user", "content": "Hello"}], options={"num_predict": 8})
+        assert answer.message.content
+        after = next(model for model in client.list().models if model.model == "uploaded:latest")
+        assert (after.digest, after.modified_at) == (before.digest, before.modified_at)
+        assert [model.model for model in client.ps().models] == ["uploaded:latest"]
+        client.delete("uploaded")
+        with pytest.raises(ollama.ResponseError, match="not found"):
+            client.chat("uploaded", messages=[{"role": "user", "content": "Hello"}])
+
+
+def test_a_large_upload_is_not_held_to_the_limit_of_json_bodies(start: Any) -> None:
+    gateway = start(CONFIG)
+    data = b"GGUF" + bytes(20 * 2**20)
+
+    def pieces() -> Iterator[bytes]:
+        for at in range(0, len(data), 2**16):
+            yield data[at : at + 2**16]
+
+    assert httpx.post(f"{gateway.url}/api/blobs/{digest(data)}", content=pieces(), timeout=60).status_code == 201
+    wrong = httpx.post(f"{gateway.url}/api/blobs/sha256:{'0' * 64}", content=data, timeout=60)
+    assert wrong.status_code == 400
+    assert wrong.json()["error"] == f'digest mismatch, expected "sha256:{"0" * 64}", got "{digest(data)}"'
+
+
+def test_models_of_the_store_are_there_after_a_restart_and_for_the_command_line(start: Any, hub: Any) -> None:
+    gateway = start(CONFIG, HF_ENDPOINT=hub.url)
+    with official(gateway.url) as client:
+        client.copy("sim", "alias")
+    assert gateway.stop() == 0
+    store = gateway.folder / "store"
+    command = [sys.executable, "-m", "hyperllama", "--config", str(gateway.folder / "config.toml"), "models"]
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environ = {**os.environ, "HYPERLLAMA_STORE_PATH": str(store), "HF_ENDPOINT": hub.url}
+        return subprocess.run([*command, *arguments], env=environ, capture_output=True, text=True, timeout=100)
+
+    assert "alias" in run("list").stdout
+    pulled = run("pull", "org/tiny")
+    assert pulled.returncode == 0 and "success" in pulled.stdout, pulled.stderr
+    assert "llama" in run("show", "org/tiny").stdout
+    assert run("copy", "org/tiny", "second").returncode == 0
+    assert run("check").stdout.strip() == "the store is whole"
+    assert run("delete", "org/tiny", "alias").returncode == 0
+    missing = run("delete", "alias")
+    assert missing.returncode == 2 and "not found" in missing.stderr
+    again = start(CONFIG, HYPERLLAMA_STORE_PATH=str(store))
+    with official(again.url) as client:
+        names = {model.model for model in client.list().models}
+    assert "second:latest" in names and "org/tiny:latest" not in names and "alias:latest" not in names

@@ -1,0 +1,77 @@
+"""The store's models in the catalog of a real application."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from hyperllama.config import Config, Store
+from hyperllama.errors import ModelNotFound
+from hyperllama.identity import LOCAL, Caller
+from hyperllama.models import ModelSpec
+from hyperllama.store.manifests import Layer, Manifest
+from hyperllama.store.names import stored_name
+from hyperllama.web.app import Application, create_app
+
+CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
+SIM = ModelSpec(name="sim", engine="sim", system="base")
+
+
+def application(folder: Path, **models: ModelSpec) -> Application:
+    return create_app(Config(store=Store(path=str(folder)), models={"sim": SIM, **models}))
+
+
+def names(app: Application) -> set[str]:
+    return {info.name for info in app.gateway.models(LOCAL)} - {"hyperllama-tiny", "hyperllama-tiny-embed"}
+
+
+async def test_a_copy_is_offered_at_once_and_after_a_restart(tmp_path: Path) -> None:
+    app = application(tmp_path)
+    await app.store.copy("sim", "org/copy:v1", CALLER)
+    assert names(app) == {"sim", "org/copy:v1"}
+    again = application(tmp_path)
+    (stored,) = again.store.manifests.all()
+    info = again.gateway.model("ORG/Copy:v1", LOCAL)
+    assert (info.digest, info.modified, info.system) == (stored.digest, stored.modified, "base")
+    await again.store.delete("org/copy:v1", CALLER)
+    assert names(again) == {"sim"}
+
+
+async def test_what_the_manifest_says_stays_when_the_model_is_loaded(tmp_path: Path) -> None:
+    app = application(tmp_path)
+    await app.store.copy("sim", "copy", CALLER)
+    before = app.gateway.model("copy", LOCAL)
+    await app.gateway.load("copy", CALLER)
+    assert app.gateway.model("copy", LOCAL).digest == before.digest
+    await app.store.delete("copy", CALLER)
+    with pytest.raises(ModelNotFound):
+        await app.gateway.load("copy", CALLER)
+    await app.catalog.close()
+
+
+async def test_the_configuration_hides_a_stored_model_of_its_name(tmp_path: Path) -> None:
+    await application(tmp_path).store.copy("sim", "copy", CALLER)
+    app = application(tmp_path, copy=msgspec.structs.replace(SIM, name="copy", system="configured"))
+    assert app.gateway.model("copy", LOCAL).system == "configured"
+
+
+def test_a_stored_model_that_cannot_be_offered_does_not_stop_the_start(tmp_path: Path) -> None:
+    app = application(tmp_path)
+    app.store.manifests.write(stored_name("gone"), Manifest(spec=ModelSpec(engine="gone")))
+    app.store.manifests.write(stored_name("bad"), Manifest(spec=SIM))
+    path = tmp_path / "models" / "manifests" / "registry.ollama.ai" / "library" / "bad" / "latest.json"
+    path.write_bytes(b"{not json")
+    assert names(application(tmp_path)) == {"sim"}
+
+
+def test_nothing_is_made_or_hashed_by_starting(tmp_path: Path) -> None:
+    application(tmp_path)
+    assert not (tmp_path / "models").exists()
+    store = application(tmp_path).store
+    layer = Layer("m.gguf", f"sha256:{'0' * 64}", 4)
+    (tmp_path / "models" / "blobs").mkdir(parents=True)
+    (tmp_path / "models" / "blobs" / f"sha256-{'0' * 64}").write_bytes(b"GGUF")  # not its digest: nobody looks
+    store.manifests.write(stored_name("m"), Manifest(spec=SIM, layers=(layer,)))
+    assert names(application(tmp_path)) == {"sim", "m"}
