@@ -121,7 +121,7 @@ class Pipeline:
 
         call.on_finish.append(give_back)
         call.loaded = time.perf_counter_ns()
-        call.info = lease.model.info
+        call.model, call.info = lease.model, lease.model.info
         return lease.model
 
     async def _submit(self, entry: Entry, call: Call) -> TokenStream:
@@ -147,7 +147,8 @@ class Pipeline:
             return
         call.outcome = outcome
         call.error = error if isinstance(error, GatewayError) else None
-        if isinstance(error, EngineFailed) and isinstance(call.request, GenerationRequest):
+        died = isinstance(error, EngineFailed) and call.model is not None and call.model.failure is not None
+        if died and isinstance(call.request, GenerationRequest):
             self._poison.record(call.request)
         try:
             await call.finish()

@@ -139,6 +139,7 @@ class Call(msgspec.Struct, kw_only=True):
     caller: Caller
     request: GenerationRequest | EmbeddingRequest
     info: ModelInfo
+    model: LoadedModel | None = None  # None: not loaded yet
     started: int = msgspec.field(default_factory=time.perf_counter_ns)
     admitted: int = 0  # gates passed
     loaded: int = 0  # model in memory

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from hyperllama.errors import LoadFailed
+from hyperllama.errors import EngineFailed, LoadFailed
 from hyperllama.generation import GenerationRequest, TokenChunk, Usage
 from hyperllama.models import LoadProgress, ModelInfo, ModelSpec
 from hyperllama.spi import LoadedModel, Report
@@ -39,7 +39,7 @@ class FakeModel:
     def die(self, reason: str = "killed") -> None:
         self.failure = reason
         for queue in self.queues:
-            queue.fail(LoadFailed(reason))
+            queue.fail(EngineFailed(reason))
         if self._on_failure is not None:
             self._on_failure(reason)
 

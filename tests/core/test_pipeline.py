@@ -139,19 +139,33 @@ async def test_a_stream_that_just_ends_is_an_error(make_catalog: MakeCatalog, en
 
 
 async def test_a_request_present_at_two_deaths_is_not_let_in_again(
-    make_catalog: MakeCatalog, engine: FakeEngine
+    make_catalog: MakeCatalog, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("hyperllama.residency.BACKOFF", (0.0, 0.0))
     catalog = make_catalog()
     gateway = LocalGateway(catalog, Pipeline(catalog))
     for _ in range(2):
         stream = await gateway.generate(REQUEST, CALLER)
-        engine.models[0].queues[-1].fail(EngineFailed("the engine stopped"))
+        engine.models[-1].die()
         with pytest.raises(EngineFailed):
             await stream.batch()
     with pytest.raises(InvalidRequest, match="not tried again"):
         await gateway.generate(REQUEST, CALLER)
     other = GenerationRequest(model="a", input=Prompt("something else"))
     await (await gateway.generate(other, CALLER)).aclose()
+
+
+async def test_a_request_that_failed_in_a_living_engine_may_come_again(
+    make_catalog: MakeCatalog, engine: FakeEngine
+) -> None:
+    catalog = make_catalog()
+    gateway = LocalGateway(catalog, Pipeline(catalog))
+    for _ in range(3):
+        stream = await gateway.generate(REQUEST, CALLER)
+        engine.models[0].queues[-1].fail(EngineFailed("a neighbour broke the step"))
+        with pytest.raises(EngineFailed):
+            await stream.batch()
+    await (await gateway.generate(REQUEST, CALLER)).aclose()
 
 
 async def test_stopping_refuses_new_work_and_can_end_what_runs(make_catalog: MakeCatalog, engine: FakeEngine) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
@@ -21,6 +22,7 @@ FOLDER = "blobs"
 PARTIAL = ".partial"
 TEMPORARY = ".tmp-"
 FORGOTTEN = 7 * 86400.0  # seconds after which nobody goes on with a half download
+TURN = 0.05  # seconds between two looks at a file that another writes
 SPARE = 16 * 2**20  # bytes that stay free whatever is written
 
 
@@ -61,21 +63,37 @@ class Blobs:
         return found.st_size if found is not None else 0
 
     @contextmanager
-    def partial(self, digest: str | None) -> Iterator[tuple[str, BinaryIO]]:
+    def partial(self, digest: str | None, wait: Callable[[], None] = lambda: None) -> Iterator[tuple[str, BinaryIO]]:
         """A file to write to, at its end, and its name for :meth:`keep`.
 
         With a digest, what an earlier download left is in it and stays when this one breaks off; without, it is new and
-        goes.
+        goes. One at a time has a digest's file: others call ``wait`` until it is theirs, and may find the blob then.
         """
         name = f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}" if digest is None else _file(digest) + PARTIAL
-        flags = os.O_RDWR | os.O_CREAT
-        with os.fdopen(self._beneath.open(FOLDER, name, flags=flags, create=True), "r+b") as file:
+        with self._mine(name, wait) as file:
             file.seek(0, os.SEEK_END)
             try:
                 yield name, file
             finally:
                 if digest is None:
                     self._beneath.unlink(FOLDER, name)
+
+    def _mine(self, name: str, wait: Callable[[], None]) -> BinaryIO:
+        """Opened and locked. Whoever had it before may have given it its final name: then it is a blob, not ours."""
+        while True:
+            file = os.fdopen(self._beneath.open(FOLDER, name, flags=os.O_RDWR | os.O_CREAT, create=True), "r+b")
+            try:
+                fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+                there = self._beneath.stat(FOLDER, name)
+                if there is not None and there.st_ino == os.fstat(file.fileno()).st_ino:
+                    return file
+            except BlockingIOError:
+                time.sleep(TURN)
+            except BaseException:
+                file.close()
+                raise
+            file.close()
+            wait()
 
     def keep(self, name: str, file: BinaryIO, *, want: str | None) -> tuple[str, int]:
         """Give the file its final name: digest and size, found out from the bytes on disk.
@@ -92,6 +110,10 @@ class Blobs:
             raise InvalidRequest(f'digest mismatch, expected "{want}", got "{found}"', param="digest")
         self._beneath.rename((FOLDER,), name, _file(found))
         return found, size
+
+    def drop(self, name: str) -> None:
+        """Away with what :meth:`partial` gave."""
+        self._beneath.unlink(FOLDER, name)
 
     def need(self, size: int) -> None:
         """Raises StoreFailed when ``size`` more bytes would not fit."""

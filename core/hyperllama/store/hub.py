@@ -76,7 +76,11 @@ class Hub:
             say(_pulling(want, file.size, file.size))
             return Layer(file.name, want, file.size)
         try:
-            with blobs.partial(want) as (name, raw):
+            with blobs.partial(want, wait=check) as (name, raw):
+                if want is not None and blobs.whole(want):  # another fetched it meanwhile
+                    blobs.drop(name)
+                    say(_pulling(want, file.size, file.size))
+                    return Layer(file.name, want, file.size)
                 if file.size and raw.tell() > file.size:
                     raw.truncate(0)
                     raw.seek(0)

@@ -104,7 +104,8 @@ class ModelStore:
             reference = self._reference(wanted)
             while (shared := self._pulls.get(wanted.key)) is not None and shared.leaving:
                 await asyncio.wait([shared.task])
-                self._pulls.pop(wanted.key, None)
+                if self._pulls.get(wanted.key) is shared:
+                    del self._pulls[wanted.key]
             if shared is None:
                 shared = Shared(lambda shared: self._pull(shared, wanted, reference), f"pull {wanted.short}")
                 self._pulls[wanted.key] = shared
@@ -247,8 +248,9 @@ class ModelStore:
                 origin = f"hf:{repository.repo}@{repository.commit}"
                 manifest = Manifest(layers=layers, spec=ModelSpec(), source=origin)
                 await self._finish(self._commit(name, manifest))
-        except Stopped:
-            log.info("pull stopped, nobody waits for it", model=name.short)
+        except Stopped as error:
+            log.info("pull stopped, to be gone on with", model=name.short)
+            raise StoreFailed("pull model: stopped; pull again to go on") from error
         finally:
             if self._pulls.get(name.key) is shared:
                 del self._pulls[name.key]

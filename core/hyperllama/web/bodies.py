@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 
 from litestar import Litestar
 from litestar.routes import HTTPRoute
@@ -31,6 +32,7 @@ def declared_limits(app: Litestar, default: int) -> BodyLimit:
         if sizes and limit != default:
             own.append((pattern, limit))
 
+    @lru_cache(maxsize=256)  # nearly every request has one of a few paths
     def limit_of(path: str) -> int | None:
         return next((limit for pattern, limit in own if pattern.fullmatch(path)), default)
 

@@ -64,8 +64,8 @@ def body_of(
     limit = bounds.body_cap(path)
     if limit is not None and length > limit:
         raise _large(limit)
-    if (coding := watched.get(b"content-encoding")) is not None:
-        _check_coding(coding, path, bounds)
+    if b"content-encoding" in watched:
+        _check_coding(watched[b"content-encoding"], path, bounds)
     return length, chunked, limit
 
 

@@ -213,7 +213,17 @@ class GuardedProtocol(HttpToolsProtocol):
         self.cycle = None  # type: ignore[assignment]  # a refusal from here on is no answer to the request before
         size = len(data)
         self._here = size - end
-        self._feed_head(data if end == size else data[:end])
+        head = data if end == size else data[:end]
+        if head.startswith(b"\r\n"):  # some clients end a body so
+            head = head[2:]
+        self._minor = check_line(head, self._bounds)
+        self._heads = 0
+        self._ended = False
+        self._feed(head)
+        if self._offered:
+            self._feed_again(head)
+        if self._heads != 1:
+            raise RefusedError(400, "the request head is malformed")
         if self._state == _ANSWER and self._left:
             whole = end + self._left
             self._feed(data[end:] if whole == size else data[end:whole])
@@ -225,24 +235,14 @@ class GuardedProtocol(HttpToolsProtocol):
             self.headers.append((b"connection", b"close"))  # uvicorn up to 0.46 says close only if the client did
         return end - before
 
-    def _feed_head(self, head: bytes) -> None:
-        if head.startswith(b"\r\n"):  # some clients end a body so
-            head = head[2:]
-            if head.startswith(b"\r\n"):
-                raise RefusedError(400, "the request line is not valid HTTP/1.1")
-        self._minor = check_line(head, self._bounds)
+    def _feed_again(self, head: bytes) -> None:
+        """Feed ``head`` to a new parser, less the Upgrade that the old one stopped at."""
+        self._offered = False
         self._heads = 0
-        self._ended = False
-        self._feed(head)
+        self.parser = httptools.HttpRequestParser(self)
+        self._feed(without_upgrade(head, self.headers))
         if self._offered:
-            self._offered = False
-            self._heads = 0
-            self.parser = httptools.HttpRequestParser(self)
-            self._feed(without_upgrade(head, self.headers))
-            if self._offered:
-                raise RefusedError(400, "no other protocol is offered here")
-        if self._heads != 1:
-            raise RefusedError(400, "the request head is malformed")
+            raise RefusedError(400, "no other protocol is offered here")
 
     def _judge(self) -> None:
         path = path_of(self.url)

@@ -20,8 +20,8 @@ def event(value: object) -> bytes:
 
 
 def failure(error: GatewayError) -> bytes:
-    """The last frame of a stream that broke. ``[DONE]`` follows, since some interfaces wait for it."""
-    return event(envelope(error)) + DONE
+    """The last frame of a stream that broke. No ``[DONE]`` follows: nothing may take it for a whole answer."""
+    return event(envelope(error))
 
 
 __all__ = ("DONE", "HEADERS", "JSON", "MEDIA_TYPE", "event", "failure")

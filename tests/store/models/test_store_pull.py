@@ -142,6 +142,30 @@ async def test_two_clients_share_one_download(store: ModelStore, hub: Any) -> No
     assert hub.gets("model.safetensors") == [""]
 
 
+async def test_two_repositories_with_the_same_weights_do_not_disturb_each_other(store: ModelStore, hub: Any) -> None:
+    hub.repos["org/twin"] = {**hub.repos["org/small"], "tokenizer.json": b'{"added_tokens":[],"twin":1}'}
+    hold = hub.hold["model.safetensors"] = threading.Event()
+    tasks = [asyncio.create_task(pull(store, name)) for name in ("org/small", "org/twin")]
+    await asyncio.to_thread(hub.held.wait, 30)
+    hold.set()
+    for steps in await asyncio.gather(*tasks):
+        assert steps[-1].status == "success"
+    assert hub.gets("model.safetensors") == [""]
+    assert check(store.beneath) == []
+
+
+async def test_a_gateway_that_stops_tells_those_who_wait(store: ModelStore, hub: Any) -> None:
+    hold = hub.hold["model.safetensors"] = threading.Event()
+    task = asyncio.create_task(pull(store, "org/small"))
+    await asyncio.to_thread(hub.held.wait, 30)
+    closing = asyncio.create_task(store.close())
+    await asyncio.sleep(0)  # it has asked the download to stop
+    hold.set()
+    with pytest.raises(StoreFailed, match="pull again to go on"):
+        await task
+    await closing
+
+
 async def test_a_download_nobody_waits_for_stops(store: ModelStore, hub: Any) -> None:
     hold = hub.hold["model.safetensors"] = threading.Event()
     task = asyncio.create_task(pull(store, "org/small"))
