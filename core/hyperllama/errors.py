@@ -12,6 +12,7 @@
   x MethodNotAllowed   (allow)         405
   x PayloadTooLarge                    413
   x RateLimited        (retry_after)   429
+  x ClientGone                         499
   x EngineFailed                       502
   x Unavailable        (retry_after)   503
     - Overloaded                       503
@@ -135,6 +136,13 @@ class RateLimited(GatewayError):
     code = "rate_limit_exceeded"
 
 
+class ClientGone(GatewayError):
+    """The client left before its request was whole. Nobody reads this; it keeps the log and the counts right."""
+
+    status = 499
+    code = "client_gone"
+
+
 class EngineFailed(GatewayError):
     """The engine broke while it worked on this request."""
 
@@ -198,6 +206,7 @@ class ConfigError(Exception):
 
 
 __all__ = (
+    "ClientGone",
     "ConfigError",
     "ContextTooLong",
     "Draining",

@@ -47,9 +47,7 @@ def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp(engine)
     (folder / "config.toml").write_text("[server]\nport = 0\n" + (SIM if engine == "sim" else ""))
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("HYPERLLAMA_", "OLLAMA_"))}
-    environ = {**kept, "HYPERLLAMA_LOGS_FORMAT": "json"}
-    if engine == "sim":
-        environ["HYPERLLAMA_STORE_PATH"] = str(folder / "store")
+    environ = {**kept, "HYPERLLAMA_LOGS_FORMAT": "json", "HYPERLLAMA_STORE_PATH": str(folder / "store")}
     log = folder / "log"
     with log.open("wb") as sink:
         process = subprocess.Popen(

@@ -101,3 +101,16 @@ def test_leaving_while_the_model_loads_is_noticed(start: Callable[..., Any]) -> 
     leave(client, "close")
     wait(gateway, re.escape('hyperllama_model_active{model="cold"}'), 0)
     wait(gateway, CANCELLED, 1)
+
+
+def test_leaving_in_the_middle_of_a_body_is_no_error_of_ours(start: Callable[..., Any]) -> None:
+    gateway = start(CONFIG)
+    for path in ("/api/chat", "/v1/chat/completions"):
+        client = socket.create_connection(("127.0.0.1", gateway.port), timeout=30)
+        client.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{{".encode())
+        assert httpx.get(f"{gateway.url}/health").status_code == 200
+        client.close()
+    deadline = time.monotonic() + 10
+    while gateway.log().count('"status":499') < 2:
+        assert time.monotonic() < deadline, gateway.log()
+    assert "Traceback" not in gateway.log()

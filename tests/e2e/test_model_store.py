@@ -16,7 +16,10 @@ import httpx
 import ollama
 import pytest
 
-pytest.importorskip("max", reason="the [max] extra is not installed")
+pytestmark = [
+    pytest.mark.max,
+    pytest.mark.skipif(importlib.util.find_spec("max") is None, reason="the [max] extra is not installed"),
+]
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "plugins" / "hyperllama_builtin" / "weights" / "hyperllama-tiny"

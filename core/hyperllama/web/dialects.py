@@ -12,6 +12,7 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from litestar.types import ExceptionHandlersMap
 
 from hyperllama.errors import (
+    ClientGone,
     GatewayError,
     InvalidRequest,
     MethodNotAllowed,
@@ -73,6 +74,8 @@ def _translate(request: AnyRequest, error: Exception) -> GatewayError:
             return RouteNotFound("not found")
         case HTTPException(status_code=413):
             return PayloadTooLarge(error.detail)
+        case HTTPException(detail="client disconnected prematurely"):  # Litestar has no class of its own for it
+            return ClientGone("the client left before its request was whole")
         case HTTPException() if error.status_code < 500:
             return InvalidRequest(error.detail)
     log.error("request failed", path=request.scope["path"], request_id=request_id(request.scope), exc_info=error)

@@ -34,14 +34,15 @@ async def _serve(app: Application, path: Path | None, security: str) -> None:
     reloader = Reloader(app, path) if path is not None else None
     watch = asyncio.create_task(reloader.watch()) if reloader is not None else None
 
+    lag = LoopLag(on_stall=lambda seconds: log.warning("the event loop was busy", seconds=round(seconds, 3)))
+
     def listening(host: str, port: int) -> None:
         log.info("listening", host=host, port=port, security=security)
+        lag.start()
         if config.server.insecure_no_auth:
             log.warning("no keys are asked for", security=security)
 
     drain = Drain(on_begin=app.stop_taking_work)
-    lag = LoopLag(on_stall=lambda seconds: log.warning("the event loop was busy", seconds=round(seconds, 3)))
-    lag.start()
     await serve(
         app,
         config,
