@@ -120,6 +120,10 @@ class Catalog:
             self._leaving[leaving] = entry
             leaving.add_done_callback(self._leaving.pop)
 
+    def knows(self, name: str) -> bool:
+        """Whether a model or an alias has this name."""
+        return _key(name) in self._names
+
     def entries(self) -> Sequence[Entry]:
         return list(self._entries.values())
 

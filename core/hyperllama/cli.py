@@ -67,6 +67,8 @@ def check(config_path: Path | None) -> None:
         info = entry.info
         what = ", ".join(sorted(info.capabilities)) or "unknown until fetched"
         click.echo(f"model          {info.name} on {info.engine}: {info.context_length} tokens, {what}")
+    for name, why in app.left_out.items():
+        click.echo(f"left out       {name}: {why}")
 
 
 cli.add_command(models)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -69,4 +70,14 @@ def wait_for(log: Path, pattern: str, pid: int, *, seconds: float = 900.0) -> st
     raise RuntimeError(f"the server did not come up:\n{log.read_text('utf-8', errors='replace')[-2000:]}")
 
 
-__all__ = ("Server", "gateway", "process", "wait_for")
+def wait_port(port: int, pid: int, log: Path, *, seconds: float = 900.0) -> None:
+    """Until something on this machine accepts connections at ``port``. Raises RuntimeError when ``pid`` ends before."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and Path(f"/proc/{pid}").exists():
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"the server did not come up:\n{log.read_text('utf-8', errors='replace')[-2000:]}")
+
+
+__all__ = ("Server", "gateway", "process", "wait_for", "wait_port")

@@ -125,7 +125,7 @@ class _Started:
             pid, port = server.pid, server.port
         else:
             pid, _ = self._process.__enter__()
-            child.wait_for(self._log, r"(Server ready|Uvicorn running|startup complete)", pid)
+            child.wait_port(self._port, pid, self._log)
             port = self._port
         target = Target("127.0.0.1", port, "/v1/chat/completions", self._body)
         asyncio.run(shoot(target, clients=2, shots=2))

@@ -59,7 +59,8 @@ class Application:
             memory=config.server.memory_budget or int(available_memory() * MEMORY_SHARE),
         )
         offered = [spec for source in sources.values() for spec in source.models()]
-        self.catalog.add(_specs(config, offered))
+        self.catalog.add(config.models.values())
+        self.left_out = _offer(self.catalog, offered)
         CatalogShelf(self.catalog, self.store).fill(self.store.manifests.all())
         parsers = {**chain.parsers(), **self.plugins.transforms()}
         chain.check((entry.spec for entry in self.catalog.entries()), parsers)
@@ -170,14 +171,20 @@ def available_memory() -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), 8 * 2**30)
 
 
-def _specs(config: Config, offered: Sequence[ModelSpec]) -> list[ModelSpec]:
-    """What the config says, and what sources offer under names it does not use."""
-    specs = dict(config.models)
-    taken = {name.casefold() for spec in specs.values() for name in (spec.name, *spec.aliases)}
+def _offer(catalog: Catalog, offered: Sequence[ModelSpec]) -> dict[str, str]:
+    """Add what sources offer under names that the config does not use. Returns why any other was left out.
+
+    Nobody asked for these by name, so one that cannot run here (its engine is not installed) keeps nothing from starting.
+    """
+    left_out = {}
     for spec in offered:
-        if spec.name.casefold() not in taken:
-            specs[spec.name] = spec
-    return list(specs.values())
+        if catalog.knows(spec.name):
+            continue
+        try:
+            catalog.add([spec])
+        except ConfigError as error:
+            left_out[spec.name] = str(error)
+    return left_out
 
 
 def _mount(protocol: WireProtocol) -> Router:

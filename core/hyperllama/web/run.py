@@ -39,6 +39,8 @@ async def _serve(app: Application, path: Path | None, security: str) -> None:
     def listening(host: str, port: int) -> None:
         log.info("listening", host=host, port=port, security=security)
         lag.start()
+        for name, why in app.left_out.items():
+            log.warning("model left out", model=name, reason=why)
         if config.server.insecure_no_auth:
             log.warning("no keys are asked for", security=security)
 
