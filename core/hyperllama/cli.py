@@ -124,6 +124,7 @@ def bench(
     config_path: Path | None,
     streams: int,
     tokens: int,
+    pace: float,
     against: str | None,
     model: Path | None,
     rounds: int,
@@ -133,7 +134,7 @@ def bench(
     from hyperllama.bench import overhead, versus
 
     if against is None:
-        lines = overhead.measure(streams=streams, tokens=tokens)
+        lines = overhead.measure(streams=streams, tokens=tokens, pace=pace)
     else:
         counts = tuple(sorted({1, 8, 64, streams} if streams >= 64 else {1, 8, streams}))
         lines = versus.measure(model or _builtin_folder(config_path), rounds=rounds, streams=counts, device=device)

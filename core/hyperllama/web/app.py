@@ -174,7 +174,7 @@ def available_memory() -> int:
 def _offer(catalog: Catalog, offered: Sequence[ModelSpec]) -> dict[str, str]:
     """Add what sources offer under names that the config does not use. Returns why any other was left out.
 
-    Nobody asked for these by name, so one that cannot run here (its engine is not installed) keeps nothing from starting.
+    Nobody asked for these by name: one that cannot run here, its engine not installed, keeps nothing from starting.
     """
     left_out = {}
     for spec in offered:
