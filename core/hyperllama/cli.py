@@ -111,6 +111,8 @@ def plugins_doctor(config_path: Path | None) -> None:
 @cli.command()
 @click.option("--streams", default=64, show_default=True, help="Streams at once.")
 @click.option("--tokens", default=200, show_default=True, help="Tokens of each stream.")
+@click.option("--requests", default=2000, show_default=True, help="Short requests.")
+@click.option("--pace", default=100.0, show_default=True, help="Tokens a second of each stream; 0: as fast as they go.")
 @click.option(
     "--against", type=click.Choice(["max-serve"]), help="Measure MAX behind the gateway and by itself, in turns."
 )
@@ -124,6 +126,7 @@ def bench(
     config_path: Path | None,
     streams: int,
     tokens: int,
+    requests: int,
     pace: float,
     against: str | None,
     model: Path | None,
@@ -134,7 +137,7 @@ def bench(
     from hyperllama.bench import overhead, versus
 
     if against is None:
-        lines = overhead.measure(streams=streams, tokens=tokens, pace=pace)
+        lines = overhead.measure(streams=streams, tokens=tokens, requests=requests, pace=pace)
     else:
         counts = tuple(sorted({1, 8, 64, streams} if streams >= 64 else {1, 8, streams}))
         lines = versus.measure(model or _builtin_folder(config_path), rounds=rounds, streams=counts, device=device)

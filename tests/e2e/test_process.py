@@ -152,3 +152,11 @@ def test_metrics_count_what_was_served(start: Callable[..., object]) -> None:
     series = 'hyperllama_completion_tokens_total{model="sim",protocol="openai"}'
     assert f"{series} {float(answer['usage']['completion_tokens'])}" in text
     assert 'hyperllama_requests_total{model="sim",outcome="finished",protocol="openai",reason=""} 1.0' in text
+
+
+def test_the_bench_measures_a_small_run(tmp_path: Path) -> None:
+    done = run(tmp_path, None, "bench", "--streams", "2", "--tokens", "5", "--pace", "0", "--requests", "16")
+    assert done.returncode == 0, done.stderr
+    assert "listening after" in done.stdout
+    for dialect in ("openai", "ollama"):
+        assert f"{dialect}: " in done.stdout
