@@ -141,11 +141,11 @@ class Catalog:
 
     # --- what is in memory ---
 
-    async def acquire(self, entry: Entry, *, keep_alive: float | None = None, wait: bool = True) -> Lease:
+    async def acquire(self, entry: Entry, *, keep_alive: float | None = None, patience: float = math.inf) -> Lease:
         """The loaded model, loading it if need be, once however many ask.
 
-        ``keep_alive`` in seconds replaces the model's timer; None leaves it. ``wait=False`` raises ModelLoading rather
-        than wait, with the load under way. Raises LoadFailed, ModelUnavailable.
+        ``keep_alive`` in seconds replaces the model's timer; None leaves it. After ``patience`` seconds raises
+        ModelLoading, which says how far the load is; it goes on. Raises LoadFailed, ModelUnavailable.
         """
         began = time.perf_counter_ns()
         residency = self._residency(entry)
@@ -159,13 +159,13 @@ class Catalog:
                     f"model '{entry.spec.name}' stopped too often and rests; try again later", retry_after=pause
                 )
             loading = residency.begin(lambda: self._load(entry, residency))
-            if not wait:
+            done, _ = await asyncio.wait([loading], timeout=None if math.isinf(patience) else patience)
+            if not done:
                 raise ModelLoading(
-                    f"model '{entry.spec.name}' is being loaded ({residency.progress.phase})",
+                    f"model '{entry.spec.name}' is being loaded ({residency.describe()}); ask again, or wait longer",
                     retry_after=residency.remaining(),
                 )
-            model = await asyncio.shield(loading)
-            return Lease(residency, model, time.perf_counter_ns() - began)
+            return Lease(residency, loading.result(), time.perf_counter_ns() - began)
         except BaseException:
             residency.leave()
             raise

@@ -51,7 +51,8 @@ class LocalGateway:
         return await self._pipeline.embed(request, caller, entry, self._embed)
 
     async def load(self, name: str, caller: Caller, *, keep_alive: float | None = None) -> int:
-        lease = await self._catalog.acquire(self._entry(name, caller.principal), keep_alive=keep_alive)
+        entry = self._entry(name, caller.principal)
+        lease = await self._catalog.acquire(entry, keep_alive=keep_alive, patience=caller.patience)
         lease.release()
         return lease.load_ns
 

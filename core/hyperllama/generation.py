@@ -96,7 +96,6 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     template: str | None = None  # a Jinja chat template for this request only; engines may refuse it
     context_length: int | None = None  # the caller's num_ctx; None: the model's
     return_token_ids: bool = False  # chunks carry token ids, the last one those of the prompt
-    wait_for_load: bool = True  # False: ModelLoading instead of waiting for a cold model
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False, array_like=True):

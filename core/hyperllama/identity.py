@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Literal, TypeAlias
@@ -48,12 +49,14 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP request's sender, on its way through the core.
 
     ``headers`` go with the answer: what the core has to say beside the dialect (allowances, timings).
+    ``patience``: seconds it waits for a cold model (``Prefer: wait=<seconds>``); inf: as long as that takes.
     """
 
     protocol: str
     principal: Principal
     request_id: str
     headers: dict[str, str] = {}
+    patience: float = math.inf
 
 
 LOCAL = Principal(id="local", name="local", permissions=frozenset(PERMISSIONS))

@@ -113,8 +113,8 @@ class Pipeline:
         call.admitted = time.perf_counter_ns()
         call.caller.headers.update(call.headers)
 
-    async def _acquire(self, call: Call, entry: Entry, keep_alive: float | None, *, wait: bool = True) -> LoadedModel:
-        lease = await self._catalog.acquire(entry, keep_alive=keep_alive, wait=wait)
+    async def _acquire(self, call: Call, entry: Entry, keep_alive: float | None) -> LoadedModel:
+        lease = await self._catalog.acquire(entry, keep_alive=keep_alive, patience=call.caller.patience)
 
         async def give_back(_: Call) -> None:
             lease.release()
@@ -127,7 +127,7 @@ class Pipeline:
     async def _submit(self, entry: Entry, call: Call) -> TokenStream:
         request = call.request
         assert isinstance(request, GenerationRequest)  # noqa: S101 - embed() has its own walk
-        model = await self._acquire(call, entry, request.keep_alive, wait=request.wait_for_load)
+        model = await self._acquire(call, entry, request.keep_alive)
         stream = await model.generate(request)
         call.submitted = time.perf_counter_ns()
         return stream

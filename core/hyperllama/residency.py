@@ -165,6 +165,11 @@ class Residency:
                 estimate=estimate and round(estimate, 1),
             )
 
+    def describe(self) -> str:
+        """Where the load stands, for whoever waits for it."""
+        of = f" of about {self.progress.estimate:.0f}" if self.progress.estimate else ""
+        return f"{self.progress.phase}, {self._elapsed():.0f}{of} s"
+
     def remaining(self) -> float:
         """Seconds the load may still take, at least one; an honest guess where none was seen yet."""
         estimate = self.progress.estimate or 10.0

@@ -103,6 +103,18 @@ def test_leaving_while_the_model_loads_is_noticed(start: Callable[..., Any]) -> 
     wait(gateway, CANCELLED, 1)
 
 
+@pytest.mark.parametrize("path", ["/api/chat", "/v1/chat/completions"])
+def test_who_does_not_want_to_wait_for_a_cold_model_is_told_how_far_it_is(path: str, start: Callable[..., Any]) -> None:
+    gateway = start(CONFIG)
+    body = {"model": "cold", "messages": [{"role": "user", "content": "hi"}]}
+    for seconds in ("0", "1"):
+        answer = httpx.post(f"{gateway.url}{path}", json=body, headers={"prefer": f"wait={seconds}"}, timeout=30)
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) >= 1
+        assert re.search(r"is being loaded \((starting|loading), \d+ of about 1000 s\)", answer.text)
+    assert '"phase":"loading"' in gateway.log()
+
+
 def test_leaving_in_the_middle_of_a_body_is_no_error_of_ours(start: Callable[..., Any]) -> None:
     gateway = start(CONFIG)
     for path in ("/api/chat", "/v1/chat/completions"):

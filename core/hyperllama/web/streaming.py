@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypeAlias, cast
@@ -25,14 +27,27 @@ InjectedGateway: TypeAlias = NamedDependency[SkipValidation[Gateway]]
 #: The request type of every handler.
 GatewayRequest: TypeAlias = Request[Principal, None, State]
 
+_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*(\d{1,6})\b")
+
 Start: TypeAlias = Callable[[], Awaitable[Sequence[TokenStream]]]
 
 
 def caller(request: Request[Any, Any, Any], protocol: str) -> Caller:
     """Who sent ``request``, for the core. Only behind the authentication middleware."""
     scope = request.scope
-    headers = scope["state"].get("headers", {})
-    return Caller(protocol=protocol, principal=scope["user"], request_id=request_id(scope), headers=headers)
+    return Caller(
+        protocol=protocol,
+        principal=scope["user"],
+        request_id=request_id(scope),
+        headers=scope["state"].get("headers", {}),
+        patience=_patience(request.headers.get("prefer")),
+    )
+
+
+def _patience(prefer: str | None) -> float:
+    """Seconds of ``Prefer: wait=<seconds>`` (RFC 7240); without it, as long as it takes."""
+    found = _WAIT.search(prefer) if prefer else None
+    return float(found.group(1)) if found else math.inf
 
 
 def request_id(scope: Scope) -> str:
