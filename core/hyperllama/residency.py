@@ -118,6 +118,7 @@ class Residency:
         if self._closing is not None:
             await asyncio.shield(self._closing)
         self._began = time.monotonic()
+        self._tell()
         try:
             model = await load()
         except GatewayError as error:
@@ -157,13 +158,17 @@ class Residency:
         estimate = progress.estimate or self.progress.estimate
         self.progress = msgspec.structs.replace(progress, seconds=self._elapsed(), estimate=estimate)
         if new_phase:
-            log.info(
-                "model loading",
-                model=self.name,
-                phase=progress.phase,
-                seconds=round(self._elapsed(), 1),
-                estimate=estimate and round(estimate, 1),
-            )
+            self._tell()
+
+    def _tell(self) -> None:
+        estimate = self.progress.estimate
+        log.info(
+            "model loading",
+            model=self.name,
+            phase=self.progress.phase,
+            seconds=round(self._elapsed(), 1),
+            estimate=estimate and round(estimate, 1),
+        )
 
     def describe(self) -> str:
         """Where the load stands, for whoever waits for it."""

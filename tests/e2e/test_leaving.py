@@ -112,7 +112,7 @@ def test_who_does_not_want_to_wait_for_a_cold_model_is_told_how_far_it_is(path: 
         assert answer.status_code == 503
         assert int(answer.headers["retry-after"]) >= 1
         assert re.search(r"is being loaded \((starting|loading), \d+ of about 1000 s\)", answer.text)
-    assert '"phase":"loading"' in gateway.log()
+    assert '"model":"cold","phase":"starting"' in gateway.log()
 
 
 def test_leaving_in_the_middle_of_a_body_is_no_error_of_ours(start: Callable[..., Any]) -> None:
