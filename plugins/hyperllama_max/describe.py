@@ -54,12 +54,12 @@ def describe(spec: ModelSpec, path: Path) -> ModelInfo:
 
 
 def unknown(spec: ModelSpec) -> ModelInfo:
-    """What can be said of a model whose files are not here yet."""
+    """What can be said of a model whose files are not here yet: nothing is refused before they can be read."""
     options(spec)
     return ModelInfo(
         name=spec.name,
         engine="max",
-        capabilities=frozenset({"completion"}),
+        capabilities=frozenset({"chat", "completion", "embedding", "tools"}),
         context_length=spec.max_length or 0,
         aliases=spec.aliases,
         max_batch_size=spec.max_batch_size,

@@ -168,3 +168,24 @@ def test_models_of_the_store_are_there_after_a_restart_and_for_the_command_line(
     with official(again.url) as client:
         names = {model.model for model in client.list().models}
     assert "second:latest" in names and "org/tiny:latest" not in names and "alias:latest" not in names
+
+
+def test_a_hub_model_of_the_configuration_is_fetched_once_and_then_needs_no_hub(
+    start: Any, hub: Any, tmp_path: Path
+) -> None:
+    config = "[server]\nport = 0\n[models.remote]\nsource = 'hf:org/tiny'\nmax_length = 1024\n"
+    body = {"model": "remote", "prompt": "Hello", "stream": False, "options": {"num_predict": 4, "temperature": 0}}
+    home = {"HF_HOME": str(tmp_path / "hf")}
+    first = start(config, HF_ENDPOINT=hub.url, **home)
+    online = httpx.post(f"{first.url}/api/generate", json=body, timeout=600)
+    assert online.status_code == 200, online.text
+    assert '"phase":"downloading"' in first.log()
+    assert first.stop() == 0
+    second = start(config, HF_HUB_OFFLINE="1", HF_ENDPOINT="http://127.0.0.1:9", **home)
+    assert httpx.post(f"{second.url}/api/show", json={"model": "remote"}).json()["details"]["family"] == "llama"
+    offline = httpx.post(f"{second.url}/api/generate", json=body, timeout=600)
+    assert offline.json()["response"] == online.json()["response"]
+    third = start(config.replace("org/tiny", "org/absent"), HF_HUB_OFFLINE="1", **home)
+    absent = httpx.post(f"{third.url}/api/generate", json=body, timeout=60)
+    assert absent.status_code == 500
+    assert "'hf:org/absent' could not be fetched" in absent.json()["error"]

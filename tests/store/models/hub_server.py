@@ -77,6 +77,8 @@ class _Handler(BaseHTTPRequestHandler):
         for repo, files in self.hub.repos.items():
             if path in (f"/api/models/{repo}", f"/api/models/{repo}/revision/main"):
                 return self._json({"id": repo, "sha": COMMIT, "siblings": [_sibling(*item) for item in files.items()]})
+            if path.startswith(f"/api/models/{repo}/tree/"):
+                return self._json([_leaf(*item) for item in files.items()])
             if path.startswith((f"/{repo}/resolve/", f"/api/resolve-cache/models/{repo}/")):
                 name = path.rpartition("/")[2]
                 if name in files:
@@ -141,6 +143,14 @@ def _sibling(name: str, data: bytes) -> dict[str, object]:
     if name.endswith((".safetensors", ".gguf", ".bin")):
         found["lfs"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 134}
     return found
+
+
+def _leaf(name: str, data: bytes) -> dict[str, object]:
+    sibling = _sibling(name, data)
+    leaf = {"type": "file", "path": name, "size": len(data), "oid": sibling["blobId"]}
+    if "lfs" in sibling:
+        leaf["lfs"] = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 134}
+    return leaf
 
 
 class _Server(ThreadingHTTPServer):
