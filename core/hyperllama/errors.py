@@ -30,6 +30,7 @@ Errors carry meaning; each protocol spells them in its own JSON.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -57,6 +58,11 @@ class GatewayError(Exception):
         self.param = param
         self.retry_after = retry_after
         self.headers = dict(headers or {})
+
+    @property
+    def retry_seconds(self) -> int | None:
+        """``Retry-After``: whole seconds, at least one, never too early. None: nothing is said."""
+        return None if self.retry_after is None else max(1, math.ceil(self.retry_after))
 
 
 class InvalidRequest(GatewayError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import resource
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from hyperllama import memory
 from hyperllama.errors import ConfigError, LoadFailed
 from hyperllama.models import ModelInfo, ModelSpec
 from hyperllama_max import support
@@ -211,29 +213,14 @@ class _Limit:
 
     def __init__(self, limit: int | None) -> None:
         self._old = resource.getrlimit(resource.RLIMIT_AS)
-        size = max(limit if limit is not None else max(8 * GIB, int(_available() * 0.8)), GIB) + _mapped()
+        size = max(
+            limit if limit is not None else max(8 * GIB, int(memory.available(16 * GIB) * 0.8)), GIB
+        ) + memory.mapped(os.getpid())
         if self._old[1] == resource.RLIM_INFINITY or size < self._old[1]:
             resource.setrlimit(resource.RLIMIT_AS, (size, self._old[1]))
 
     def lift(self) -> None:
         resource.setrlimit(resource.RLIMIT_AS, self._old)
-
-
-def _available() -> int:
-    try:
-        for line in Path("/proc/meminfo").read_text("ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    return 16 * GIB
-
-
-def _mapped() -> int:
-    try:
-        return int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
-    except (OSError, ValueError, IndexError):
-        return 0
 
 
 def _first(error: BaseException) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 
 import msgspec
@@ -55,8 +54,8 @@ def envelope(error: GatewayError, path: str = "") -> ErrorEnvelope:
 
 def reply(error: GatewayError, path: str) -> ErrorReply:
     headers: dict[str, str] = {}
-    if error.retry_after is not None:
-        headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+    if error.retry_seconds is not None:
+        headers["retry-after"] = str(error.retry_seconds)
     if isinstance(error, MethodNotAllowed):
         headers["allow"] = ", ".join(error.allow)
     return ErrorReply(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from hyperllama.errors import (
     ContextTooLong,
     EngineFailed,
@@ -74,8 +72,8 @@ def reply(error: GatewayError, media_type: str = JSON) -> ErrorReply:
             allow = [method for method in _METHODS if method in error.allow]
             return _text(405, b"405 method not allowed", {"allow": ", ".join(allow)} if allow else {})
     headers: dict[str, str] = {}
-    if error.retry_after is not None:
-        headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+    if error.retry_seconds is not None:
+        headers["retry-after"] = str(error.retry_seconds)
     return ErrorReply(status(error), body(error), media_type, headers)
 
 

@@ -7,15 +7,10 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-HOST = "registry.ollama.ai"
-NAMESPACE = "library"
-TAG = "latest"
+from hyperllama.names import HOST, NAMESPACE, TAG, split
 
 Source: TypeAlias = Literal["local", "cloud", "conflict"]
 
-_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,349}")
-_NAMESPACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,79}")
-_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
 _DIGEST = re.compile(r"sha256[:-][0-9a-fA-F]{64}")
 
 
@@ -54,22 +49,10 @@ def parse(text: str) -> Name | None:
     scheme, found, rest = text.partition("://")
     if not found:
         scheme, rest = "https", text
-    tag = TAG
-    colon = rest.rfind(":")
-    if colon > rest.rfind("/"):
-        rest, tag = rest[:colon], rest[colon + 1 :]
-    parts = rest.rsplit("/", 2)
-    model = parts[-1]
-    namespace = parts[-2] if len(parts) > 1 else NAMESPACE
-    host = parts[0] if len(parts) > 2 else HOST
-    fits = (
-        scheme
-        and _PART.fullmatch(model)
-        and _PART.fullmatch(tag)
-        and _NAMESPACE.fullmatch(namespace)
-        and _HOST.fullmatch(host)
-    )
-    return Name(model, tag, namespace, host, scheme) if fits else None
+    parts = split(rest)
+    if parts is None or not scheme:
+        return None
+    return Name(parts.model, parts.tag, parts.namespace, parts.host, scheme)
 
 
 def reference(text: str) -> Reference:

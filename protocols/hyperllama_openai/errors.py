@@ -98,8 +98,9 @@ def envelope(error: GatewayError, *, param: str | None = None, path: str = "") -
 
 def reply(error: GatewayError, *, param: str | None = None, path: str = "") -> ErrorReply:
     headers: dict[str, str] = {}
+    if error.retry_seconds is not None:
+        headers["retry-after"] = str(error.retry_seconds)
     if error.retry_after is not None:
-        headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
         headers["retry-after-ms"] = str(max(1, math.ceil(error.retry_after * 1000)))
     if error.code == "insufficient_quota":
         headers["x-should-retry"] = "false"

@@ -11,6 +11,7 @@ import msgspec
 
 from hyperllama.bench import child, procs
 from hyperllama.bench.load import Shot, Target, percentile, shoot
+from hyperllama.memory import resident
 
 CONFIG = """
 [server]
@@ -51,7 +52,7 @@ def measure(*, streams: int = 64, tokens: int = 200, requests: int = 2000, pace:
         os.sched_setaffinity(0, {cores[1]})
     config = CONFIG.format(pace=pace, tokens=tokens, level="info")
     with child.gateway(config, cores={cores[0]}) as server:
-        yield f"listening after {server.started_in:.2f} s, {procs.rss_bytes(server.pid) / 2**20:.0f} MiB resident"
+        yield f"listening after {server.started_in:.2f} s, {resident(server.pid) / 2**20:.0f} MiB resident"
         for dialect in PATHS:
             row = asyncio.run(_one(server, dialect, streams=streams, tokens=tokens, requests=requests))
             yield (
@@ -60,7 +61,7 @@ def measure(*, streams: int = 64, tokens: int = 200, requests: int = 2000, pace:
                 f"{row.per_request_us:.0f} us a short request (p50 {row.request_p50_ms:.2f} ms alone, "
                 f"first token after {row.ttft_p50_ms:.2f} ms)"
             )
-        yield f"{procs.rss_bytes(server.pid) / 2**20:.0f} MiB resident afterwards"
+        yield f"{resident(server.pid) / 2**20:.0f} MiB resident afterwards"
 
 
 async def _one(server: child.Server, dialect: str, *, streams: int, tokens: int, requests: int) -> Overhead:

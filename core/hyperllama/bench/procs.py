@@ -33,13 +33,6 @@ def threads(pid: int) -> dict[int, tuple[str, float]]:
     return found
 
 
-def rss_bytes(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
-
-
 def children(pid: int) -> list[int]:
     """Direct and indirect child processes, oldest first."""
     parents: dict[int, list[int]] = {}
@@ -58,4 +51,4 @@ def children(pid: int) -> list[int]:
     return found
 
 
-__all__ = ("children", "cpu_seconds", "rss_bytes", "threads")
+__all__ = ("children", "cpu_seconds", "threads")

@@ -15,12 +15,12 @@ from typing import cast
 
 from hyperllama.host import environment
 from hyperllama.host.output import OutputLog
+from hyperllama.memory import resident
 
 KILL = signal.SIGKILL
 TERM_GRACE = 2.0  # seconds between SIGTERM and SIGKILL
 SESSION_TRIES, SESSION_WAIT = 50, 0.02  # looks at whether what it started is dead too, seconds between them
 PIPE_GRACE = 1.0  # seconds that the pipes of a dead process are still read
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class ChildProcess(asyncio.SubprocessProtocol):
@@ -44,7 +44,7 @@ class ChildProcess(asyncio.SubprocessProtocol):
 
     def memory(self) -> int:
         """Resident bytes of the process and everything below it; 0: gone, or a system without ``/proc``."""
-        return sum(_resident(pid) for pid in _tree(self.pid)) if not self.exited.done() else 0
+        return sum(resident(pid) for pid in _tree(self.pid)) if not self.exited.done() else 0
 
     def signal(self, number: signal.Signals) -> None:
         """To the process and all of its session. Gone already: nothing happens."""
@@ -170,13 +170,6 @@ def _session(leader: int) -> list[int]:
                     if int(session) == leader and state != b"Z":
                         found.append(int(entry.name))
     return found
-
-
-def _resident(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
-    except (OSError, IndexError, ValueError):
-        return 0
 
 
 __all__ = ("KILL", "PIPE_GRACE", "TERM_GRACE", "ChildProcess", "describe_exit", "spawn")

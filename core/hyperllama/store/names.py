@@ -7,14 +7,8 @@ import re
 import msgspec
 
 from hyperllama.errors import InvalidRequest
+from hyperllama.names import HOST, NAMESPACE, TAG, split
 
-HOST = "registry.ollama.ai"
-NAMESPACE = "library"
-TAG = "latest"
-
-_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,349}", re.ASCII)
-_NAMESPACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,79}", re.ASCII)
-_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}", re.ASCII)
 _DIGEST = re.compile(r"sha256[:-]([0-9a-f]{64})", re.ASCII)
 _LONGEST = 240  # bytes of one part of a path that every file system takes, a suffix included
 
@@ -44,22 +38,10 @@ class StoredName(msgspec.Struct, frozen=True, order=True):
 
 def stored_name(text: str) -> StoredName:
     """Raises InvalidRequest."""
-    rest, tag = text, TAG
-    colon = rest.rfind(":")
-    if colon > rest.rfind("/"):
-        rest, tag = rest[:colon], rest[colon + 1 :]
-    parts = rest.rsplit("/", 2)
-    name = StoredName(parts[0] if len(parts) > 2 else HOST, parts[-2] if len(parts) > 1 else NAMESPACE, parts[-1], tag)
-    fits = (
-        _HOST.fullmatch(name.host)
-        and len(name.host) <= _LONGEST
-        and _NAMESPACE.fullmatch(name.namespace)
-        and _PART.fullmatch(name.model)
-        and _PART.fullmatch(name.tag)
-    )
-    if not fits:
+    parts = split(text)
+    if parts is None or len(parts.host) > _LONGEST:
         raise InvalidRequest("invalid model name", param="model")
-    return name
+    return StoredName(*parts)
 
 
 def hex_of(digest: str) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from hyperllama import memory
 from hyperllama.access.door import Door
 from hyperllama.catalog import Catalog
 from hyperllama.config import Config
@@ -39,6 +39,7 @@ from hyperllama.web.openapi import openapi_routes
 from hyperllama.web.ops import ops_routes
 from hyperllama.web.origins import Origins
 
+UNKNOWN_MEMORY = 8 * 2**30
 MEMORY_SHARE = 0.8  # of what is free at start, when the config names no budget
 
 
@@ -56,7 +57,7 @@ class Application:
             engines=self.plugins.engines(),
             sources=sources,
             load_times=LoadTimes(config.store_path / "load-times.json"),
-            memory=config.server.memory_budget or int(available_memory() * MEMORY_SHARE),
+            memory=config.server.memory_budget or int(memory.available(UNKNOWN_MEMORY) * MEMORY_SHARE),
         )
         offered = [spec for source in sources.values() for spec in source.models()]
         self.catalog.add(config.models.values())
@@ -162,15 +163,6 @@ def create_app(config: Config, *plugins: object) -> Application:
     return Application(config, *plugins)
 
 
-def available_memory() -> int:
-    """Bytes that can be taken without swapping, from ``/proc/meminfo``; where there is none, a guess of 8 GiB."""
-    try:
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-    except OSError:
-        return 8 * 2**30
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), 8 * 2**30)
-
-
 def _offer(catalog: Catalog, offered: Sequence[ModelSpec]) -> dict[str, str]:
     """Add what sources offer under names that the config does not use. Returns why any other was left out.
 
@@ -194,4 +186,4 @@ def _mount(protocol: WireProtocol) -> Router:
     return Router(path="/", route_handlers=list(protocol.routes), exception_handlers=handlers_for(protocol))
 
 
-__all__ = ("Application", "available_memory", "create_app")
+__all__ = ("Application", "create_app")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -86,8 +85,8 @@ def _response(reply: ErrorReply, error: Exception) -> Response[bytes]:
     headers = dict(reply.headers)
     if isinstance(error, GatewayError):
         headers = {**error.headers, **headers}
-        if error.retry_after is not None:
-            headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+        if error.retry_seconds is not None:
+            headers["retry-after"] = str(error.retry_seconds)
     return Response(reply.body, status_code=reply.status, media_type=reply.media_type, headers=headers)
 
 

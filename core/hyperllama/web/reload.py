@@ -13,7 +13,6 @@ from hyperllama import config as configuration
 from hyperllama.catalog import Entry
 from hyperllama.config import Config
 from hyperllama.errors import ConfigError
-from hyperllama.models import ModelSpec
 from hyperllama.web.app import Application
 
 log = structlog.get_logger(__name__)
@@ -98,12 +97,8 @@ def _difference(old: Config, new: Config) -> list[str]:
             found += [f"{table}.{key}" for key in keys if getattr(before, key) != getattr(after, key)]
         else:
             names = sorted(before.keys() | after.keys())
-            found += [f"{table}.{name}" for name in names if _get(before, name) != _get(after, name)]
+            found += [f"{table}.{name}" for name in names if before.get(name) != after.get(name)]
     return found
-
-
-def _get(table: dict[str, ModelSpec], name: str) -> ModelSpec | None:
-    return table.get(name)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

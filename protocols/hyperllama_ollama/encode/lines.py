@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from msgspec import UNSET
@@ -15,7 +16,7 @@ from hyperllama_ollama.encode.text import dumps, now, string
 NDJSON = "application/x-ndjson"
 
 
-class _Lines:
+class _Lines(ABC):
     """What both dialects of the stream share. ``top``: the number of alternatives each logprob shows."""
 
     media_type = NDJSON
@@ -66,17 +67,17 @@ class _Lines:
     def _seen(self, chunk: TokenChunk) -> None:
         """Told of every chunk before the last line is made."""
 
-    def _thinking(self, head: bytes, chunk: TokenChunk, *, alone: bool) -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    def _thinking(self, head: bytes, chunk: TokenChunk, *, alone: bool) -> bytes: ...
 
-    def _text(self, head: bytes, chunk: TokenChunk) -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    def _text(self, head: bytes, chunk: TokenChunk) -> bytes: ...
 
-    def _call(self, call: replies.ToolCall) -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    def _call(self, call: replies.ToolCall) -> bytes: ...
 
-    def _last(self, chunk: TokenChunk) -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    def _last(self, chunk: TokenChunk) -> bytes: ...
 
 
 class GenerateLines(_Lines):
