@@ -213,9 +213,8 @@ class _Limit:
 
     def __init__(self, limit: int | None) -> None:
         self._old = resource.getrlimit(resource.RLIMIT_AS)
-        size = max(
-            limit if limit is not None else max(8 * GIB, int(memory.available(16 * GIB) * 0.8)), GIB
-        ) + memory.mapped(os.getpid())
+        wanted = limit if limit is not None else max(8 * GIB, int(memory.available(16 * GIB) * 0.8))
+        size = max(wanted, GIB) + memory.mapped(os.getpid())
         if self._old[1] == resource.RLIM_INFINITY or size < self._old[1]:
             resource.setrlimit(resource.RLIMIT_AS, (size, self._old[1]))
 

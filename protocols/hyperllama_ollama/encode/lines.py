@@ -64,7 +64,7 @@ class _Lines(ABC):
             return b""
         return b',"logprobs":' + dumps(pieces.logprobs(chunk.logprobs, self._top))
 
-    def _seen(self, chunk: TokenChunk) -> None:
+    def _seen(self, chunk: TokenChunk) -> None:  # noqa: B027 - not every endpoint looks
         """Told of every chunk before the last line is made."""
 
     @abstractmethod
