@@ -18,7 +18,28 @@ from hyperllama.errors import ConfigError
 CONFIG_HELP = "The configuration file. Without one: built-in defaults and the built-in model."
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """Our commands, then plugins': those are looked for only when a name is not ours, or all are listed."""
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        return super().get_command(context, name) or self._of_plugins(context).get(name)
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        try:
+            theirs = self._of_plugins(context)
+        except ConfigError:  # help must be had with a broken configuration, too
+            theirs = {}
+        return sorted({*super().list_commands(context), *theirs})
+
+    def _of_plugins(self, context: click.Context) -> dict[str, click.Command]:
+        from hyperllama import config
+        from hyperllama.plugins import Plugins
+
+        offered = [item.command for item in Plugins(config.load(context.params.get("config_path"))).commands()]
+        return {command.name: command for command in offered if command.name is not None}
+
+
+@click.group(cls=_Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--config", "config_path", type=click.Path(path_type=Path), envvar="HYPERLLAMA_CONFIG", help=CONFIG_HELP)
 @click.option("--insecure-no-auth", is_flag=True, help="Serve other machines without any key. Anyone may do anything.")
 @click.version_option(__version__, prog_name="hyperllama-gateway")

@@ -73,6 +73,31 @@ def test_the_plugin_of_the_readme_works(tmp_path: Path, start: Callable[..., Any
     assert answer["response"] == "QUIET WORDS"
 
 
+def test_a_plugins_command_is_one_of_ours(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    info = site / "hyperllama_greet-1.dist-info"
+    info.mkdir(parents=True)
+    (site / "hyperllama_greet.py").write_text(
+        "import click\nfrom types import SimpleNamespace\nfrom hyperllama import hookimpl\n"
+        "@click.command()\n@click.pass_obj\ndef greet(config):\n    'Say hello.'\n    click.echo(f'hello {config}')\n"
+        "@hookimpl\ndef hyperllama_commands():\n    return (SimpleNamespace(command=greet),)\n"
+    )
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: hyperllama-greet\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[hyperllama]\ngreet = hyperllama_greet\n")
+    (tmp_path / "config.toml").write_text("[server]\nport = 0\n")
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "hyperllama", *arguments]
+        env = {**os.environ, "PYTHONPATH": str(site)}
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env, timeout=60)
+
+    assert run("--config", "config.toml", "greet").stdout == "hello config.toml\n"
+    assert "Say hello." in run("--help").stdout
+    unknown = run("nothing-of-that-name")
+    assert unknown.returncode == 2
+    assert "No such command" in unknown.stderr
+
+
 def test_a_plugin_that_does_not_import_keeps_the_gateway_from_starting(tmp_path: Path) -> None:
     site = tmp_path / "site"
     info = site / "hyperllama_bad-1.dist-info"
