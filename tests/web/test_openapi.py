@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -20,15 +21,18 @@ def client_of(app: Application) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
 
 
+def schema_of(document: dict[str, Any], spoken: dict[str, Any]) -> dict[str, Any]:
+    reference = spoken["content"]["application/json"]["schema"]["$ref"]
+    found: dict[str, Any] = document["components"]["schemas"][reference.rsplit("/", 1)[1]]
+    return found
+
+
 async def test_the_document_says_what_the_routes_take_and_give(tmp_path: Path) -> None:
     async with client_of(serving(tmp_path, openapi=True)) as client:
         document = (await client.get("/openapi.json")).json()
     assert document["openapi"] == "3.1.0"
     operation = document["paths"]["/v1/chat/completions"]["post"]
-    assert operation["requestBody"]["content"]["application/json"]["schema"] == {
-        "$ref": "#/components/schemas/ChatRequest"
-    }
-    schema = document["components"]["schemas"]["ChatRequest"]
+    schema = schema_of(document, operation["requestBody"])
     assert set(schema["required"]) == {"model", "messages"}
     assert schema["properties"]["temperature"] == {
         "anyOf": [{"type": "number", "minimum": 0, "maximum": 2}, {"type": "null"}],
@@ -36,6 +40,33 @@ async def test_the_document_says_what_the_routes_take_and_give(tmp_path: Path) -
     }
     assert document["paths"]["/v1/models/{model}"]["get"]["parameters"][0]["name"] == "model"
     assert document["paths"]["/v1/messages"]["post"]
+
+
+async def test_ollamas_routes_are_described_as_its_clients_write_them(tmp_path: Path) -> None:
+    async with client_of(serving(tmp_path, openapi=True)) as client:
+        document = (await client.get("/openapi.json")).json()
+    chat = document["paths"]["/api/chat"]["post"]
+    asked = schema_of(document, chat["requestBody"])["properties"]
+    assert {"type": "string"} in asked["keep_alive"]["anyOf"]
+    assert set(chat["responses"]["200"]["content"]) == {"application/json", "application/x-ndjson"}
+    assert "message" in schema_of(document, chat["responses"]["200"])["properties"]
+    embed = schema_of(document, document["paths"]["/api/embed"]["post"]["requestBody"])["properties"]
+    assert {"type": "string"} in embed["input"]["anyOf"]
+    create = schema_of(document, document["paths"]["/api/create"]["post"]["requestBody"])["properties"]
+    assert "from" in create
+    assert set(document["paths"]["/api/blobs/{digest}"]["post"]["responses"]) == {"201", "default"}
+    undescribed = [
+        path
+        for path, methods in document["paths"].items()
+        if path.startswith("/api/") and "post" in methods and "requestBody" not in methods["post"]
+    ]
+    bodyless = ["/api/blobs/{digest}", "/api/me", "/api/signout"]
+    assert sorted(undescribed) == [
+        *bodyless[:1],
+        "/api/experimental/web_fetch",
+        "/api/experimental/web_search",
+        *bodyless[1:],
+    ]
 
 
 async def test_every_reference_in_the_document_leads_somewhere(tmp_path: Path) -> None:
@@ -60,8 +91,9 @@ async def test_the_page_is_html_without_scripts(tmp_path: Path) -> None:
         reply = await client.get("/docs")
     assert reply.headers["content-type"].startswith("text/html")
     assert "POST /v1/chat/completions" in reply.text
-    assert 'href="#ChatRequest"' in reply.text
+    assert 'href="#CompletionRequest"' in reply.text
     assert "<script" not in reply.text
+    assert not any(outside in reply.text for outside in ("src=", 'href="http', "url(", "@import"))
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/docs"])

@@ -1,16 +1,20 @@
-"""Routes for whoever runs the gateway: alive, ready, and what it counts."""
+"""For whoever runs the gateway: alive, ready, and what it counts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from hyperllama.catalog import Catalog
 from hyperllama.metrics import Metrics
 from hyperllama.pipeline import Pipeline
+from hyperllama.web.guard import Guard
+from hyperllama.web.lag import LoopLag
 
 _JSON = msgspec.json.Encoder()
 
@@ -43,7 +47,7 @@ def ops_routes(catalog: Catalog, pipeline: Pipeline, metrics: Metrics | None) ->
     @get("/metrics", opt={"permission": "admin"}, sync_to_thread=False)
     def expose() -> Response[bytes]:
         """Everything counted, in Prometheus' text format."""
-        return Response(metrics.expose(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(metrics.expose(), media_type="text/plain; version=0.0.4")
 
     return health, ready, expose
 
@@ -52,4 +56,27 @@ def _json(value: object, status: int = 200) -> Response[bytes]:
     return Response(_JSON.encode(value), media_type="application/json", status_code=status)
 
 
-__all__ = ("ops_routes",)
+class ServerState(Collector):
+    """The server's own figures at the moment of the scrape. Asking for the worst delay begins a new one."""
+
+    def __init__(self, guard: Guard, lag: LoopLag) -> None:
+        self._guard = guard
+        self._lag = lag
+
+    def collect(self) -> Iterable[Metric]:
+        guard, lag = self._guard, self._lag
+        yield GaugeMetricFamily("hyperllama_connections", "Open connections", value=len(guard.connections))
+        refused = CounterMetricFamily(
+            "hyperllama_connections_refused",
+            "Requests and connections the server turned away before the application saw them",
+            labels=["reason"],
+        )
+        for reason, count in guard.refused.items():
+            refused.add_metric([reason], count)
+        yield refused
+        worst = lag.take_worst()
+        yield GaugeMetricFamily("hyperllama_loop_lag_seconds", "Longest delay since the last scrape", value=worst)
+        yield CounterMetricFamily("hyperllama_loop_stalls", "Delays that clients feel", value=lag.stalls)
+
+
+__all__ = ("ServerState", "ops_routes")

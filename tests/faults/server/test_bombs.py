@@ -80,14 +80,16 @@ ONE_HEADER = b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * (16 * MIB)
     ],
     ids=["one header", "many headers", "URL", "body", "chunk extension"],
 )
-def test_a_bomb_leaves_memory_flat(sent: bytes, status: int, guarded: Bombed, wire: Any) -> None:
+def test_s02_a_bomb_leaves_memory_flat(sent: bytes, status: int, guarded: Bombed, wire: Any, bar: Any) -> None:
     grown, said = guarded.grown_by(sent, wire)
+    bar.record(f"{grown / MIB:+.1f} MiB", rounds=5)
     assert grown <= 2 * MIB
     assert wire.statuses(said) in ([status], [])  # a sender that never stops may lose the answer with the connection
 
 
-def test_the_same_bomb_shows_on_an_unguarded_server(unguarded: Bombed, wire: Any) -> None:
+def test_s02_the_same_bomb_shows_on_an_unguarded_server(unguarded: Bombed, wire: Any, bar: Any) -> None:
     grown, _ = unguarded.grown_by(ONE_HEADER, wire)
+    bar.record(f"unguarded {grown / MIB:+.0f} MiB", rounds=1)
     assert grown > 8 * MIB
 
 

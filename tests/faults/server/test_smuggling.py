@@ -121,24 +121,27 @@ VECTORS: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", VECTORS)
-def test_what_follows_an_ambiguous_request_is_never_carried_out(name: str, served: Any, wire: Any) -> None:
+def test_s01_what_follows_an_ambiguous_request_is_never_carried_out(
+    name: str, served: Any, wire: Any, bar: Any
+) -> None:
     got = served.ask(VECTORS[name] + SMUGGLED)
     assert wire.statuses(got) == [400]
     assert b'{"error":' in got
     assert b"connection: close\r\n" in got
     assert not [path for _, path, _ in served.app.seen if path != "/"]
+    bar.record(f"0 carried out of {len(VECTORS)} vectors in two orders", rounds=2 * len(VECTORS))
 
 
 # Behind a request, two empty lines are two empty lines all the same; the test above has that one.
 @pytest.mark.parametrize("name", [name for name in VECTORS if name != "two empty lines first"])
-def test_a_good_request_before_an_ambiguous_one_is_answered_first(name: str, served: Any, wire: Any) -> None:
+def test_s01_a_good_request_before_an_ambiguous_one_is_answered_first(name: str, served: Any, wire: Any) -> None:
     got = served.ask(GOOD + VECTORS[name] + SMUGGLED)
     assert wire.statuses(got) == [200, 400]
     assert [path for _, path, _ in served.app.seen if path != "/"] == ["/good"]
 
 
 @pytest.mark.parametrize("name", ["CL and TE", "two Hosts", "bare LF after a header", "trailer", "folded header"])
-def test_the_verdict_does_not_hang_on_how_the_bytes_are_cut(name: str, served: Any, wire: Any) -> None:
+def test_s01_the_verdict_does_not_hang_on_how_the_bytes_are_cut(name: str, served: Any, wire: Any) -> None:
     with served.connect() as one:
         one.setsockopt(6, 1, 1)  # TCP_NODELAY
         for byte in VECTORS[name]:

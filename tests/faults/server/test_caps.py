@@ -33,7 +33,7 @@ def post(*lines: bytes, body: bytes = b"", path: bytes = b"/") -> bytes:
         (414, b"A" * 30_000),
     ],
 )
-def test_a_head_over_its_cap_is_refused(status: int, sent: bytes, served: Any, wire: Any) -> None:
+def test_s02_a_head_over_its_cap_is_refused(status: int, sent: bytes, served: Any, wire: Any) -> None:
     assert wire.statuses(served.ask(sent)) == [status]
     assert served.app.seen == []
 
@@ -54,7 +54,7 @@ def test_a_head_at_its_cap_is_taken(sent: bytes, served: Any, wire: Any) -> None
 
 
 @pytest.mark.parametrize("length", [1001, 10**18, 10**19])
-def test_a_body_declared_over_the_cap_is_refused_before_it_comes(
+def test_s04_a_body_declared_over_the_cap_is_refused_before_it_comes(
     length: int, serving: Callable[..., Any], wire: Any
 ) -> None:
     served = serving(body_bytes=1000)
@@ -79,7 +79,7 @@ def test_a_refused_sender_without_end_is_cut_off(serving: Callable[..., Any]) ->
 
 
 @pytest.mark.parametrize("size", [1001, 600])
-def test_a_chunked_body_is_counted_while_it_comes(size: int, serving: Callable[..., Any], wire: Any) -> None:
+def test_s04_a_chunked_body_is_counted_while_it_comes(size: int, serving: Callable[..., Any], wire: Any) -> None:
     served = serving(body_bytes=1000)
     chunk = b"%x\r\n" % size + b"x" * size + b"\r\n"
     got = served.ask(post(b"Transfer-Encoding: chunked", body=chunk * 2 + b"0\r\n\r\n"))
@@ -146,7 +146,7 @@ def test_a_body_that_was_asked_for_arrives(served: Any, wire: Any) -> None:
 
 
 @pytest.mark.parametrize("coding", [b"gzip", b"zstd", b"deflate, gzip", b"br"])
-def test_an_encoded_body_is_refused(coding: bytes, served: Any, wire: Any) -> None:
+def test_s04_an_encoded_body_is_refused(coding: bytes, served: Any, wire: Any) -> None:
     got = served.ask(post(b"Content-Encoding: " + coding, b"Content-Length: 5", body=b"hello"))
     assert wire.statuses(got) == [415]
     assert served.app.seen == []

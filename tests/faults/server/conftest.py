@@ -7,18 +7,23 @@ import contextlib
 import re
 import socket
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import pytest
 import uvloop
 
 from hyperllama.config import Config, Server
+from hyperllama.errors import GatewayError
+from hyperllama.generation import TokenChunk
+from hyperllama.stream import ChunkQueue, TokenStream
 from hyperllama.web.bounds import Bounds
 from hyperllama.web.drain import Drain
 from hyperllama.web.guard import Guard
 from hyperllama.web.server import serve
+from hyperllama.web.streaming import TokenResponse
 
+TOKENS = 20_000  # of an answer at /tokens: more than the kernel holds for a reader that takes nothing
 PATIENCE = 5.0  # seconds until a test gives up waiting; none asserts on time
 
 Receive = Callable[[], Any]
@@ -65,8 +70,25 @@ class App:
             self.left.set()
         elif path == "/flood":
             await self._flood(receive, send)
+        elif path == "/tokens":
+            await TokenResponse(self._tokens, Numbers())(scope, receive, send)  # type: ignore[arg-type]
         else:
             await answer(send, 200, b"%d" % len(body))
+
+    async def _tokens(self) -> Sequence[TokenStream]:
+        """The numbers from 0 to TOKENS, one a turn of the loop, whether they are read or not."""
+        queue = ChunkQueue()
+        loop = asyncio.get_running_loop()
+
+        def step(number: int) -> None:
+            last = number == TOKENS
+            queue.put(TokenChunk(text=f"{number:063} ", finish_reason="stop" if last else None))
+            self.sent = number
+            if not last:
+                loop.call_soon(step, number + 1)
+
+        step(0)
+        return (TokenStream(queue),)
 
     async def _flood(self, receive: Receive, send: Send) -> None:
         async def gone() -> None:
@@ -80,6 +102,21 @@ class App:
             self.sent += 16384
             await asyncio.sleep(0)
         self.left.set()
+
+
+class Numbers:
+    """``ChunkEncoder`` of bare text."""
+
+    media_type = "text/plain"
+
+    def chunks(self, index: int, chunks: Sequence[TokenChunk]) -> bytes:
+        return "".join(chunk.text for chunk in chunks).encode()
+
+    def end(self) -> bytes:
+        return b"end"
+
+    def failure(self, error: GatewayError) -> bytes:
+        return b"failure"
 
 
 async def answer(send: Send, status: int, body: bytes) -> None:

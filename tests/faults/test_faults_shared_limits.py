@@ -179,7 +179,7 @@ async def test_callers_who_leave_while_redis_is_asked_cost_nothing(make_call, re
     assert list(shared._held.values()) == [1 + entered]
 
 
-async def test_r14_a_redis_that_is_stopped_never_means_unlimited(make_call, redis, stack) -> None:
+async def test_r14_a_redis_that_is_stopped_never_means_unlimited(make_call, redis, stack, bar) -> None:
     gates = await open_gates(stack, redis, 2, requests="20/hour")
     await gates[0].enter(make_call())
     await gates[1].enter(make_call())
@@ -199,16 +199,17 @@ async def test_r14_a_redis_that_is_stopped_never_means_unlimited(make_call, redi
     assert not gates[0]._shared.down
     # The new server has forgotten what was used before; what was used meanwhile it has been told.
     assert probe.headers["x-ratelimit-remaining-requests"] == str(20 - 8 - 1)
+    bar.record("without Redis half the limit, by each of two gateways", rounds=200)
 
 
 async def test_r14_a_black_hole_holds_few_requests_and_none_for_longer_than_the_timeout(
-    make_call, redis, stack
+    make_call, redis, stack, bar
 ) -> None:
     (gate,) = await open_gates(stack, redis, 1, timeout=0.25, requests="100000/hour")
     await gate.enter(make_call())
     assert redis.process is not None
     os.kill(redis.process.pid, signal.SIGSTOP)
-    waited = 0
+    waited, longest = 0, 0.0
     for _ in range(100):
         coroutine = gate.enter(make_call())
         try:
@@ -217,9 +218,12 @@ async def test_r14_a_black_hole_holds_few_requests_and_none_for_longer_than_the_
             continue
         coroutine.close()
         waited += 1
+        began = time.monotonic()
         async with asyncio.timeout(5):
             await gate.enter(make_call())
+        longest = max(longest, time.monotonic() - began)
     assert waited <= 3
+    bar.record(f"black hole: {waited} requests waited, {longest * 1e3:.0f} ms at most", rounds=100)
     assert gate._shared.down
     os.kill(redis.process.pid, signal.SIGCONT)
     await until(lambda: not gate._shared.down)

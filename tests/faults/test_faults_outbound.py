@@ -40,17 +40,40 @@ def traced(tmp_path: Path, *command: str, **environ: str) -> subprocess.Popen[by
         )
 
 
-def test_the_detector_sees_a_connection(tmp_path: Path) -> None:
+def test_s22_the_detector_sees_a_connection(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         code = f"import socket; socket.create_connection(('127.0.0.1', {server.getsockname()[1]})).close()"
         assert traced(tmp_path, sys.executable, "-c", code).wait(60) == 0
     assert addresses((tmp_path / "trace").read_text()) == {"127.0.0.1"}
 
 
+def test_s22_a_run_on_sim_from_start_to_stop_connects_to_nothing(tmp_path: Path, bar: Any) -> None:
+    (tmp_path / "config.toml").write_text(
+        '[server]\nport = 0\n[models.sim]\nengine = "sim"\n[models.sim.options]\nplacement = "host"\nembedding = 4\n'
+    )
+    process = traced(tmp_path, sys.executable, "-m", "hyperllama", "--config", "config.toml")
+    try:
+        port = int(wait_for(tmp_path / "log", r'"port": ?(\d+)', process.pid))
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
+            for _ in range(25):
+                for path, body in (
+                    ("/api/generate", {"model": "sim", "prompt": "x", "stream": False}),
+                    ("/v1/chat/completions", {"model": "sim", "messages": [{"role": "user", "content": "x"}]}),
+                    ("/v1/embeddings", {"model": "sim", "input": "x"}),
+                    ("/api/show", {"model": "gone"}),
+                ):
+                    assert http.post(path, json=body).status_code in (200, 404)
+    finally:
+        for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+            os.kill(int(child), signal.SIGTERM)
+        assert process.wait(60) == 0
+    assert addresses((tmp_path / "trace").read_text()) <= {"127.0.0.1", "::1"}
+    bar.record("sim: 0 addresses in 100 requests", rounds=100)
+
+
 @pytest.mark.max
 @pytest.mark.timeout(900)
-def test_a_run_on_max_from_load_to_stop_connects_to_nothing(tmp_path: Path, max_gateway: Any) -> None:
-    # max_gateway is not talked to: it is there so that the compilation is in the cache
+def test_s22_a_run_on_max_from_load_to_stop_connects_to_nothing(tmp_path: Path, bar: Any) -> None:
     command = [sys.executable, "-m", "hyperllama", "--config", str(ROOT / "config.toml")]
     process = traced(tmp_path, *command, HYPERLLAMA_SERVER_PORT="0")
     try:
@@ -65,3 +88,4 @@ def test_a_run_on_max_from_load_to_stop_connects_to_nothing(tmp_path: Path, max_
             os.kill(int(child), signal.SIGTERM)
         assert process.wait(60) == 0
     assert addresses((tmp_path / "trace").read_text()) <= {"127.0.0.1", "::1"}
+    bar.record("MAX: 0 addresses from load to stop", rounds=4)

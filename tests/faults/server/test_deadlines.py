@@ -29,13 +29,13 @@ def drip(one: socket.socket, piece: bytes, wire: Any) -> bytes:
     raise AssertionError("never cut off")
 
 
-def test_a_silent_connection_is_closed_without_a_word(serving: Callable[..., Any], wire: Any) -> None:
+def test_s03_a_silent_connection_is_closed_without_a_word(serving: Callable[..., Any], wire: Any) -> None:
     served = serving(header_timeout=0.2)
     with served.connect() as one:
         assert wire.until_end(one) == b""
 
 
-def test_a_head_that_drips_is_cut_off(serving: Callable[..., Any], wire: Any) -> None:
+def test_s03_a_head_that_drips_is_cut_off(serving: Callable[..., Any], wire: Any) -> None:
     served = serving(header_timeout=0.3)
     with served.connect() as one:
         one.sendall(GET[:-2])
@@ -54,7 +54,7 @@ def test_a_head_that_drips_on_a_used_connection_is_cut_off_too(serving: Callable
         assert wire.statuses(drip(one, b"X: a\r\n", wire)) == [408]
 
 
-def test_a_body_that_drips_is_cut_off_and_the_application_hears_it(serving: Callable[..., Any], wire: Any) -> None:
+def test_s03_a_body_that_drips_is_cut_off_and_the_application_hears_it(serving: Callable[..., Any], wire: Any) -> None:
     served = serving(body_timeout=0.3)
     with served.connect() as one:
         one.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n")
@@ -64,14 +64,16 @@ def test_a_body_that_drips_is_cut_off_and_the_application_hears_it(serving: Call
     assert served.app.seen == []
 
 
-def test_a_chunked_body_that_drips_is_cut_off(serving: Callable[..., Any], wire: Any) -> None:
+def test_s03_a_chunked_body_that_drips_is_cut_off(serving: Callable[..., Any], wire: Any) -> None:
     served = serving(body_timeout=0.3)
     with served.connect() as one:
         one.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
         assert wire.statuses(drip(one, b"1\r\nx\r\n", wire)) == [408]
 
 
-def test_a_body_without_a_limit_has_no_deadline_but_must_keep_coming(serving: Callable[..., Any], wire: Any) -> None:
+def test_s03_a_body_without_a_limit_has_no_deadline_but_must_keep_coming(
+    serving: Callable[..., Any], wire: Any
+) -> None:
     served = serving(body_timeout=0.2, body_grace=0.5, body_rate=1000, body_limit=lambda _: None)
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
     with served.connect() as one:
