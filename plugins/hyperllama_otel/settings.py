@@ -1,0 +1,27 @@
+"""``[plugin.otel]``."""
+
+from __future__ import annotations
+
+import msgspec
+
+from hyperllama.errors import ConfigError
+
+
+class OtelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where traces go, and how many of them."""
+
+    endpoint: str = ""  # of a collector, OTLP over HTTP: "http://127.0.0.1:4318"; empty: no traces
+    headers: dict[str, str] = {}  # for the collector
+    service_name: str = "hyperllama-gateway"
+    sample: float = 1.0  # share of the traces that begin here; a caller's own decision is kept
+    timeout: float = 5.0  # seconds the collector may take
+
+    def check(self) -> None:
+        """Raises ConfigError."""
+        if not self.endpoint.startswith(("http://", "https://")):
+            raise ConfigError(f"plugin.otel.endpoint: {self.endpoint!r} is no http:// or https:// URL")
+        if not 0 <= self.sample <= 1 or self.timeout <= 0:
+            raise ConfigError("plugin.otel: sample is between 0 and 1, timeout above 0")
+
+
+__all__ = ("OtelSettings",)
