@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-from hyperllama.access.commands import keys
+from hyperllama.access.commands import audit, keys, usage
 from hyperllama.store.keys import Key
 
 
@@ -85,6 +85,45 @@ def test_a_hash_for_the_config_file_is_that_of_the_key_shown(run, tmp_path) -> N
     assert run("hash", stdin="short").exit_code == 1
 
 
+def test_a_key_is_changed_and_every_act_is_on_record(run, tmp_path) -> None:
+    secret = run("create", "ci", "--owner", "acme", "--model", "sim*", "--limit", "requests=5/minute").stdout.strip()
+    for arguments, said in (
+        (("update", "ci"), "nothing is to be changed"),
+        (("update", "nobody", "--owner", "x"), "no key 'nobody'"),
+        (("update", "ci", "--limit", "requests=often"), "no rate"),
+    ):
+        refused = run(*arguments)
+        assert refused.exit_code != 0
+        assert said in refused.output
+    assert run("update", "ci", "--model", "*", "--no-limits", "--priority", "3", "--expires", "1h").exit_code == 0
+    (changed,) = (msgspec.json.decode(line, type=Key) for line in run("list", "--json").stdout.splitlines())
+    assert (changed.owner, changed.models, changed.limits, changed.priority) == ("acme", None, {}, 3)
+    assert run("update", "ci", "--expires", "never", "--permission", "admin").exit_code == 0
+    (changed,) = (msgspec.json.decode(line, type=Key) for line in run("list", "--json").stdout.splitlines())
+    assert (changed.expires, changed.permissions) == (None, ("admin",))
+
+    def listed(*arguments: str) -> list[dict[str, object]]:
+        shown = CliRunner().invoke(audit, [*arguments, "--json"], obj=tmp_path / "config.toml")
+        assert shown.exit_code == 0, shown.output
+        assert secret not in shown.output
+        return [msgspec.json.decode(line) for line in shown.stdout.splitlines()]
+
+    acts = [(act["act"], act["outcome"]) for act in listed()]
+    assert acts == [
+        ("keys.update", "done"),
+        ("keys.update", "done"),
+        ("keys.update", "invalid_request"),
+        ("keys.update", "not_found"),
+        ("keys.update", "invalid_request"),
+        ("keys.create", "done"),
+    ]
+    assert all(str(act["actor"]).startswith("cli") for act in listed())
+    assert [act["act"] for act in listed("--act", "keys.c", "--limit", "1")] == ["keys.create"]
+    plain = CliRunner().invoke(audit, [], obj=tmp_path / "config.toml").stdout
+    assert plain.splitlines()[-1].endswith(str(listed()[-1]["actor"]))
+    assert CliRunner().invoke(audit, ["--since", "soon"], obj=tmp_path / "config.toml").exit_code != 0
+
+
 def test_usage_is_shown_by_key_and_model(run, tmp_path) -> None:
     import asyncio
 
@@ -111,3 +150,6 @@ def test_usage_is_shown_by_key_and_model(run, tmp_path) -> None:
     only = run("usage", "ci", "--json").stdout.splitlines()
     assert len(only) == 1
     assert msgspec.json.decode(only[0])["completion_tokens"] == 20
+    months = CliRunner().invoke(usage, ["--by", "month", "--json"], obj=tmp_path / "config.toml").stdout.splitlines()
+    (month,) = map(msgspec.json.decode, months)
+    assert (len(month["day"]), month["requests"], month["prompt_tokens"]) == (7, 4, 1005)

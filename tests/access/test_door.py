@@ -12,8 +12,8 @@ import pytest
 
 from hyperllama.access.door import Door, any_keys
 from hyperllama.config import Config, Grant, Keys, StaticKey, Store
-from hyperllama.errors import ConfigError, Unauthenticated, Unavailable
-from hyperllama.identity import LOCAL, PERMISSIONS
+from hyperllama.errors import ConfigError, Unauthenticated
+from hyperllama.identity import LOCAL, PERMISSIONS, Principal
 from hyperllama.store.keys import Key, KeyStore
 
 
@@ -142,32 +142,6 @@ async def test_a_believed_key_asks_the_database_once_and_a_herd_asks_it_once_too
         assert len(asked) == 1
 
 
-async def test_r14_without_its_database_a_key_is_believed_for_its_time_and_then_refused(
-    door, sent, monkeypatch
-) -> None:
-    now = [0.0]
-    async with door(cache="30s") as open_door:
-        keyring = open_door.keyring
-        keyring._clock = lambda: now[0]
-        store = await keyring.store()
-        issued = await store.create(Key(name="ci"), actor="test")
-        await keyring._look()
-        await open_door.authenticate(sent(issued.secret))
-
-        async def away(*_: object) -> None:
-            raise OSError
-
-        monkeypatch.setattr(store, "find", away)
-        monkeypatch.setattr(store, "revision", away)
-        await keyring._look()
-        assert await open_door.authenticate(sent(issued.secret)) is not None
-        now[0] += 31
-        with pytest.raises(Unavailable):
-            await open_door.authenticate(sent(issued.secret))
-        with pytest.raises(Unavailable):
-            await open_door.authenticate(sent("hlg_" + "x" * 43))
-
-
 async def test_static_keys_are_known_by_their_hash(door, sent) -> None:
     keys = {
         "me": static("my secret that is long enough", permissions=("infer", "admin"), models=("a*",), priority=2),
@@ -234,3 +208,29 @@ async def test_a_database_that_is_taken_away_opens_no_door(door, sent, tmp_path,
         await open_door.keyring._look()
         assert open_door.required
         assert await open_door.authenticate(sent()) is None
+
+
+async def test_who_was_let_in_before_is_asked_about_again(door, database) -> None:
+    static_key = static("secret", permissions=("infer",))
+    expired = static("old", expires=datetime(2020, 1, 1, tzinfo=UTC))
+    async with door(static={"ci": static_key, "old": expired}, networks={"10.0.0.0/8": Grant()}) as one:
+
+        async def renewed(id: str) -> Principal | None:
+            return await one.renew(Principal(id=id, network="10.1.1.1"))
+
+        known = await renewed("static:ci")
+        assert (known.permissions, known.network) == (frozenset({"infer"}), "10.1.1.1")
+        assert (await renewed("network:10.0.0.0/8")).network == "10.1.1.1"
+        for gone in ("static:old", "static:removed", "network:10.9.0.0/16", "key_none", LOCAL.id):
+            assert await renewed(gone) is None, gone
+        token = Principal(id="https://login.example|ann")
+        assert await one.renew(token) is token  # cannot be asked without its token
+        store = await one.keyring.store()
+        issued = await store.create(Key(name="ci"), actor="test")
+        assert (await renewed(issued.key.id)).name == "ci"
+        await store.update("ci", {"weight": 5.0}, actor="test")
+        assert (await renewed(issued.key.id)).weight == 5.0
+        await store.revoke("ci", actor="test")
+        assert await renewed(issued.key.id) is None
+    async with door(required=False) as open_door:
+        assert (await open_door.renew(LOCAL)) is LOCAL

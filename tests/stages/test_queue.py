@@ -9,7 +9,6 @@ import pytest
 from hyperllama.config import Queue
 from hyperllama.errors import Draining, Overloaded
 from hyperllama.generation import Usage
-from hyperllama.identity import Principal
 from hyperllama.stages.fairness import Line
 from hyperllama.stages.queue import FairQueue
 
@@ -282,76 +281,6 @@ def test_real_use_corrects_the_shares_of_who_asks_for_little_and_takes_much() ->
         line.correct(waiter, real[name])
     assert got["liar"] / sum(got.values()) == pytest.approx(0.5, abs=0.02)
     loop.close()
-
-
-async def test_twenty_keys_at_twice_the_capacity_share_by_weight_on_a_virtual_clock() -> None:
-    """A Zipf mix, open loop, 8 places of 1 s: goodput is all of the capacity, shares of the backlogged are even."""
-    import heapq
-
-    from hyperllama.generation import GenerationRequest, Sampling
-    from hyperllama.identity import Caller
-    from hyperllama.messages import Prompt
-    from hyperllama.models import ModelInfo
-    from hyperllama.spi import Call
-
-    rng = random.Random(11)
-    now = [0.0]
-    queue = FairQueue(Queue(max_waiting=200, max_wait="-1s"), clock=lambda: int(now[0] * 1e9))
-    info = ModelInfo(name="m", engine="sim", capabilities=frozenset(), context_length=4096, max_batch_size=8)
-    shares = [1 / (rank + 1) for rank in range(20)]
-    served: Counter[str] = Counter()
-    asked: Counter[str] = Counter()
-    refused = 0
-    events: list[tuple[float, int, Call]] = []
-    tasks: set[asyncio.Task[None]] = set()
-    count = 0
-
-    async def client(key: str) -> None:
-        nonlocal refused, count
-        request = GenerationRequest(model="m", input=Prompt("x" * 40), sampling=Sampling(max_tokens=20))
-        call = Call(
-            caller=Caller(protocol="t", principal=Principal(id=key), request_id="r"), request=request, info=info
-        )
-        try:
-            await queue.enter(call)
-        except Overloaded:
-            refused += 1
-            return
-        count += 1
-        served[key] += 1
-        heapq.heappush(events, (now[0] + 1.0, count, call))
-
-    arrival = 0.0
-    while now[0] < 300:
-        arrival += rng.expovariate(16.0)
-        while events and events[0][0] <= arrival:
-            now[0], _, call = heapq.heappop(events)
-            call.outcome, call.usage = "finished", Usage(10, 20)
-            await call.finish()
-            await settle()
-        now[0] = arrival
-        key = f"k{rng.choices(range(20), shares)[0]}"
-        asked[key] += 1
-        task = asyncio.create_task(client(key))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-        await settle()
-    for task in tasks:
-        task.cancel()
-    total = sum(served.values())
-    assert total >= 0.98 * 8 * 300
-    assert refused > 1000
-    # Max-min fair: who asks for less than an even share gets all of it, the others get equal shares.
-    offered = [float(asked[f"k{rank}"]) for rank in range(20)]
-    level, rest, open_ = 0.0, float(total), sorted(offered)
-    for index, want in enumerate(open_):
-        level = rest / (len(open_) - index)
-        if want > level:
-            break
-        rest -= want
-    for rank, want in enumerate(offered):
-        expected = min(want, level)
-        assert served[f"k{rank}"] == pytest.approx(expected, rel=0.1), rank
 
 
 async def test_the_time_a_model_took_to_load_is_no_measure_of_how_fast_it_answers(make_call, end) -> None:

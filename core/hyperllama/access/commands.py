@@ -18,16 +18,20 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import click
 import msgspec
 
-from hyperllama import config, durations, rates
+from hyperllama import config
+from hyperllama.access.office import Change, Draft, KeyOffice
 from hyperllama.config import Allowance, Config
 from hyperllama.errors import GatewayError
 from hyperllama.identity import PERMISSIONS
+from hyperllama.store.audit import Actor
 
 if TYPE_CHECKING:
     from hyperllama.store.database import Database
-    from hyperllama.store.keys import Issued, Key, KeyStore
+    from hyperllama.store.key import Issued, Key
 
 P = ParamSpec("P")
+
+RATES = ("requests", "input_tokens", "output_tokens", "tokens")
 
 
 def _waited_for(command: Callable[P, Coroutine[None, None, None]]) -> Callable[P, None]:
@@ -73,29 +77,19 @@ async def create(
     expires: str,
 ) -> None:
     """Make a key and print its secret, once."""
-    settings = config.load(config_path)
-    if not 0 < len(name) <= 128 or not name.isprintable():
-        raise click.BadParameter("1 to 128 printable characters", param_hint="NAME")
-    if weight <= 0:
-        raise click.BadParameter("must be above 0", param_hint="--weight")
-    from hyperllama.store.keys import Key
-
     fields: dict[str, Any] = {"permissions": permissions} if permissions else {}
-    key = msgspec.convert(
-        {
-            "name": name,
-            "owner": owner,
-            "models": models or None,
-            "limits": _limits(settings, limits, tier),
-            "weight": weight,
-            "priority": priority,
-            "expires": _moment(expires) if expires else None,
-            **fields,
-        },
-        Key,
+    draft = Draft(
+        name=name,
+        owner=owner,
+        models=models or None,
+        limits=_table(limits, tier),
+        weight=weight,
+        priority=priority,
+        expires=expires or None,
+        **fields,
     )
-    async with _store(settings) as store:
-        _show_once(await store.create(key, actor=_actor()))
+    async with _office(config.load(config_path)) as office:
+        _show_once(await office.create(draft, _actor()))
 
 
 @keys.command("list")
@@ -106,8 +100,8 @@ async def create(
 async def list_keys(config_path: Path | None, everything: bool, as_json: bool) -> None:
     """Every key; never a secret."""
     settings = config.load(config_path)
-    async with _store(settings) as store:
-        found = [key for key in await store.all() if everything or key.live(time.time())]
+    async with _office(settings) as office:
+        found = await office.all(ended=everything)
     for key in found:
         click.echo(msgspec.json.encode(key).decode() if as_json else _line(key))
     if not as_json:
@@ -122,10 +116,48 @@ async def list_keys(config_path: Path | None, everything: bool, as_json: bool) -
 @_waited_for
 async def rotate(config_path: Path | None, name: str, grace: str | None) -> None:
     """Give a key a new secret, printed once."""
-    settings = config.load(config_path)
-    seconds = _seconds(grace) if grace is not None else durations.keep_alive(settings.keys.grace)
-    async with _store(settings) as store:
-        _show_once(await store.rotate(name, grace=min(seconds, 10 * 365 * 86_400), actor=_actor()))
+    async with _office(config.load(config_path)) as office:
+        _show_once(await office.rotate(name, grace, _actor()))
+
+
+@keys.command("update")
+@click.argument("name")
+@click.option("--owner", default=None)
+@click.option("--permission", "permissions", multiple=True, type=click.Choice(PERMISSIONS), help="All of them anew.")
+@click.option("--model", "models", multiple=True, help='All patterns anew; "*": every model.')
+@click.option("--limit", "limits", multiple=True, metavar="WHAT=RATE", help="All limits anew.")
+@click.option("--tier", default="", help="One of [limits.tiers]; without --limit, no other limits of its own.")
+@click.option("--no-limits", is_flag=True, help="No limits of its own any more.")
+@click.option("--weight", default=None, type=float)
+@click.option("--priority", default=None, type=click.IntRange(-10, 10))
+@click.option("--expires", default=None, help='After a duration, on a date, or "never".')
+@click.pass_obj
+@_waited_for
+async def update(
+    config_path: Path | None,
+    name: str,
+    owner: str | None,
+    permissions: tuple[str, ...],
+    models: tuple[str, ...],
+    limits: tuple[str, ...],
+    tier: str,
+    no_limits: bool,
+    weight: float | None,
+    priority: int | None,
+    expires: str | None,
+) -> None:
+    """Change what a key may do; running gateways see it within a second, its secret stays."""
+    given: dict[str, Any] = {"owner": owner, "weight": weight, "priority": priority}
+    given |= {"permissions": permissions or None}
+    fields = {field: value for field, value in given.items() if value is not None}
+    if models:
+        fields["models"] = None if models == ("*",) else models
+    if limits or tier or no_limits:
+        fields["limits"] = _table(limits, tier)
+    if expires is not None:
+        fields["expires"] = None if expires == "never" else expires
+    async with _office(config.load(config_path)) as office:
+        click.echo(_line(await office.update(name, Change(**fields), _actor())))
 
 
 @keys.command("revoke")
@@ -134,17 +166,17 @@ async def rotate(config_path: Path | None, name: str, grace: str | None) -> None
 @_waited_for
 async def revoke(config_path: Path | None, name: str) -> None:
     """End a key; running gateways refuse it within a second."""
-    async with _store(config.load(config_path)) as store:
-        key = await store.revoke(name, actor=_actor())
+    async with _office(config.load(config_path)) as office:
+        key = await office.revoke(name, _actor())
     click.echo(f"{key.name} ({key.id}) is revoked")
 
 
-@keys.command("usage")
+@click.command("usage")
 @click.argument("name", required=False)
 @click.option("--since", default="", metavar="YYYY-MM-DD", help="First day, UTC. Default: the first of this month.")
 @click.option("--until", default="", metavar="YYYY-MM-DD", help="Last day, UTC. Default: today.")
 @click.option(
-    "--by", multiple=True, type=click.Choice(["day", "key", "model"]), help="Repeatable. Default: key, model."
+    "--by", multiple=True, type=click.Choice(["day", "month", "key", "model"]), help="Repeatable. Default: key, model."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.pass_obj
@@ -171,6 +203,38 @@ async def usage(
         who = (line.name or line.key) if line.key else ""
         counts = f"{line.requests:>10,} {line.prompt_tokens:>12,} {line.completion_tokens:>12,}"
         click.echo(f"{who:<28} {line.model:<28} {line.day:<10} {counts}")
+
+
+keys.add_command(usage)
+
+
+@click.command("audit")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000))
+@click.option("--since", default="", metavar="YYYY-MM-DD", help="First day, UTC.")
+@click.option("--actor", default="", help="Only who begins so.")
+@click.option("--act", default="", help='Only acts that begin so: "keys", "models.pull".')
+@click.option("--subject", default="", help="Only on what begins so.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.pass_obj
+@_waited_for
+async def audit(
+    config_path: Path | None, limit: int, since: str, actor: str, act: str, subject: str, as_json: bool
+) -> None:
+    """Who did what to keys, models and the configuration, newest first."""
+    from hyperllama.store.audit import AuditLog
+
+    settings = config.load(config_path)
+    try:
+        first = datetime.fromisoformat(since).replace(tzinfo=UTC).timestamp() if since else None
+    except ValueError as error:
+        raise click.BadParameter(f"{since!r} is no date", param_hint="--since") from error
+    async with _database(settings) as database:
+        log = AuditLog(database, settings.admin)
+        acts = await log.page(limit=limit, since=first, actor=actor, act=act, subject=subject)
+    for each in acts:
+        at = datetime.fromtimestamp(each.at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        line = f"{at}  {each.act:<14} {each.subject:<40} {each.outcome:<10} {each.actor}  {each.request_id}"
+        click.echo(msgspec.json.encode(each).decode() if as_json else line.rstrip())
 
 
 @keys.command("hash")
@@ -205,12 +269,16 @@ async def _database(settings: Config) -> AsyncGenerator[Database, None]:
 
 
 @asynccontextmanager
-async def _store(settings: Config) -> AsyncGenerator[KeyStore, None]:
+async def _office(settings: Config) -> AsyncGenerator[KeyOffice, None]:
+    from hyperllama.store.audit import AuditLog
     from hyperllama.store.keys import KeyStore
     from hyperllama.store.pepper import pepper
 
     async with _database(settings) as database:
-        yield KeyStore(database, pepper(settings.store_path, settings.keys.pepper))
+        store = KeyStore(database, pepper(settings.store_path, settings.keys.pepper))
+        log = AuditLog(database, settings.admin)
+        log.hush()
+        yield KeyOffice(store, log, settings)
 
 
 def _show_once(issued: Issued) -> None:
@@ -227,57 +295,34 @@ def _line(key: Key) -> str:
     return "  ".join(word for word in words if word)
 
 
-def _limits(settings: Config, given: tuple[str, ...], tier: str) -> dict[str, Any]:
+def _table(given: tuple[str, ...], tier: str) -> dict[str, Any]:
+    """``WHAT=RATE`` words as a table of limits; the office judges it."""
     table: dict[str, Any] = {}
     for text in given:
         name, separator, value = text.partition("=")
         if not separator or name not in Allowance.__struct_fields__:
             known = ", ".join(Allowance.__struct_fields__)
             raise click.BadParameter(f"{text!r}: write WHAT=RATE, WHAT being one of {known}", param_hint="--limit")
+        if name in RATES:
+            table.setdefault(name, []).append(value)
+            continue
         try:
-            if name in ("requests", "input_tokens", "output_tokens", "tokens"):
-                rates.parse(value)
-                table.setdefault(name, []).append(value)
-            elif int(value) < 1:
-                raise ValueError("must be at least 1")
-            else:
-                table[name] = int(value)
+            table[name] = int(value)
         except ValueError as error:
             raise click.BadParameter(f"{text}: {error}", param_hint="--limit") from error
-    if tier:
-        if tier not in settings.limits.tiers:
-            raise click.BadParameter(f"there is no [limits.tiers.{tier}]", param_hint="--tier")
-        table["tier"] = tier
-    return table
+    return table | ({"tier": tier} if tier else {})
 
 
-def _moment(text: str) -> float:
-    try:
-        return time.time() + _seconds(text)
-    except click.BadParameter:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r} is neither a duration nor a date", param_hint="--expires") from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+def _actor() -> Actor:
+    return Actor(user())
 
 
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text[:-1]) * 86_400 if text[-1:] == "d" else durations.parse(text)
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r} is no duration; write 24h, 30m, 7d") from error
-    if seconds < 0:
-        raise click.BadParameter(f"{text!r} is in the past")
-    return seconds
-
-
-def _actor() -> str:
+def user() -> str:
+    """Who types, for the audit log."""
     try:
         return f"cli:{getpass.getuser()}"
     except (KeyError, OSError):
         return "cli"
 
 
-__all__ = ("keys",)
+__all__ = ("audit", "keys", "usage", "user")

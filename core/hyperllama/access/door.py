@@ -83,6 +83,23 @@ class Door:
             return msgspec.structs.replace(LOCAL, network=credentials.client or "")
         return known
 
+    async def renew(self, principal: Principal) -> Principal | None:
+        """Who ``principal``, let in some time ago, is now; None: nobody any more.
+
+        Tokens and plugins' callers cannot be asked again without their credentials: they stay who they were.
+        """
+        if principal.id == LOCAL.id:
+            return None if self.required else principal
+        if principal.id.startswith("key_"):
+            found = await self.keyring.renew(principal.id)
+        elif principal.id.startswith("static:"):
+            found = self._static.renew(principal.id)
+        elif principal.id.startswith("network:"):
+            found = self._networks.renew(principal.id)
+        else:
+            return principal
+        return msgspec.structs.replace(found, network=principal.network) if found is not None else None
+
 
 def _tokens(settings: Jwt | None) -> Tokens | None:
     if settings is None:

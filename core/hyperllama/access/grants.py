@@ -71,6 +71,13 @@ class StaticKeys:
             raise Unauthenticated("the API key that was sent has expired")
         return at(who, credentials)
 
+    def renew(self, id: str) -> Principal | None:
+        """Who has this id now; None: nobody, or one that has expired."""
+        for _, who, expires in self._known.values():
+            if who.id == id:
+                return who if expires is None or self._wall() < expires else None
+        return None
+
 
 class Networks:
     """Principals of ``[keys.networks]``: the narrowest network that holds the peer's own address."""
@@ -97,6 +104,10 @@ class Networks:
             self._seen[client] = self._match(client)
         who = self._seen[client]
         return at(who, credentials) if who is not None else None
+
+    def renew(self, id: str) -> Principal | None:
+        """Who has this id now; None: nobody."""
+        return next((who for _, who in self._networks if who.id == id), None)
 
     def _match(self, client: str) -> Principal | None:
         try:

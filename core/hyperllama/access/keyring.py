@@ -18,13 +18,15 @@ import structlog
 from hyperllama import durations
 from hyperllama.access.grants import at
 from hyperllama.config import Keys
-from hyperllama.errors import ConfigError, Unauthenticated, Unavailable
+from hyperllama.errors import ConfigError, NotFound, Unauthenticated, Unavailable
 from hyperllama.identity import Credentials, Principal
+from hyperllama.store.audit import say
 from hyperllama.store.database import Database
 from hyperllama.store.pepper import pepper
 
 if TYPE_CHECKING:
-    from hyperllama.store.keys import Found, Key, KeyStore
+    from hyperllama.store.key import Found, Key
+    from hyperllama.store.keys import KeyStore
 
 PREFIX = "hlg_"
 WATCH = 0.5  # seconds between looks at the revision
@@ -78,7 +80,7 @@ class Keyring:
             from hyperllama.store.keys import KeyStore  # the database's imports are for those who have one
 
             secret = await asyncio.to_thread(pepper, self._directory, self._settings.pepper)
-            self._store = KeyStore(self._database, secret, changed=self._changed)
+            self._store = KeyStore(self._database, secret, changed=self._changed, say=say)
         return self._store
 
     async def open(self) -> None:
@@ -116,6 +118,14 @@ class Keyring:
         if known.until is not None and self._wall() >= known.until:
             raise Unauthenticated("the API key that was sent has expired")
         return at(known.principal, credentials)
+
+    async def renew(self, id: str) -> Principal | None:
+        """Who the key of this id is now; None: it is revoked, has expired, or never was."""
+        try:
+            key = await (self._store or await self.store()).get(id)
+        except NotFound:
+            return None
+        return _principal(key) if key.live(self._wall()) else None
 
     async def _ask(self, store: KeyStore, wanted: bytes) -> _Believed:
         """One question at a time for each key, however many requests bring it."""

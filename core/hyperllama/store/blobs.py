@@ -149,6 +149,11 @@ def full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def failed(error: OSError) -> StoreFailed:
+    """``error`` in the words of the store."""
+    return StoreFailed("not enough space on the disk" if full(error) else f"the store failed: {error.strerror}")
+
+
 def _file(digest: str) -> str:
     return f"sha256-{hex_of(digest)}"
 
@@ -168,4 +173,4 @@ def _alive(name: str) -> bool:
     return True
 
 
-__all__ = ("FOLDER", "PARTIAL", "SPARE", "TEMPORARY", "Blobs", "full", "sha256")
+__all__ = ("FOLDER", "PARTIAL", "SPARE", "TEMPORARY", "Blobs", "failed", "full", "sha256")

@@ -56,10 +56,8 @@ class Hub:
         siblings = {item.rfilename: item for item in info.siblings or ()}
         names = chosen(siblings, reference.quant)
         if not names:
-            what = (
-                f"a GGUF file with {reference.quant!r} in its name" if reference.quant else "safetensors or GGUF files"
-            )
-            raise StoreFailed(f"pull model manifest: '{reference.repo}' holds no {what}")
+            what = f"GGUF file with {reference.quant!r} in its name" if reference.quant else "safetensors or GGUF file"
+            raise StoreFailed(f"pull model manifest: '{reference.repo}' holds no {what} that is whole by itself")
         files = []
         for name in names:
             item = siblings[name]

@@ -7,7 +7,7 @@ import hmac
 import secrets as random
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -17,58 +17,36 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hyperllama.errors import InvalidRequest, NotFound
 from hyperllama.identity import Permission
-from hyperllama.store import tables
+from hyperllama.store import audit, tables
+from hyperllama.store.audit import Act
 from hyperllama.store.database import Database
+from hyperllama.store.key import Found, Issued, Key
 
 PREFIX = "hlg_"
 REVISION = "keys"
 
 
-class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """A key without its secret. Times are unix seconds; ``expires`` None: never; ``revoked`` None: it is not."""
-
-    name: str
-    id: str = ""
-    owner: str = ""
-    permissions: tuple[Permission, ...] = ("infer", "models:read")
-    models: tuple[str, ...] | None = None
-    limits: dict[str, Any] = {}
-    weight: float = 1.0
-    priority: int = 0
-    created: float = 0.0
-    expires: float | None = None
-    revoked: float | None = None
-
-    def live(self, now: float) -> bool:
-        return self.revoked is None and (self.expires is None or now < self.expires)
-
-
-class Issued(msgspec.Struct, frozen=True):
-    """A key and its secret, which exists nowhere else and is shown once."""
-
-    key: Key
-    secret: str
-
-
-class Found(msgspec.Struct, frozen=True):
-    """Whose secret it is; ``until``: the moment it stops working whatever happens, None: it does not."""
-
-    key: Key
-    until: float | None
-
-
 class KeyStore:
     """Keys in a database. Every change is in the audit log, under ``actor``, and raises the revision others watch.
 
-    ``changed`` is called when a change has been committed, and before the caller hears of it.
+    ``changed`` is called when a change has been committed, and before the caller hears of it; so is ``say``, with what
+    stands in the audit log.
     """
 
-    def __init__(self, database: Database, pepper: bytes, *, changed: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        pepper: bytes,
+        *,
+        changed: Callable[[], None] = lambda: None,
+        say: Callable[[Act], None] = lambda _: None,
+    ) -> None:
+        self._say = say
         self._database = database
         self._pepper = pepper
         self._tell = changed
 
-    async def create(self, key: Key, *, actor: str) -> Issued:
+    async def create(self, key: Key, *, actor: str, request_id: str = "") -> Issued:
         """Give it an id and a secret. Raises InvalidRequest when the name is in use."""
         now = time.time()
         key = msgspec.structs.replace(key, id=f"key_{uuid.uuid4().hex[:20]}", created=now, revoked=None)
@@ -77,12 +55,12 @@ class KeyStore:
             async with self._database.begin() as connection:
                 await connection.execute(insert(tables.keys).values(_row(key)))
                 await connection.execute(insert(tables.secrets).values(self._secret_row(key.id, secret, now)))
-                await _changed(connection, actor, "keys.create", key, now)
+                act = await _changed(connection, actor, request_id, "keys.create", key, now)
         except IntegrityError as error:
             raise InvalidRequest(
                 f"there is a key named {key.name!r} already; rotate it, or revoke it first", param="name"
             ) from error
-        self._tell()
+        self._told(act)
         return Issued(key, secret)
 
     async def all(self) -> list[Key]:
@@ -108,7 +86,7 @@ class KeyStore:
         ends = [moment for moment in (row.until, key.expires) if moment is not None]
         return Found(key, min(ends) if ends else None)
 
-    async def rotate(self, name: str, *, grace: float, actor: str) -> Issued:
+    async def rotate(self, name: str, *, grace: float, actor: str, request_id: str = "") -> Issued:
         """A new secret; the old ones work for ``grace`` seconds more. Raises NotFound."""
         now = time.time()
         secret = _secret()
@@ -120,20 +98,35 @@ class KeyStore:
             later = or_(old.c.expires.is_(None), old.c.expires > now + grace)
             await connection.execute(update(old).where(and_(old.c.key == key.id, later)).values(expires=now + grace))
             await connection.execute(insert(old).values(self._secret_row(key.id, secret, now)))
-            await _changed(connection, actor, "keys.rotate", key, now)
-        self._tell()
+            act = await _changed(connection, actor, request_id, "keys.rotate", key, now, grace=grace)
+        self._told(act)
         return Issued(key, secret)
 
-    async def revoke(self, name: str, *, actor: str) -> Key:
+    async def revoke(self, name: str, *, actor: str, request_id: str = "") -> Key:
         """No secret of it works any more. Raises NotFound."""
         now = time.time()
+        act = None
         async with self._database.begin() as connection:
             key = await _get(connection, name)
             if key.revoked is None:
                 await connection.execute(update(tables.keys).where(tables.keys.c.id == key.id).values(revoked=now))
-                await _changed(connection, actor, "keys.revoke", key, now)
-        self._tell()
+                act = await _changed(connection, actor, request_id, "keys.revoke", key, now)
+        self._told(act)
         return msgspec.structs.replace(key, revoked=key.revoked or now)
+
+    async def update(self, name: str, fields: Mapping[str, Any], *, actor: str, request_id: str = "") -> Key:
+        """The key with these fields changed, and no others. Raises NotFound; InvalidRequest for a revoked one."""
+        now = time.time()
+        async with self._database.begin() as connection:
+            key = await _get(connection, name)
+            if key.revoked is not None:
+                raise InvalidRequest(f"key {key.name!r} is revoked; create another", param="name")
+            key = msgspec.structs.replace(key, **fields)
+            row = {field: value for field, value in _row(key).items() if field in fields}
+            await connection.execute(update(tables.keys).where(tables.keys.c.id == key.id).values(**row))
+            act = await _changed(connection, actor, request_id, "keys.update", key, now, changed=sorted(fields))
+        self._told(act)
+        return key
 
     async def revision(self) -> tuple[int, bool]:
         """A number that grows with every change, and whether there ever was a key: the last one's end opens no door."""
@@ -147,6 +140,11 @@ class KeyStore:
     def digest(self, secret: str) -> bytes:
         """What is kept of a secret."""
         return hmac.digest(self._pepper, secret.encode("utf-8", "surrogateescape"), "sha256")
+
+    def _told(self, act: Act | None) -> None:
+        self._tell()
+        if act is not None:
+            self._say(act)
 
     def _secret_row(self, key: str, secret: str, now: float) -> dict[str, object]:
         return {"digest": self.digest(secret).hex(), "key": key, "created": now, "expires": None}
@@ -165,13 +163,16 @@ async def _get(connection: AsyncConnection, name: str) -> Key:
     return _key(row)
 
 
-async def _changed(connection: AsyncConnection, actor: str, act: str, key: Key, now: float) -> None:
-    detail = msgspec.json.encode({"owner": key.owner, "permissions": key.permissions}).decode()
-    await connection.execute(
-        insert(tables.audit).values(at=now, actor=actor, act=act, subject=f"{key.name} ({key.id})", detail=detail)
-    )
+async def _changed(
+    connection: AsyncConnection, actor: str, request_id: str, act: str, key: Key, now: float, **detail: object
+) -> Act:
+    detail |= {"owner": key.owner, "permissions": key.permissions}
+    subject = f"{key.name} ({key.id})"
+    done = Act(at=now, actor=actor, request_id=request_id, act=act, subject=subject, detail=detail)
+    await audit.insert(connection, done)
     table = tables.revisions
     await connection.execute(update(table).where(table.c.name == REVISION).values(number=table.c.number + 1))
+    return done
 
 
 def _row(key: Key) -> dict[str, object]:

@@ -47,12 +47,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     layers: tuple[Layer, ...] = ()
     spec: ModelSpec = ModelSpec()
     template: str = ""  # Jinja, in place of the files' own
-    shown_template: str = ""  # one in Go's language: shown, and left out of prompts
     messages: tuple[Turn, ...] = ()
     license: tuple[str, ...] = ()
     parent: str = ""
     source: str = ""  # where it came from: "hf:org/repo@commit"
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] = {}  # a dialect's own, in its words
 
     def encode(self) -> bytes:
         return msgspec.json.encode(self, order="deterministic")
@@ -123,6 +122,7 @@ class Manifests:
                     file.flush()
                     os.fsync(file.fileno())
                 self._beneath.rename(folder, temporary, spelt.tag + SUFFIX)
+                self._beneath.mark()
             except BaseException:
                 self._beneath.unlink(*folder, temporary)
                 raise
@@ -138,6 +138,7 @@ class Manifests:
             if old is not None:
                 spelt = old.name
                 self._beneath.unlink(FOLDER, spelt.host, spelt.namespace, spelt.model, spelt.tag + SUFFIX)
+                self._beneath.mark()
         return old
 
     def release(self, layers: tuple[Layer, ...], *, pinned: frozenset[str]) -> None:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -12,12 +21,13 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 import structlog
 
-from hyperllama.errors import ConfigError, Forbidden, GatewayError, InvalidRequest, ModelNotFound, StoreFailed
+from hyperllama.errors import ConfigError, Forbidden, InvalidRequest, ModelNotFound, StoreFailed
 from hyperllama.identity import Caller
 from hyperllama.models import ModelSpec
 from hyperllama.store import recipe as recipes
 from hyperllama.store.beneath import Beneath
-from hyperllama.store.blobs import Blobs, full
+from hyperllama.store.blobs import Blobs, failed
+from hyperllama.store.encoding import Reencoding
 from hyperllama.store.hub import MISSING, Hub, Repository, runs_code
 from hyperllama.store.manifests import Layer, Manifest, Manifests, Stored
 from hyperllama.store.names import HOST, NAMESPACE, TAG, StoredName, hex_of, stored_name
@@ -38,6 +48,10 @@ _HUBS = ("hf.co", "huggingface.co")
 
 class Shelf(Protocol):
     """Where the store's models are offered: the catalog, seen from below."""
+
+    def fill(self, found: Sequence[Stored]) -> None:
+        """Offer these models of the store and no others."""
+        ...
 
     def configured(self, name: str) -> bool:
         """Whether the configuration or a plugin, not the store, has that name."""
@@ -72,6 +86,7 @@ class ModelStore:
         self._names = {key.casefold().removesuffix(f":{TAG}"): value for key, value in names.items()}
         self._hub = hub or Hub()
         self._shelf: Shelf | None = None
+        self._seen = -1  # the mark of the last change that the shelf shows
         self._pulls: dict[tuple[str, str, str, str], Shared] = {}
         self._pinned: list[set[str]] = []
         self._changing = asyncio.Lock()
@@ -80,6 +95,18 @@ class ModelStore:
     def attach(self, shelf: Shelf) -> None:
         """Before anything else is asked of it."""
         self._shelf = shelf
+
+    def refresh(self) -> None:
+        """Take on what another process changed: cheap where nothing did, and before every look at what there is."""
+        mark = self.beneath.marked()
+        if mark != self._seen:
+            self._seen = mark
+            try:
+                found = self.manifests.all()
+            except OSError as error:
+                log.error("the store cannot be read", reason=error.strerror)
+            else:
+                self._shelved.fill(found)
 
     async def open(self) -> None:
         """Tidy up after whoever died in here."""
@@ -125,7 +152,7 @@ class ModelStore:
                     yield Step("parsing GGUF")
                 start, parent = Manifest(layers=layers), ""
             else:
-                parent = stored_name(request.from_).short
+                parent = stored_name(request.from_).tagged
                 if self._base(request.from_, caller) is None:
                     async with aclosing(self.pull(request.from_, caller)) as steps:
                         async for step in steps:
@@ -135,6 +162,12 @@ class ModelStore:
                 if base is None:
                     raise ModelNotFound(f"model '{request.from_}' not found", param="from")
                 start = recipes.manifest_of(base)
+            if kind := recipes.quantization(request):
+                work = Reencoding(start.layers, kind, self.blobs, pins)
+                async with aclosing(work.watch()) as steps:
+                    async for step in steps:
+                        yield step
+                start = msgspec.structs.replace(start, layers=work.layers)
             for layer in start.layers:
                 yield Step(f"using existing layer {layer.digest}")
             manifest = recipes.applied(request, start, parent)
@@ -205,7 +238,7 @@ class ModelStore:
                 await asyncio.to_thread(file.write, bytes(pending))
                 await asyncio.to_thread(self.blobs.keep, name, file, want=digest)
         except OSError as error:
-            raise _failed(error) from error
+            raise failed(error) from error
         return True
 
     # --- below ---
@@ -216,11 +249,13 @@ class ModelStore:
         return self._shelf
 
     def _base(self, name: str, caller: Caller) -> Base | None:
+        self.refresh()
         found = self._shelved.base(stored_name(name).short)
         return found if found is not None and caller.principal.may_use(found.spec.name, *found.spec.aliases) else None
 
     def _writable(self, name: str, caller: Caller, *, configured: bool = False) -> StoredName:
         """``configured``: the name may belong to the configuration."""
+        self.refresh()
         wanted = stored_name(name)
         if not caller.principal.may_use(wanted.short):
             raise Forbidden(f"this key may not change '{wanted.short}'", param="model")
@@ -280,7 +315,7 @@ class ModelStore:
             try:
                 await self._write(name, manifest)
             except OSError as error:
-                raise _failed(error) from error
+                raise failed(error) from error
 
     async def _write(self, name: StoredName, manifest: Manifest) -> None:
         old = await asyncio.to_thread(self.manifests.find, name)
@@ -342,10 +377,6 @@ class ModelStore:
                 self.views.collect(stored.digest for stored in self.manifests.all())
         except (OSError, ValueError, msgspec.MsgspecError) as error:
             log.warning("the store was not tidied up", reason=type(error).__name__)
-
-
-def _failed(error: OSError) -> GatewayError:
-    return StoreFailed("not enough space on the disk" if full(error) else f"the store failed: {error.strerror}")
 
 
 __all__ = ("ModelStore", "Shelf")

@@ -31,6 +31,12 @@ class StoredName(msgspec.Struct, frozen=True, order=True):
         return f"{space}{self.model}{tag}"
 
     @property
+    def tagged(self) -> str:
+        """:attr:`short`, with the tag whatever it is."""
+        short = self.short
+        return short if self.tag.casefold() != TAG else f"{short}:{TAG}"
+
+    @property
     def key(self) -> tuple[str, str, str, str]:
         """Equal for names that differ in case alone."""
         return (self.host.casefold(), self.namespace.casefold(), self.model.casefold(), self.tag.casefold())

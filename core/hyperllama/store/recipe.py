@@ -10,6 +10,7 @@ import msgspec
 
 from hyperllama.errors import InvalidRequest, UnsupportedFeature
 from hyperllama.models import ModelInfo, ModelSpec
+from hyperllama.store import encoding
 from hyperllama.store.manifests import Manifest, Turn
 
 
@@ -47,6 +48,10 @@ class Recipe(Protocol):
     def quantization(self) -> str: ...
     @property
     def remote_host(self) -> str: ...
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        """What is kept with the model for the dialect to show again."""
+        ...
 
 
 class Base(msgspec.Struct, frozen=True):
@@ -64,13 +69,22 @@ def check(recipe: Recipe) -> None:
     if recipe.remote_host:
         raise InvalidRequest("bad remote", param="remote_host")
     if recipe.adapters:
-        raise UnsupportedFeature("adapters are not supported; name them in the model's options", param="adapters")
+        raise UnsupportedFeature(
+            "adapters are not supported: MAX runs LoRA on GPUs only, from a model's options in the configuration",
+            param="adapters",
+        )
     if recipe.draft_files:
         raise UnsupportedFeature(
-            "draft models are not supported; name them in the model's options", param="draft_files"
+            "draft models are not supported: MAX runs them on GPUs only, from a model's options in the configuration",
+            param="draft_files",
         )
-    if recipe.quantize or recipe.quantization:
-        raise UnsupportedFeature("quantizing is not supported; upload a file that is quantized", param="quantize")
+    quantization(recipe)
+
+
+def quantization(recipe: Recipe) -> str:
+    """What the weights are to be encoded in; empty: as they are. Raises InvalidRequest."""
+    asked = recipe.quantize or recipe.quantization
+    return encoding.kind_of(asked) if asked else ""
 
 
 def manifest_of(base: Base) -> Manifest:
@@ -93,19 +107,15 @@ def applied(recipe: Recipe, start: Manifest, parent: str) -> Manifest:
         spec = msgspec.structs.replace(spec, parameters={**spec.parameters, **recipe.parameters})
     found = msgspec.structs.replace(start, spec=spec, parent=parent or start.parent)
     if recipe.template:
-        # Engines render Jinja; a template in Go's language is kept to be shown.
-        jinja = "{%" in recipe.template
-        found = msgspec.structs.replace(
-            found,
-            template=recipe.template if jinja else found.template,
-            shown_template="" if jinja else recipe.template,
-        )
+        found = msgspec.structs.replace(found, template=recipe.template)
     if recipe.messages:
         turns = tuple(Turn(message.role, message.content) for message in recipe.messages)
         found = msgspec.structs.replace(found, messages=turns)
+    if recipe.extra:
+        found = msgspec.structs.replace(found, extra={**found.extra, **recipe.extra})
     if recipe.license:
         found = msgspec.structs.replace(found, license=tuple(recipe.license))
     return found
 
 
-__all__ = ("Base", "Recipe", "Said", "applied", "check", "manifest_of")
+__all__ = ("Base", "Recipe", "Said", "applied", "check", "manifest_of", "quantization")

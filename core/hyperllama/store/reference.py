@@ -14,6 +14,7 @@ _REFERENCE = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w.-]+))?(?:@([\w./-]+))?", re.
 #: What reads weights: settings, tokenizers, templates, licences.
 _BESIDE = ("*.json", "*.model", "*.jinja", "tokenizer*", "vocab.txt", "merges.txt", "LICENSE*", "README.md")
 _REFUSED = (".py", ".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack", ".onnx", ".so")
+_PART = re.compile(r"^mmproj|-\d{5}-of-\d{5}\.gguf$")  # of a model that is in several files: none is one by itself
 _PREFERRED = ("q4_k_m", "q4_0", "q6_k", "f32")  # of several GGUF files when none is asked for
 
 
@@ -49,12 +50,17 @@ def chosen(names: Iterable[str], quant: str | None) -> list[str]:
     beside = [name for name in beside if not name.endswith((".safetensors", ".gguf"))]
     tensors = sorted(name for name in flat if name.endswith(".safetensors"))
     standard = [name for name in tensors if name.startswith("model")]
-    mixes = sorted(name for name in flat if name.lower().endswith(".gguf"))
-    if quant is not None:
-        weights = [name for name in mixes if quant.casefold() in name.casefold()][:1]
-    else:
-        weights = standard or tensors or _preferred(mixes)
+    mixes = sorted(name for name in flat if name.lower().endswith(".gguf") and not _PART.search(name.lower()))
+    weights = _named(mixes, quant) if quant is not None else standard or tensors or _preferred(mixes)
     return [*beside, *weights] if weights else []
+
+
+def _named(mixes: list[str], quant: str) -> list[str]:
+    """The file that has ``quant`` for a word of its name, else one that has it anywhere in it."""
+    word = re.compile(rf"(?<![a-z0-9_]){re.escape(quant.casefold())}(?![a-z0-9_])")
+    return [name for name in mixes if word.search(name.casefold())][:1] or [
+        name for name in mixes if quant.casefold() in name.casefold()
+    ][:1]
 
 
 def _preferred(mixes: list[str]) -> list[str]:

@@ -9,6 +9,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -75,6 +76,8 @@ audit = Table(
     Column("act", String(64), nullable=False),
     Column("subject", String(255), nullable=False),
     Column("detail", Text, nullable=False),  # JSON; never a secret
+    Column("request_id", String(64), nullable=False, server_default=""),  # empty: of no request
+    Column("outcome", String(64), nullable=False, server_default="done"),  # or the code of the error it ended in
 )
 
 revisions = Table(
@@ -84,4 +87,86 @@ revisions = Table(
     Column("number", BigInteger, nullable=False),
 )
 
-__all__ = ("audit", "keys", "metadata", "revisions", "secrets", "usage")
+records = Table(
+    "records",
+    metadata,
+    Column("kind", String(64), primary_key=True),
+    Column("id", String(128), primary_key=True),
+    Column("owner", String(128), nullable=False),
+    Column("created", Double, nullable=False, index=True),
+    Column("expires", Double, index=True),  # NULL: never
+    Column("body", LargeBinary, nullable=False),
+    Index("records_of_owner", "kind", "owner", "created", "id"),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(128), nullable=False),
+    Column("place", String(32), nullable=False),  # the folder its bytes are in
+    Column("purpose", String(32), nullable=False),
+    Column("filename", String(255), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("expires", Double, index=True),
+    Index("files_of_owner", "owner", "created", "id"),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(128), nullable=False),
+    Column("principal", Text, nullable=False),  # JSON: who it was when it asked
+    Column("place", String(32), nullable=False),
+    Column("protocol", String(32), nullable=False),
+    Column("endpoint", String(128), nullable=False),
+    Column("input_file", String(64), nullable=False),
+    Column("output_file", String(64)),
+    Column("error_file", String(64)),
+    Column("output_life", Double),  # seconds; NULL: as the configuration says
+    Column("status", String(16), nullable=False, index=True),
+    Column("model", String(255), nullable=False),
+    Column("notes", Text, nullable=False),  # JSON: the client's metadata
+    Column("errors", Text, nullable=False),  # JSON: why it failed, by line
+    Column("moments", Text, nullable=False),  # JSON: status -> unix seconds
+    Column("created", Double, nullable=False),
+    Column("expires", Double, nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("completed", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("usage", Text, nullable=False),  # JSON: tokens of the lines done
+    Index("batches_of_owner", "owner", "created", "id"),
+)
+
+batch_results = Table(
+    "batch_results",
+    metadata,
+    Column("batch", String(64), ForeignKey("batches.id", ondelete="CASCADE"), primary_key=True),
+    Column("line", Integer, primary_key=True),
+    Column("failed", Integer, nullable=False),  # 0: it belongs in the output file; 1: in the error file
+    Column("body", LargeBinary, nullable=False),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("digest", String(71), primary_key=True),  # of a blob of the model store
+    Column("owner", String(128), nullable=False, index=True),
+    Column("bytes", BigInteger, nullable=False),
+)
+
+__all__ = (
+    "audit",
+    "batch_results",
+    "batches",
+    "files",
+    "keys",
+    "metadata",
+    "records",
+    "revisions",
+    "secrets",
+    "uploads",
+    "usage",
+)

@@ -147,12 +147,16 @@ class Ledger:
     async def report(
         self, *, since: str = "", until: str = "9", by: Sequence[str] = ("day", "key", "model")
     ) -> list[Line]:
-        """Lines of the days ``since`` to ``until``, both included, added up by the given columns."""
+        """Lines of the days ``since`` to ``until``, both included, added up by the given columns.
+
+        By ``month``, a line's ``day`` is that ("2026-11").
+        """
         from sqlalchemy import func, select
 
         from hyperllama.store.tables import usage
 
-        groups = [usage.c[column] for column in by]
+        month = func.substr(usage.c.day, 1, 7).label("day")
+        groups = [month if column == "month" else usage.c[column] for column in by]
         sums = [func.sum(usage.c[count]).label(count) for count in COUNTS]
         query = (
             select(*groups, func.max(usage.c.name).label("name"), *sums)

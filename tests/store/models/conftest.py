@@ -6,7 +6,7 @@ import importlib.util
 import json
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -40,6 +40,9 @@ class Shelf:
         self.offered: dict[str, Stored] = {}
         self.configured_names: dict[str, ModelSpec] = {}
         self.refuse = ""
+
+    def fill(self, found: Sequence[Stored]) -> None:
+        self.offered = {stored.name.short: stored for stored in found}
 
     def configured(self, name: str) -> bool:
         return name in self.configured_names

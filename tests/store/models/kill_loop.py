@@ -18,6 +18,7 @@ from typing import Any
 
 import huggingface_hub.file_download  # so that workers do not spend their lives importing
 import huggingface_hub.utils.tqdm  # noqa: F401
+import psutil
 
 from hyperllama.errors import GatewayError
 from hyperllama.identity import LOCAL, Caller
@@ -55,9 +56,18 @@ class Shelf:
 
     def withdraw(self, name: str) -> None: ...
 
+    def fill(self, found: Any) -> None: ...
+
 
 def recipe(base: str, text: str, files: dict[str, str]) -> Any:
-    empty: dict[str, Any] = {"adapters": {}, "draft_files": {}, "quantize": "", "quantization": "", "remote_host": ""}
+    empty: dict[str, Any] = {
+        "adapters": {},
+        "draft_files": {},
+        "quantize": "",
+        "quantization": "",
+        "remote_host": "",
+        "extra": {},
+    }
     parts = {"from_": base, "files": files, "system": text, "template": "", "license": (), "messages": ()}
     return SimpleNamespace(**empty, **parts, parameters={"seed": 1})
 
@@ -100,6 +110,17 @@ async def work(folder: Path, hub: str, seed: int) -> None:
         await change(store, chance)
 
 
+def _let_live(child: int, seconds: float) -> None:
+    """So much time of a processor, however busy the machine is; less when the child waits for something for long."""
+    process = psutil.Process(child)
+    longest = time.monotonic() + 10 * seconds + 1
+    while time.monotonic() < longest:
+        spent = process.cpu_times()
+        if spent.user + spent.system >= seconds:
+            return
+        time.sleep(0.005)
+
+
 def main(folder: Path, hub: str, kills: int, seed: int) -> None:
     chance = random.Random(seed)
     beneath = Beneath(folder)
@@ -114,7 +135,7 @@ def main(folder: Path, hub: str, kills: int, seed: int) -> None:
                 asyncio.run(work(folder, hub, seed * 1000 + number))
             finally:
                 os._exit(3)
-        time.sleep(chance.uniform(0.02, 0.3))
+        _let_live(child, chance.uniform(0.02, 0.3))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         if not os.WIFSIGNALED(status):

@@ -24,7 +24,7 @@ GGUF = b"GGUF" + bytes(100)
 def recipe(**said: Any) -> Any:
     nothing: dict[str, Any] = {
         "from_": "", "files": {}, "adapters": {}, "draft_files": {}, "template": "", "license": (), "system": "",
-        "parameters": None, "messages": (), "quantize": "", "quantization": "", "remote_host": "",
+        "parameters": None, "messages": (), "quantize": "", "quantization": "", "remote_host": "", "extra": {},
     }  # fmt: skip
     return SimpleNamespace(**{**nothing, **said})
 
@@ -63,7 +63,7 @@ async def test_a_derived_model_keeps_what_it_does_not_replace(store: ModelStore)
     await create(store, "above", from_="base", parameters={"seed": 2}, messages=(turn,), template="{% x %}")
     found = manifest(store, "above").manifest
     assert found.spec.parameters == {"seed": 2, "top_k": 5}
-    assert (found.spec.system, found.license, found.parent) == ("be kind", ("MIT",), "base")
+    assert (found.spec.system, found.license, found.parent) == ("be kind", ("MIT",), "base:latest")
     assert (found.messages[0].content, found.template) == ("hi", "{% x %}")
     assert found.layers == manifest(store, "base").manifest.layers
 
@@ -120,7 +120,9 @@ async def test_what_is_not_there_cannot_be_copied_or_deleted(store: ModelStore) 
         ({"files": {"m.bin": "GGUF"}}, "unknown type"),
         ({"files": {"config.json": "CODE", "m.gguf": "GGUF"}}, "auto_map"),
         ({"from_": "x", "remote_host": "y"}, "bad remote"),
-        ({"from_": "x", "quantize": "q4_0"}, "quantizing is not supported"),
+        ({"from_": "x", "quantize": "q9"}, "unsupported quantization type Q9 - supported types are F32, Q4_0"),
+        ({"from_": "x", "adapters": {"a.safetensors": "x"}}, "adapters are not supported"),
+        ({"from_": "x", "draft_files": {"d.gguf": "x"}}, "draft models are not supported"),
     ],
 )
 async def test_what_cannot_be_created_is_refused_before_a_line(store: ModelStore, said: Any, text: str) -> None:

@@ -111,7 +111,7 @@ async def test_hostile_file_names_of_a_model_are_refused(store: ModelStore, cana
     digest = "sha256:" + hashlib.sha256(b"hostile").hexdigest()
     await store.put_blob(digest, _content(), CALLER)
     for path in (*PATHS, "model.bin", "x.pkl", "run.py", "a/model.safetensors", ".safetensors", "", "c:model.gguf"):
-        empty: dict[str, Any] = {"adapters": {}, "draft_files": {}, "quantize": "", "quantization": ""}
+        empty: dict[str, Any] = {"adapters": {}, "draft_files": {}, "quantize": "", "quantization": "", "extra": {}}
         parts = {"from_": "", "system": "", "template": "", "license": (), "messages": (), "remote_host": ""}
         asked = SimpleNamespace(**empty, **parts, files={path: digest}, parameters=None)
         with pytest.raises(InvalidRequest):

@@ -16,6 +16,7 @@ from hyperllama.identity import LOCAL, Caller
 from hyperllama.store.checker import check
 from hyperllama.store.hub import Hub
 from hyperllama.store.modelstore import ModelStore
+from hyperllama.store.reference import chosen
 from hyperllama.store.steps import Step
 
 CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
@@ -231,3 +232,36 @@ async def test_pushing_what_is_not_here_says_so_in_the_stream(store: ModelStore)
     ]
     with pytest.raises(ModelNotFound):
         await anext(steps)
+
+
+GGUFS = (
+    "README.md", "mmproj-model-f16.gguf", "m-Q4_0_4_4.gguf", "m-Q4_0.gguf", "m-Q4_K_M.gguf", "m-Q6_K.gguf",
+    "m-Q8_0-00001-of-00002.gguf", "m-Q8_0-00002-of-00002.gguf", "deep/m-Q4_K_S.gguf",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("quant", "file"),
+    [
+        (None, "m-Q4_K_M.gguf"),
+        ("q4_k_m", "m-Q4_K_M.gguf"),
+        ("Q4_0", "m-Q4_0.gguf"),
+        ("Q4_0_4", "m-Q4_0_4_4.gguf"),
+        ("Q8_0", None),
+        ("Q4_K_S", None),
+        ("f16", None),
+    ],
+)
+def test_of_many_gguf_files_the_one_that_was_asked_for_is_fetched(quant: str | None, file: str | None) -> None:
+    """Never one part of several, nor the eyes of a model that sees."""
+    assert chosen(GGUFS, quant) == ([] if file is None else ["README.md", file])
+
+
+async def test_a_repository_of_gguf_files_alone_is_pulled_by_its_quantization(store: ModelStore, hub: Any) -> None:
+    hub.repos["org/mix"] = {name: b"GGUF" + name.encode() for name in GGUFS}
+    await pull(store, "hf.co/org/mix:Q6_K")
+    (stored,) = store.manifests.all()
+    assert stored.name.short == "hf.co/org/mix:Q6_K"
+    assert [layer.filename for layer in stored.manifest.layers] == ["README.md", "m-Q6_K.gguf"]
+    with pytest.raises(StoreFailed, match="holds no GGUF file with 'Q8_0' in its name"):
+        await pull(store, "hf.co/org/mix:Q8_0")

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NoReturn
 
 import msgspec
 import pytest
 
 from hyperllama.config import Config, Store
 from hyperllama.errors import ModelNotFound
+from hyperllama.generation import GenerationRequest
 from hyperllama.identity import LOCAL, Caller
+from hyperllama.messages import Chat, Message, Text
 from hyperllama.models import ModelSpec
 from hyperllama.store.manifests import Layer, Manifest
 from hyperllama.store.names import stored_name
+from hyperllama.stream import collect
 from hyperllama.web.app import Application, create_app
 
 CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
@@ -75,3 +80,65 @@ def test_nothing_is_made_or_hashed_by_starting(tmp_path: Path) -> None:
     (tmp_path / "models" / "blobs" / f"sha256-{'0' * 64}").write_bytes(b"GGUF")  # not its digest: nobody looks
     store.manifests.write(stored_name("m"), Manifest(spec=SIM, layers=(layer,)))
     assert names(application(tmp_path)) == {"sim", "m"}
+
+
+async def test_a_running_gateway_sees_what_another_process_changes(tmp_path: Path) -> None:
+    running, other = application(tmp_path), application(tmp_path)
+    assert names(running) == {"sim"}
+    await other.store.copy("sim", "copy:v1", CALLER)
+    assert running.gateway.model("Copy:V1", LOCAL).system == "base"
+    assert names(running) == {"sim", "copy:v1"}
+    await running.gateway.load("copy:v1", CALLER)
+    await other.store.copy("sim", "second", CALLER)
+    assert [model.info.name for model in running.gateway.running(LOCAL)] == ["copy:v1"]  # its stay is not disturbed
+    assert names(running) == {"sim", "copy:v1", "second"}
+    await other.store.delete("copy:v1", CALLER)
+    with pytest.raises(ModelNotFound):
+        running.gateway.model("copy:v1", LOCAL)
+    await running.store.delete("second", CALLER)
+    assert names(running) == names(other) == {"sim"}
+    await running.catalog.close()
+
+
+async def test_a_look_at_an_unchanged_store_reads_no_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = application(tmp_path)
+    await app.store.copy("sim", "copy", CALLER)
+    assert names(app) == {"sim", "copy"}
+
+    def read() -> NoReturn:
+        raise AssertionError("it was read")
+
+    monkeypatch.setattr(app.store.manifests, "all", read)
+    assert names(app) == {"sim", "copy"}
+    assert app.gateway.model("copy", LOCAL).name == "copy"
+
+
+async def test_a_store_that_cannot_be_read_leaves_what_is_offered(tmp_path: Path) -> None:
+    app = application(tmp_path)
+    await app.store.copy("sim", "copy", CALLER)
+    folder = tmp_path / "models" / "manifests"
+    folder.rename(folder.with_name("elsewhere"))
+    folder.write_text("no folder")
+    app.store.beneath.mark()
+    assert names(app) == {"sim", "copy"}
+
+
+async def test_the_opening_messages_of_a_model_go_before_every_conversation_with_it(tmp_path: Path) -> None:
+    """Whatever the dialect: the gateway puts them there, below the protocols."""
+    app = application(tmp_path)
+    turns = (SimpleNamespace(role="user", content="ping"), SimpleNamespace(role="assistant", content="pong"))
+    recipe = SimpleNamespace(
+        from_="sim", files={}, adapters={}, draft_files={}, template="", license=(), system="", parameters=None,
+        messages=turns, quantize="", quantization="", remote_host="", extra={},
+    )  # fmt: skip
+    async for _ in app.store.create(recipe, "polite", CALLER):
+        pass
+    said = Message(role="user", parts=(Text("again"),))
+    opened = [Message(role=turn.role, parts=(Text(turn.content),)) for turn in turns]
+    whole = await app.gateway.tokenize("polite", Chat((*opened, said), opened=True), CALLER)
+    assert await app.gateway.tokenize("polite", Chat((said,)), CALLER) == whole
+    assert await app.gateway.tokenize("sim", Chat((said,)), CALLER) != whole
+    assert await app.gateway.tokenize("polite", Chat((said,), opened=True), CALLER) != whole
+    answer = await collect(await app.gateway.generate(GenerationRequest(model="polite", input=Chat((said,))), CALLER))
+    assert answer.usage.prompt_tokens == len(whole)
+    await app.catalog.close()

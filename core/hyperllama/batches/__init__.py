@@ -1,0 +1,1 @@
+"""Batches run here, on capacity that nobody else wants."""

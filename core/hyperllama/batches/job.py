@@ -1,0 +1,271 @@
+"""One batch on its way: read and judged, its lines sent, their results committed, its files written.
+
+Whatever is done is in the database before the next step begins, so that it is gone on with where it was left, by
+whoever comes after. A line is sent again only when its result was not committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from contextlib import aclosing
+from typing import BinaryIO, TypeAlias
+
+import msgspec
+import structlog
+
+from hyperllama.errors import InvalidRequest, NotFound
+from hyperllama.identity import IDLE_PRIORITY, Principal
+from hyperllama.keeping import Batch, BatchAnswer, BatchDialect, BatchError, BatchLine, BatchResult, KeptFile, Status
+from hyperllama.store.batches import BatchStore
+from hyperllama.store.files import FileStore
+
+AT_ONCE = 64  # lines read, and unrun lines committed, at a time
+UNCOMMITTED = 256  # results that may wait for the database while others are made
+SHOWN = 50  # errors of an input file that are listed
+TRIES = 3  # of a line that the engine broke on
+LONGEST = 60.0  # seconds between two tries
+
+log = structlog.get_logger(__name__)
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What a route answered; ``retry_after``: seconds, None: it did not say to come back."""
+
+    answer: BatchAnswer
+    retry_after: float | None
+
+
+#: Ask a route (its path, a body, as whom) from inside.
+Ask: TypeAlias = Callable[[str, bytes, Principal], Awaitable[Reply]]
+#: A numbered line of the input file; blank ones are not counted as lines, but numbers are those of the file.
+Numbered: TypeAlias = tuple[int, BatchLine]
+
+
+class Job:
+    """Run it once. Cancelling it leaves the batch to be gone on with."""
+
+    def __init__(
+        self,
+        batch: Batch,
+        principal: Principal,
+        *,
+        dialect: BatchDialect,
+        store: BatchStore,
+        files: FileStore,
+        ask: Ask,
+        places: Callable[[str, Principal], int],
+        max_lines: int,
+    ) -> None:
+        """``places``: how many lines of a model may be under way."""
+        self._batch = batch
+        self._principal = principal
+        self._dialect = dialect
+        self._store = store
+        self._files = files
+        self._ask = ask
+        self._places = places
+        self._max_lines = max_lines
+        self._stop = asyncio.Event()
+        self._status: Status = batch.status
+        self._results: list[tuple[int, BatchResult]] = []  # not committed yet
+        self._committing: asyncio.Task[None] | None = None
+
+    def tell(self, status: Status, principal: Principal) -> None:
+        """How it stands now, and who its owner is now: ``cancelling`` and ``expired`` stop it."""
+        self._principal = principal
+        if status in ("cancelling", "expired") and self._status != status:
+            self._status = status
+            self._stop.set()
+
+    async def run(self) -> None:
+        batch = self._batch
+        if batch.status == "validating":
+            batch = await self._judge()
+        if batch.status == "failed":
+            return
+        self.tell(batch.status, self._principal)
+        if batch.status == "in_progress":
+            await self._until_stopped(self._all_lines())
+        if self._status == "expired":
+            await self._give_up_rest()
+            await self._end("expired")
+        elif self._status == "cancelling":
+            await self._end("cancelled")
+        else:
+            batch = await self._store.enter(batch, "finalizing")
+            await self._end("cancelled" if batch.status == "cancelling" else "completed")
+
+    async def _judge(self) -> Batch:
+        """Read the whole input file once: what is wrong with it, how many lines it has, and the model."""
+        try:
+            total, model, errors = await asyncio.to_thread(self._judged)
+        except NotFound as error:
+            total, model, errors = 0, "", [BatchError(code="file_not_found", message=error.message)]
+        if errors:
+            return await self._store.enter(self._batch, "failed", errors=tuple(errors[:SHOWN]))
+        return await self._store.enter(self._batch, "in_progress", total=total, model=model)
+
+    def _judged(self) -> tuple[int, str, list[BatchError]]:
+        errors: list[BatchError] = []
+        seen: set[str] = set()
+        total, model = 0, ""
+        with self._files.open(self._batch.input_file) as file:
+            for number, raw in _lines(file):
+                total += 1
+                if total > self._max_lines or len(errors) >= SHOWN:
+                    break
+                try:
+                    line = self._dialect.batch_line(raw, self._batch.endpoint)
+                except InvalidRequest as error:
+                    errors.append(_error(error.code, error.message, number, error.param))
+                    continue
+                if line.id in seen:
+                    text = f"The custom_id '{line.id[:80]}' is used more than once in this file."
+                    errors.append(_error("duplicate_custom_id", text, number, "custom_id"))
+                seen.add(line.id)
+                model = model or line.model
+        if total > self._max_lines:
+            errors.append(_error("too_many_requests", f"The file has more than {self._max_lines} requests."))
+        if not total:
+            errors.append(_error("empty_file", "The file holds no requests."))
+        return total, model, errors
+
+    async def _until_stopped(self, work: Coroutine[None, None, None]) -> None:
+        task, stop = asyncio.create_task(work), asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            finished = task.done()
+            stop.cancel()
+            task.cancel()
+            await asyncio.wait((task,))
+        if finished:
+            task.result()
+
+    async def _all_lines(self) -> None:
+        running: set[asyncio.Task[None]] = set()
+        most = self._places(self._batch.model, self._principal)
+        try:
+            async with aclosing(self._left()) as left:
+                async for number, line in left:
+                    running.add(asyncio.create_task(self._line(number, line)))
+                    if len(running) >= most:
+                        done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                        _raise_of(done)
+                    if len(self._results) >= UNCOMMITTED and self._committing is not None:
+                        await asyncio.shield(self._committing)
+            if running:
+                done, running = await asyncio.wait(running)
+                _raise_of(done)
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            if self._committing is not None:
+                await asyncio.shield(self._committing)
+
+    async def _left(self) -> AsyncGenerator[Numbered, None]:
+        """Lines that have no result yet."""
+        done = await self._store.done(self._batch.id)
+        with await asyncio.to_thread(self._files.open, self._batch.input_file) as file:
+            source = _lines(file)
+            while some := await asyncio.to_thread(self._some, source, done):
+                for numbered in some:
+                    yield numbered
+
+    def _some(self, source: Iterator[tuple[int, bytes]], done: set[int]) -> list[Numbered]:
+        found: list[Numbered] = []
+        for number, raw in source:
+            if number not in done:
+                found.append((number, self._dialect.batch_line(raw, self._batch.endpoint)))
+                if len(found) == AT_ONCE:
+                    break
+        return found
+
+    async def _line(self, number: int, line: BatchLine) -> None:
+        """Send it until it is answered for good, and have the answer committed."""
+        broken = 0
+        while True:
+            who = msgspec.structs.replace(self._principal, priority=IDLE_PRIORITY)
+            reply = await self._ask(self._batch.endpoint, line.body, who)
+            status = reply.answer.status
+            if status in (502, 504):
+                broken += 1
+            if reply.retry_after is not None and status in (429, 503):
+                wait = reply.retry_after  # the owner's limits, or a busy machine: there is time
+            elif 0 < broken < TRIES and status in (502, 504):
+                wait = 2.0**broken
+            else:
+                break
+            await asyncio.sleep(min(max(wait, 0.05), LONGEST))
+        self._results.append((number, self._dialect.batch_result(line, reply.answer)))
+        if self._committing is None:
+            self._committing = asyncio.create_task(self._commit())
+        elif self._committing.done():
+            self._committing.result()  # what it failed with is this line's error
+            self._committing = asyncio.create_task(self._commit())
+
+    async def _commit(self) -> None:
+        """What has gathered since the last transaction, in one."""
+        while self._results:
+            taken = self._results[:AT_ONCE]
+            await self._store.commit(self._batch.id, taken)
+            del self._results[: len(taken)]
+
+    async def _give_up_rest(self) -> None:
+        waiting: list[tuple[int, BatchResult]] = []
+        async with aclosing(self._left()) as left:
+            async for number, line in left:
+                waiting.append((number, self._dialect.batch_unrun(line)))
+                if len(waiting) == AT_ONCE:
+                    await self._store.commit(self._batch.id, waiting)
+                    waiting = []
+        if waiting:
+            await self._store.commit(self._batch.id, waiting)
+
+    async def _end(self, status: Status) -> None:
+        life = await self._store.output_life(self._batch.id)
+        output = await self._written("output", failed=False, life=life)
+        errors = await self._written("error", failed=True, life=life)
+        await self._store.end(self._batch, status, output, errors)
+        log.info("batch ended", batch=self._batch.id, owner=self._batch.owner, status=status)
+
+    async def _written(self, what: str, *, failed: bool, life: float | None) -> KeptFile | None:
+        """One of its files, in place; None: it would be empty."""
+        size = 0
+        async with aclosing(self._store.results(self._batch.id, failed=failed)) as pieces:
+            first = await anext(pieces, b"")
+            if not first:
+                return None
+            file, settle = await asyncio.to_thread(self._files.writing)
+            with file:
+                piece = first
+                while piece:
+                    size += len(piece)
+                    await asyncio.to_thread(file.write, piece)
+                    piece = await anext(pieces, b"")
+                name = await asyncio.to_thread(settle)
+        filename = f"{self._batch.id}_{what}.jsonl"
+        return self._files.described(
+            name, self._batch.owner, filename=filename, purpose="batch_output", size=size, seconds=life
+        )
+
+
+def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Numbers from 1; blank lines are passed over. Blocks."""
+    for number, raw in enumerate(file, 1):
+        if raw.strip():
+            yield number, raw
+
+
+def _error(code: str, message: str, line: int | None = None, param: str | None = None) -> BatchError:
+    return BatchError(code=code, message=message, line=line, param=param)
+
+
+def _raise_of(done: Iterable[asyncio.Task[None]]) -> None:
+    for task in done:
+        task.result()
+
+
+__all__ = ("Ask", "Job", "Reply")

@@ -1,0 +1,1 @@
+"""The admin API: keys, usage, what runs and waits, and who changed what."""

@@ -1,0 +1,100 @@
+"""What was used, what is loaded, what waits, and who changed what."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+from litestar import Response, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+
+from hyperllama.access.office import KeyOffice
+from hyperllama.catalog import Catalog
+from hyperllama.errors import NotFound
+from hyperllama.pipeline import Pipeline
+from hyperllama.stages.queue import FairQueue
+from hyperllama.store.audit import AuditLog
+from hyperllama.store.usage import Ledger, Line
+from hyperllama.web.admin import asked, wire
+from hyperllama.web.admin.answer import json
+from hyperllama.web.streaming import GatewayRequest
+
+ADMIN = {"permission": "admin"}
+PAGE = 1000
+
+
+def usage_routes(ledger: Ledger, office: Callable[[], Awaitable[KeyOffice]]) -> Sequence[HTTPRouteHandler]:
+    """What this gateway has not written yet is written first: the answer is up to date for it."""
+
+    async def lines(request: GatewayRequest, by: tuple[str, ...]) -> wire.Usage:
+        now = datetime.now(UTC)
+        first, last = asked.day(request, "since", f"{now:%Y-%m}-01"), asked.day(request, "until", f"{now:%Y-%m-%d}")
+        await ledger.write()
+        return wire.Usage(first, last, await ledger.report(since=first, until=last, by=by))
+
+    @get("/admin/v1/usage", opt={**ADMIN, "answers": wire.Usage})
+    async def usage(request: GatewayRequest) -> Response[bytes]:
+        return json(await lines(request, asked.groups(request, "key,model")))
+
+    @get("/admin/v1/keys/{name:str}/usage", opt={**ADMIN, "answers": wire.Usage})
+    async def usage_of_key(request: GatewayRequest, name: FromPath[str]) -> Response[bytes]:
+        try:
+            wanted = (await (await office()).get(name)).id
+        except NotFound:  # of a static key, a token, a network: they are booked by these names
+            wanted = name
+        found = await lines(request, tuple(dict.fromkeys((*asked.groups(request, "model"), "key"))))
+        own: list[Line] = [line for line in found.lines if wanted in (line.key, line.name)]
+        return json(wire.Usage(found.since, found.until, own))
+
+    return (usage, usage_of_key)
+
+
+def state_routes(catalog: Catalog, pipeline: Pipeline, queue: FairQueue) -> Sequence[HTTPRouteHandler]:
+    @get("/admin/v1/models", opt={**ADMIN, "answers": wire.ModelList})
+    async def models() -> Response[bytes]:
+        running = {entry.spec.name: state for entry, state in catalog.running()}
+        found = []
+        for entry in catalog.entries():
+            model = wire.resting(entry.info, entry.spec.source)
+            if (state := running.get(entry.spec.name)) is not None:
+                model = msgspec.structs.replace(
+                    model,
+                    phase=state.progress.phase,
+                    detail=state.progress.detail,
+                    active=state.active,
+                    memory_bytes=state.size_bytes,
+                    accelerator_bytes=state.size_vram,
+                    expires_at=state.expires_at,
+                )
+            found.append(model)
+        return json(wire.ModelList(found))
+
+    @get("/admin/v1/queue", opt={**ADMIN, "answers": wire.QueueList})
+    async def queues() -> Response[bytes]:
+        return json(wire.QueueList(pipeline.live, queue.states()))
+
+    return (models, queues)
+
+
+def audit_routes(log: AuditLog) -> Sequence[HTTPRouteHandler]:
+    @get("/admin/v1/audit", opt={**ADMIN, "answers": wire.AuditPage})
+    async def audit(request: GatewayRequest) -> Response[bytes]:
+        query = request.query_params
+        limit = asked.number(request, "limit", 100, PAGE)
+        acts = await log.page(
+            before=asked.number(request, "before", 1, 2**31) if "before" in query else None,
+            limit=limit + 1,
+            since=asked.since(request),
+            actor=query.get("actor", ""),
+            act=query.get("act", ""),
+            subject=query.get("subject", ""),
+        )
+        following = acts[limit - 1].id if len(acts) > limit else None
+        return json(wire.AuditPage(list(acts[:limit]), following))
+
+    return (audit,)
+
+
+__all__ = ("audit_routes", "state_routes", "usage_routes")

@@ -1,0 +1,110 @@
+"""What the admin API takes and gives."""
+
+from __future__ import annotations
+
+import msgspec
+
+from hyperllama.models import ModelInfo, Phase
+from hyperllama.stages.queue import QueueState
+from hyperllama.store.audit import Act
+from hyperllama.store.key import Key
+from hyperllama.store.usage import Line
+
+
+class KeyList(msgspec.Struct, frozen=True):
+    keys: list[Key]
+
+
+class KeyIssued(msgspec.Struct, frozen=True):
+    """The only time that ``secret`` is shown."""
+
+    key: Key
+    secret: str
+
+
+class Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``grace``: how long the old secret still works, seconds or "24h"; null: as the configuration says."""
+
+    grace: str | float | None = None
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Days in UTC, both included."""
+
+    since: str
+    until: str
+    lines: list[Line]
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """A model, and its stay in memory. ``phase`` null: it is not loaded; ``expires_at`` null then too, or never."""
+
+    name: str
+    engine: str
+    aliases: tuple[str, ...]
+    source: str
+    max_batch_size: int
+    context_length: int
+    phase: Phase | None
+    detail: str = ""  # of the phase
+    active: int = 0
+    memory_bytes: int = 0
+    accelerator_bytes: int = 0
+    expires_at: float | None = None
+
+
+class ModelList(msgspec.Struct, frozen=True):
+    models: list[Model]
+
+
+class QueueList(msgspec.Struct, frozen=True):
+    """Queues that were used since the gateway started. ``live``: generations under way, of all models."""
+
+    live: int
+    queues: tuple[QueueState, ...]
+
+
+class AuditPage(msgspec.Struct, frozen=True):
+    """``next``: the ``before`` of the page that follows; null: this is the last."""
+
+    acts: list[Act]
+    next: int | None
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An error, as RFC 9457 has them; ``code`` and ``param`` are our own."""
+
+    title: str
+    status: int
+    detail: str
+    code: str
+    type: str = "about:blank"
+    param: str | None = None
+    request_id: str = ""
+
+
+def resting(info: ModelInfo, source: str) -> Model:
+    """A model that is in no memory."""
+    return Model(
+        name=info.name,
+        engine=info.engine,
+        aliases=info.aliases,
+        source=source,
+        max_batch_size=info.max_batch_size,
+        context_length=info.context_length,
+        phase=None,
+    )
+
+
+__all__ = (
+    "AuditPage",
+    "KeyIssued",
+    "KeyList",
+    "Model",
+    "ModelList",
+    "Problem",
+    "QueueList",
+    "Rotation",
+    "Usage",
+    "resting",
+)

@@ -1,0 +1,119 @@
+"""Weights in another encoding: by the gguf library in a process of its own, so with its own writer here."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hyperllama.errors import GatewayError, InvalidRequest
+from hyperllama.identity import LOCAL, Caller
+from hyperllama.store.checker import check
+from hyperllama.store.modelstore import ModelStore
+from hyperllama.store.steps import Step
+
+gguf = pytest.importorskip("gguf")
+np = pytest.importorskip("numpy")
+
+CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
+EMBED = np.linspace(-1, 1, 64 * 8, dtype=np.float32).reshape(8, 64)
+
+
+def file(path: Path, type_: Any) -> Path:
+    """A GGUF file whose matrices are of ``type_``."""
+    writer = gguf.GGUFWriter(str(path), "llama")
+    writer.add_context_length(128)
+    writer.add_token_list(["a", "b"])
+    for name in ("token_embd.weight", "blk.0.attn_q.weight"):
+        data = gguf.quants.quantize(EMBED, type_)
+        writer.add_tensor(name, data, raw_dtype=type_)
+    writer.add_tensor("blk.0.attn_norm.weight", EMBED[0])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+async def upload(store: ModelStore, data: bytes) -> str:
+    async def content() -> AsyncIterator[bytes]:
+        yield data
+
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    await store.put_blob(digest, content(), CALLER)
+    return digest
+
+
+def recipe(digest: str, quantize: str, name: str = "m.gguf") -> Any:
+    return SimpleNamespace(
+        from_="", files={name: digest}, adapters={}, draft_files={}, template="", license=(), system="", extra={},
+        parameters=None, messages=(), quantize=quantize, quantization="", remote_host="",
+    )  # fmt: skip
+
+
+async def create(store: ModelStore, asked: Any) -> list[Step]:
+    return [step async for step in store.create(asked, "made", CALLER)]
+
+
+def reader(store: ModelStore) -> Any:
+    (stored,) = store.manifests.all()
+    return gguf.GGUFReader(str(store.views.path(stored.digest) / "m.gguf"))
+
+
+async def test_matrices_are_quantized_and_embeddings_are_not(store: ModelStore, tmp_path: Path) -> None:
+    source = await upload(store, file(tmp_path / "m.gguf", gguf.GGMLQuantizationType.F16).read_bytes())
+    steps = await create(store, recipe(source, "q4_0"))
+    said = [step.status for step in steps]
+    assert said[0] == "parsing GGUF" and said[-2:] == ["writing manifest", "success"]
+    lines = [step for step in steps if step.status == "quantizing F16 model to Q4_0"]
+    assert lines[-1].digest == "0" * 19 and lines[-1].completed == lines[-1].total > 0
+    found = reader(store)
+    kinds = {tensor.name: tensor.tensor_type.name for tensor in found.tensors}
+    assert kinds == {"token_embd.weight": "F32", "blk.0.attn_q.weight": "Q4_0", "blk.0.attn_norm.weight": "F32"}
+    assert found.fields["llama.context_length"].contents() == 128
+    assert found.fields["tokenizer.ggml.tokens"].contents() == ["a", "b"]
+    weights = next(tensor for tensor in found.tensors if tensor.name == "blk.0.attn_q.weight")
+    assert np.abs(gguf.quants.dequantize(weights.data, weights.tensor_type) - EMBED).max() < 0.15
+    assert check(store.beneath) == []
+
+
+async def test_what_no_engine_loads_becomes_something_one_does(store: ModelStore, tmp_path: Path) -> None:
+    source = await upload(store, file(tmp_path / "m.gguf", gguf.GGMLQuantizationType.Q8_0).read_bytes())
+    assert (await create(store, recipe(source, "f32")))[-1].status == "success"
+    assert {tensor.tensor_type.name for tensor in reader(store).tensors} == {"F32"}
+
+
+async def test_what_is_quantized_already_or_no_gguf_file_is_refused(store: ModelStore, tmp_path: Path) -> None:
+    source = await upload(store, file(tmp_path / "m.gguf", gguf.GGMLQuantizationType.Q8_0).read_bytes())
+    with pytest.raises(InvalidRequest, match="quantization is only supported for F16 and F32 models"):
+        await create(store, recipe(source, "Q4_0"))
+    other = await upload(store, b"\x02\0\0\0\0\0\0\0{}")
+    with pytest.raises(InvalidRequest, match="only supported for GGUF files"):
+        await create(store, recipe(other, "F32", "m.safetensors"))
+    assert list(store.manifests.names()) == []
+
+
+async def test_a_hostile_file_fails_in_a_process_of_its_own(store: ModelStore) -> None:
+    for data in (b"GGUF" + bytes(100), b"GGUF\x03\0\0\0" + b"\xff" * 64, b"GGUF"):
+        with pytest.raises(GatewayError):
+            await create(store, recipe(await upload(store, data), "F32"))
+    assert list(store.manifests.names()) == []
+    assert not any(name.startswith(".tmp-") for name in store.beneath.names("blobs"))
+
+
+async def test_a_client_that_leaves_ends_the_work(store: ModelStore, tmp_path: Path) -> None:
+    source = await upload(store, file(tmp_path / "m.gguf", gguf.GGMLQuantizationType.F16).read_bytes())
+    async with aclosing(store.create(recipe(source, "F32"), "made", CALLER)) as steps:
+        while not (await anext(steps)).total:
+            pass
+    for task in asyncio.all_tasks():
+        if task.get_name() == "quantize":
+            await asyncio.wait([task])
+    assert list(store.manifests.names()) == []
+    assert not any(name.startswith(".tmp-") for name in store.beneath.names("blobs"))

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from hyperllama.config import Admin
+from hyperllama.errors import PayloadTooLarge
+from hyperllama.identity import Caller, Principal
+from hyperllama.store.audit import AuditLog
+from hyperllama.store.audited import AuditedStore
+from hyperllama.store.modelstore import ModelStore
+from hyperllama.store.room import Room
+
+
+def digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+async def pieces(content: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), 10):
+        yield content[start : start + 10]
+
+
+async def test_what_a_key_uploads_is_bounded_for_as_long_as_it_is_there(database, tmp_path: Path) -> None:
+    store = ModelStore(tmp_path / "models", names={})
+    room = Room(database, store.blobs, 100)
+    kept = AuditedStore(store, AuditLog(database, Admin()), room)
+
+    async def upload(content: bytes, owner: str = "me") -> bool:
+        caller = Caller(protocol="test", principal=Principal(id=owner), request_id="r")
+        return await kept.put_blob(digest(content), pieces(content), caller)
+
+    first, second = b"a" * 60, b"b" * 60
+    assert await upload(first)
+    assert not await upload(first)  # there already: costs nothing
+    with pytest.raises(PayloadTooLarge, match="100 bytes"):
+        await upload(second)
+    assert await room.used("me") == 60
+    assert not store.blobs.whole(digest(second))
+    assert await upload(second, "you")
+    store.blobs.remove(digest(first))
+    assert await upload(b"c" * 90)
+    assert (await room.used("me"), await room.used("you")) == (90, 60)
+    assert [path.name for path in (tmp_path / "models" / "blobs").glob(".tmp*")] == []
