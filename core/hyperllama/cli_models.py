@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
+import msgspec
 
 from hyperllama.errors import GatewayError
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def models() -> None:
-    """What can be asked for. A server that runs takes changes made here on when it starts next."""
+    """What can be asked for. A server that runs sees what is changed here at once."""
 
 
 @models.command("list")
@@ -54,7 +55,7 @@ def models_warm(config_path: Path | None, names: tuple[str, ...]) -> None:
 @click.pass_obj
 def models_pull(config_path: Path | None, name: str) -> None:
     """Fetch NAME: org/repo, hf.co/org/repo:QUANT, or a name of [store.names]."""
-    _steps(config_path, lambda app, caller: app.store.pull(name, caller))
+    _steps(config_path, lambda app, caller: app.managed.pull(name, caller))
 
 
 @models.command("show")
@@ -90,7 +91,14 @@ def models_show(config_path: Path | None, name: str) -> None:
 def models_copy(config_path: Path | None, source: str, destination: str) -> None:
     """Give SOURCE a second name."""
     app = _app(config_path)
-    _guarded(lambda: asyncio.run(app.store.copy(source, destination, _caller())))
+
+    async def work() -> None:
+        try:
+            await app.managed.copy(source, destination, _caller())
+        finally:
+            await app.database.close()
+
+    _guarded(lambda: asyncio.run(work()))
     click.echo(f"{source} is {destination} too")
 
 
@@ -102,9 +110,12 @@ def models_delete(config_path: Path | None, names: tuple[str, ...]) -> None:
     app = _app(config_path)
 
     async def work() -> None:
-        for name in names:
-            await app.store.delete(name, _caller())
-            click.echo(f"{name} is gone")
+        try:
+            for name in names:
+                await app.managed.delete(name, _caller())
+                click.echo(f"{name} is gone")
+        finally:
+            await app.database.close()
 
     _guarded(lambda: asyncio.run(work()))
 
@@ -129,13 +140,16 @@ def _app(config_path: Path | None) -> Application:
     from hyperllama import config
     from hyperllama.web.app import create_app
 
-    return create_app(config.load(config_path))
+    app = create_app(config.load(config_path))
+    app.audit.hush()
+    return app
 
 
 def _caller() -> Caller:
+    from hyperllama.access.commands import user
     from hyperllama.identity import LOCAL, Caller
 
-    return Caller(protocol="cli", principal=LOCAL, request_id="cli")
+    return Caller(protocol="cli", principal=msgspec.structs.replace(LOCAL, name=user()), request_id="cli")
 
 
 def _steps(config_path: Path | None, start: Callable[[Application, Caller], AsyncGenerator[Step, None]]) -> None:
@@ -160,6 +174,7 @@ def _steps(config_path: Path | None, start: Callable[[Application, Caller], Asyn
                         progress.update(bars[step.status], completed=step.completed)
             finally:
                 await app.store.close()
+                await app.database.close()
 
     _guarded(lambda: asyncio.run(work()))
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from hyperllama.errors import (
+    CloudDisabled,
     ContextTooLong,
     EngineFailed,
     EngineTimeout,
-    Forbidden,
     GatewayError,
     LoadFailed,
     MethodNotAllowed,
@@ -28,12 +28,6 @@ TOO_LONG = (
     "context length in settings, or use a model with a longer context length"
 )
 _METHODS = ("HEAD", "GET", "POST", "DELETE")
-
-
-class CloudDisabled(Forbidden):
-    """Something only ollama.com could do."""
-
-    code = "cloud_disabled"
 
 
 class PromptTooLong(ContextTooLong):
@@ -112,7 +106,6 @@ __all__ = (
     "BUSY",
     "JSON",
     "TOO_LONG",
-    "CloudDisabled",
     "Failure",
     "NotImplementedHere",
     "NotSignedIn",

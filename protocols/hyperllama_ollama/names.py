@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from hyperllama.names import HOST, NAMESPACE, TAG, split
+from hyperllama.names import HOST, NAMESPACE, TAG, of_cloud, split
 
 Source: TypeAlias = Literal["local", "cloud", "conflict"]
 
@@ -66,6 +66,14 @@ def reference(text: str) -> Reference:
     return first
 
 
+def stored(reference: Reference) -> Name | None:
+    """The name in the store: a model of the cloud has its own there. None: ``reference`` spells none."""
+    text = reference.text
+    if reference.source == "cloud":
+        text = f"{text}-cloud" if ":" in text.rpartition("/")[2] else f"{text}:cloud"
+    return parse(text)
+
+
 def shown(name: str) -> str:
     """An installed model's name as lists show it. A name outside the grammar is shown as it is, with a tag."""
     parsed = parse(name)
@@ -95,17 +103,11 @@ def digest(text: str) -> str | None:
 
 
 def _source(text: str) -> Reference | None:
-    head, colon, suffix = text.rpartition(":")
-    if not colon or "/" in suffix:
-        return None
-    match suffix.lower():
-        case "cloud":
-            return Reference(head, "cloud")
-        case "local":
-            return Reference(head, "local")
-        case tag if tag.endswith("-cloud"):
-            return Reference(text[: -len("-cloud")], "cloud")
-    return None
+    head, _, suffix = text.rpartition(":")
+    if head and suffix.lower() == "local":
+        return Reference(head, "local")
+    base = of_cloud(text)
+    return Reference(base, "cloud") if base is not None else None
 
 
 __all__ = (
@@ -121,4 +123,5 @@ __all__ = (
     "parse",
     "reference",
     "shown",
+    "stored",
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from hyperllama.errors import GatewayError, InvalidRequest, ModelNotFound
+from hyperllama.errors import CloudDisabled, GatewayError, InvalidRequest, ModelNotFound
 from hyperllama.identity import Principal
 from hyperllama.models import ModelInfo
 from hyperllama.spi import Gateway
@@ -46,32 +46,33 @@ EMBED = Words(empty=lambda: ModelNotFound("model '' not found", param="model"), 
 EMBEDDINGS = Words(empty=_required, missing=_hint)
 SHOW = Words(empty=_required, missing=_canonical, cloud="remote model details are unavailable")
 DELETE = Words(empty=_required, missing=_single, malformed=lambda name: f"name {quote(name)} is invalid")
+PULL = Words(empty=lambda: InvalidRequest("invalid model name", param="model"), missing=_single)
 
 
 def resolve(gateway: Gateway, text: str, principal: Principal, words: Words) -> ModelInfo:
     """``text`` as the client sent it. Raises what the endpoint answers when it names no model the caller may use."""
     reference = parse(text, words)
+    asked = text.strip() if reference.source == "cloud" else reference.text
     try:
-        return gateway.model(names.lookup(reference), principal)
-    except ModelNotFound as error:
-        # A configured name may break Ollama's rules; only one that nobody has is called malformed.
-        if names.parse(reference) is None:
+        return gateway.model(names.lookup(asked), principal)
+    except (CloudDisabled, ModelNotFound) as error:
+        # A configured name may break Ollama's rules; only one that nobody has is called malformed, or the cloud's.
+        if reference.source == "cloud":
+            raise cloud_disabled(words.cloud) from error
+        if names.parse(reference.text) is None:
             raise InvalidRequest(words.malformed(text), param="model") from error
         raise ModelNotFound(words.missing(text), param="model") from error
 
 
-def parse(text: str, words: Words) -> str:
-    """``text`` without a ``:local`` suffix, checked as far as that needs no model."""
+def parse(text: str, words: Words) -> names.Reference:
+    """What ``text`` refers to, checked as far as that needs no model."""
     stripped = text.strip()
     if not stripped:
         raise words.empty()
     reference = names.reference(stripped)
-    match reference.source:
-        case "conflict":
-            raise InvalidRequest(f"use either :local or :cloud, not both: {quote(stripped)}", param="model")
-        case "cloud":
-            raise cloud_disabled(words.cloud)
-    return reference.text
+    if reference.source == "conflict":
+        raise InvalidRequest(f"use either :local or :cloud, not both: {quote(stripped)}", param="model")
+    return reference
 
 
-__all__ = ("CHAT", "DELETE", "EMBED", "EMBEDDINGS", "GENERATE", "SHOW", "Words", "parse", "resolve")
+__all__ = ("CHAT", "DELETE", "EMBED", "EMBEDDINGS", "GENERATE", "PULL", "SHOW", "Words", "parse", "resolve")

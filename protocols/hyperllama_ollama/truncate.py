@@ -9,11 +9,13 @@ import msgspec
 from hyperllama.errors import ContextTooLong, UnsupportedFeature
 from hyperllama.generation import GenerationRequest
 from hyperllama.identity import Caller
-from hyperllama.messages import Chat, Input, Message
+from hyperllama.messages import Chat, Input, Message, Prompt
 from hyperllama.models import ModelInfo
 from hyperllama.spi import Gateway
 from hyperllama.stream import TokenStream
 from hyperllama_ollama.errors import TOO_LONG, PromptTooLong
+
+LONGEST = 16  # characters a token stands for, on average over a text, at most
 
 Count = Callable[[Input], Awaitable[int]]
 
@@ -32,6 +34,8 @@ async def generate(
         refused = error
 
     async def count(input: Input) -> int:
+        if _characters(input) > LONGEST * room:  # not worth a tokenizer's time
+            return room
         return len(await gateway.tokenize(request.model, input, caller))
 
     room = min(request.context_length or info.context_length, info.context_length)
@@ -46,6 +50,7 @@ async def generate(
     shorter = msgspec.structs.replace(
         request,
         input=kept,
+        left_out=_messages(request.input) - _messages(kept),
         sampling=msgspec.structs.replace(
             request.sampling, max_tokens=wanted if wanted is not None and used + wanted <= room else None
         ),
@@ -77,6 +82,19 @@ async def fit(input: Input, count: Count, room: int, *, truncate: bool) -> tuple
         else:
             low = middle + 1
     return fitting
+
+
+def _characters(input: Input) -> int:
+    match input:
+        case Chat(messages=messages):
+            return sum(len(message.text) for message in messages)
+        case Prompt(text=text):
+            return len(text)
+    return 0
+
+
+def _messages(input: Input) -> int:
+    return len(input.messages) if isinstance(input, Chat) else 0
 
 
 def _from(messages: tuple[Message, ...], start: int) -> tuple[Message, ...]:

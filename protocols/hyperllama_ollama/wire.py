@@ -58,7 +58,7 @@ class _Generation(_Request, frozen=True, kw_only=True):
     shift: bool | None = None
     logprobs: bool = False
     top_logprobs: int = 0
-    debug_render_only: bool = False
+    debug_render_only: bool = msgspec.field(default=False, name="_debug_render_only")
 
 
 class GenerateRequest(_Generation, frozen=True, kw_only=True):
@@ -131,12 +131,13 @@ class CopyRequest(msgspec.Struct, frozen=True, kw_only=True):
 class CreateRequest(_Request, frozen=True, kw_only=True):
     name: str = ""
     stream: bool | None = None
-    from_: str = ""
+    from_: str = msgspec.field(default="", name="from")
     files: dict[str, str] = {}
     adapters: dict[str, str] = {}
     draft_files: dict[str, str] = {}
     draft_quantize: str = ""
     template: str = ""
+    go_template: str = ""  # what :attr:`template` was if no engine can render it
     license: tuple[str, ...] = ()
     system: str = ""
     parameters: dict[str, Any] | None = None  # None: those of the base stay
@@ -152,6 +153,15 @@ class CreateRequest(_Request, frozen=True, kw_only=True):
     @property
     def target(self) -> str:
         return self.model or self.name
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """What only this dialect knows of, to be shown again."""
+        said = {"renderer": self.renderer, "parser": self.parser, "requires": self.requires, "info": self.info}
+        found = {key: value for key, value in said.items() if value}
+        if self.template or self.go_template:
+            found["template"] = self.go_template  # a Jinja one takes its place, too
+        return found
 
 
 __all__ = (

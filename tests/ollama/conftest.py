@@ -7,8 +7,9 @@ import socket
 import struct
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import msgspec
@@ -157,7 +158,7 @@ class FakeGateway:
         self.calls.append(("unload", name))
         self.loaded.discard(name)
 
-    async def tokenize(self, name: str, input: Input, caller: Caller) -> tuple[int, ...]:
+    async def tokenize(self, name: str, input: Input, caller: Caller, **_: object) -> tuple[int, ...]:
         """1 begins a text; each word is one token."""
         match input:
             case Chat():
@@ -347,38 +348,10 @@ def http(base_url: str, connections: httpx.Client) -> httpx.Client:
     return connections
 
 
-SIM_MODELS = """
-[models.talker]
-engine = "sim"
-options = { capabilities = ["completion", "chat", "tools", "structured", "logprobs"] }
-[models.echo]
-engine = "sim"
-options = { echo = true }
-[models.thinker]
-engine = "sim"
-options = { thinking = true }
-[models.caller]
-engine = "sim"
-[[models.caller.options.script]]
-when = "weather"
-tool_calls = [{ name = "get_weather", arguments = { city = "Paris" } }]
-[models.vectors]
-engine = "sim"
-options = { embedding = 8 }
-[models.small]
-engine = "sim"
-max_length = 64
-options = { echo = true }
-[models.broken]
-engine = "sim"
-options = { error_at_token = 0 }
-[models.breaking]
-engine = "sim"
-options = { error_at_token = 2 }
-[models.unloadable]
-engine = "sim"
-options = { fail_load = "no memory" }
-"""
+@pytest.fixture(scope="session")
+def serving() -> Callable[[ASGIApp], AbstractContextManager[str]]:
+    """For tests with an application of their own."""
+    return serve
 
 
 @pytest.fixture(scope="session")
@@ -386,7 +359,8 @@ def sim_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The whole gateway with models of the sim engine."""
     place = tmp_path_factory.mktemp("sim")
     file = place / "config.toml"
-    file.write_text(f'{SIM_MODELS}\n[store]\npath = "{place}"\n', "utf-8")
+    models = Path(__file__).with_name("sim_models.toml").read_text("utf-8")
+    file.write_text(f'{models}\n[store]\npath = "{place}"\n', "utf-8")
     with serve(create_app(load(file, {}))) as url:
         yield url
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from hyperllama.models import LoadProgress, ModelInfo, RunningModel
+from hyperllama.models import LoadProgress, ModelInfo, RunningModel, TensorInfo
 from hyperllama_ollama import wire
 from hyperllama_ollama.encode import listing, showing
 
@@ -161,7 +161,7 @@ def test_a_card_from_gguf_shows_long_lists_on_request() -> None:
     short = msgspec.json.decode(showing.show(info, wire.ShowRequest()))["model_info"]
     assert short == {
         "general.architecture": "llama", "llama.context_length": 8, "tokenizer.ggml.tokens": None,
-        "general.tags": ["a"],
+        "general.tags": ["a"], "general.parameter_count": 3_212_749_888,
     }  # fmt: skip
     verbose = msgspec.json.decode(showing.show(info, wire.ShowRequest(verbose=True)))["model_info"]
     assert verbose["tokenizer.ggml.tokens"] == ["t"] * 100
@@ -174,3 +174,24 @@ def test_a_card_takes_what_the_request_overlays() -> None:
     assert found["system"] == "new"
     assert found["parameters"] == "temperature                    0.5\nseed                           1"
     assert found["model_info"]["general.basename"] == "Foo"
+
+
+def test_where_a_load_stands_is_shown_to_those_who_ask() -> None:
+    loading = RunningModel(
+        info=INFO, progress=LoadProgress("compiling", "graph 2 of 3", 12.5, 60.0), size_bytes=0, size_vram=0,
+        expires_at=1767287400.0, active=1,
+    )  # fmt: skip
+    assert b"progress" not in listing.ps([loading])
+    progress = b'"progress":{"phase":"compiling","detail":"graph 2 of 3","seconds":12.5,"estimate":60.0}}'
+    assert b',"context_length":131072,' + progress in listing.ps([loading], progress=True)
+
+
+def test_what_was_said_of_a_model_when_it_was_made_is_shown_again() -> None:
+    said = {"renderer": "r", "parser": "p", "requires": "0.30", "info": {"model_family": "fam", "context_length": 9}}
+    made = msgspec.structs.replace(INFO, extra=said, tensors=(TensorInfo("t", "F32", (2, 3)),))
+    card = msgspec.json.decode(showing.show(made, wire.ShowRequest(model="x")))
+    assert (card["renderer"], card["parser"], card["requires"]) == ("r", "p", "0.30")
+    assert card["tensors"] == [{"name": "t", "type": "F32", "shape": [2, 3]}]
+    assert list(card)[-1] == "requires" and list(card).index("tensors") == list(card).index("model_info") + 1
+    details = msgspec.json.decode(listing.tags([made]))["models"][0]["details"]
+    assert (details["family"], details["families"], details["context_length"]) == ("fam", ["fam"], 9)

@@ -171,3 +171,15 @@ def test_vectors_are_normalised_on_the_new_route_alone() -> None:
     assert requests.embed(larger, ("a",), info).dimensions is None
     old = bodies.embeddings(b'{"prompt":"a"}')
     assert requests.embedding(old, info) == EmbeddingRequest(model="m", inputs=("a",), normalize=False, truncate=False)
+
+
+def test_a_stored_system_prompt_goes_first_even_where_somebody_speaks_as_the_system_later() -> None:
+    info = msgspec.structs.replace(INFO, system="be kind")
+    later = b'{"model":"m","messages":[{"role":"user","content":"a"},{"role":"system","content":"b"}]}'
+    request, body = bodies.chat(later)
+    said = requests.chat(request, body, info).input
+    assert isinstance(said, Chat)
+    assert [(turn.role, turn.text) for turn in said.messages] == [("system", "be kind"), ("user", "a"), ("system", "b")]
+    first = later.replace(b'"user"', b'"system"', 1)
+    request, body = bodies.chat(first)
+    assert len(requests.chat(request, body, info).input.messages) == 2

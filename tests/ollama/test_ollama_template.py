@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
-from hyperllama.messages import Prompt
+from hyperllama.messages import Chat, Prompt
 from hyperllama_ollama import template
+from hyperllama_ollama.decode import prompting
+from hyperllama_ollama.decode.prompting import Turn
 from hyperllama_ollama.errors import Failure
 from hyperllama_ollama.template.render import MAX_STEPS
 
@@ -132,3 +135,54 @@ def test_a_template_for_one_request_reaches_the_model_rendered(http: httpx.Clien
     assert gateway.asked[-1].template == jinja["template"]
     bad = http.post("/api/generate", json={**body, "template": "{{ .Nope }}"})
     assert (bad.status_code, bad.json()) == (500, {"error": "template: :1: can't evaluate field Nope"})
+
+
+TURNS = (
+    Turn("system", "S"),
+    Turn("user", "one"),
+    Turn("assistant", "1"),
+    Turn("user", "two"),
+    Turn("assistant", "2"),
+    Turn("user", "three"),
+)
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("{{ if .System }}<s>{{ .System }} {{ end }}<u>{{ .Prompt }} <a>{{ .Response }}.\n",
+         "<s>S <u>one <a>1.\n<u>two <a>2.\n<u>three <a>"),
+        ("{{ .System }}[{{ .Prompt }}]", "S[one]1[two]2[three]"),
+        ("{{ range .Messages }}<{{ .Role }}>{{ .Content }}{{ end }}<assistant>",
+         "<system>S<user>one<assistant>1<user>two<assistant>2<user>three<assistant>"),
+    ],
+)  # fmt: skip
+def test_a_conversation_is_one_text_whatever_the_template_knows_of_it(written: str, text: str) -> None:
+    assert prompting.prompt(written, TURNS, think=None) == text
+
+
+def test_who_speaks_twice_in_a_row_has_spoken_once() -> None:
+    turns = (Turn("user", "a"), Turn("user", "b"))
+    for written in ("<{{ .Prompt }}>", "{{ range .Messages }}<{{ .Content }}>{{ end }}"):
+        assert prompting.prompt(written, turns, think=None) == "<a\n\nb>"
+
+
+def test_what_the_model_has_begun_to_say_is_its_beginning() -> None:
+    turns = (Turn("user", "q"), Turn("assistant", "Once"))
+    assert prompting.prompt("<{{ .Prompt }}>{{ .Response }}</a>", turns, think=None) == "<q>Once"
+
+
+def test_a_model_made_with_a_go_template_is_prompted_by_it(http: httpx.Client, gateway: Any) -> None:
+    written = "{{ if .System }}{{ .System }}: {{ end }}{{ .Prompt }} => {{ .Response }}"
+    gateway.infos = [msgspec.structs.replace(gateway.infos[0], system="be kind", extra={"template": written})]
+    said = [{"role": "user", "content": "hi"}]
+    assert http.post("/api/chat", json={"model": "llama3.2", "messages": said}).status_code == 200
+    assert gateway.asked[-1].input == Prompt("be kind: hi => ")
+    assert http.post("/api/generate", json={"model": "llama3.2", "prompt": "x", "system": "s"}).status_code == 200
+    assert gateway.asked[-1].input == Prompt("s: x => ")
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    assert http.post("/api/chat", json={"model": "llama3.2", "messages": said, "tools": tools}).status_code == 200
+    assert isinstance(gateway.asked[-1].input, Chat)
+    raw = http.post("/api/generate", json={"model": "llama3.2", "prompt": "x", "raw": True})
+    assert raw.status_code == 200 and gateway.asked[-1].input == Prompt("x")
+    assert http.post("/api/show", json={"model": "llama3.2"}).json()["template"] == written

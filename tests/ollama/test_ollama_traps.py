@@ -1,4 +1,5 @@
-"""What naive clones get wrong, a test a trap; 24 is in test_ollama_store_routes, 28 in test_ollama_origins."""
+"""What naive clones get wrong, a test a trap; 24 is in test_ollama_store_routes, 25 to 27 in test_ollama_compat_traps,
+28 in test_ollama_origins, 29 with keys in test_ollama_keyed."""
 
 from __future__ import annotations
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hyperllama.embedding import EmbeddingRequest
 from hyperllama.errors import InvalidRequest
 from hyperllama.generation import AnyJson, GenerationRequest, JsonSchema, OutputFormat
 from hyperllama.messages import Chat, Image, Input, Message, Part, Prompt, Text
 from hyperllama.models import ModelInfo
 from hyperllama_ollama import options, template, wire
-from hyperllama_ollama.decode import conversation
+from hyperllama_ollama.decode import conversation, prompting
+from hyperllama_ollama.decode.prompting import Turn
 from hyperllama_ollama.decode.shape import Body
 from hyperllama_ollama.encode.text import quote
 from hyperllama_ollama.errors import Failure
@@ -30,7 +33,7 @@ def chat(request: wire.ChatRequest, body: Body, info: ModelInfo) -> GenerationRe
     said = options.parse(request.options)
     return GenerationRequest(
         model=info.name,
-        input=Chat((*info.messages, *conversation.messages(request.messages))),
+        input=_conversation(request, info),
         sampling=options.sampling(said, info.parameters, logprobs=_logprobs(request)),
         tools=conversation.tools(request.tools),
         output=_output(request, body),
@@ -51,7 +54,7 @@ def generate(request: wire.GenerateRequest, body: Body, info: ModelInfo) -> Gene
         reasoning=_reasoning(request, info),
         keep_alive=request.keep_alive,
         system=request.system or None,
-        template=request.template if _is_jinja(request) else None,
+        template=request.template if template.is_jinja(request.template) else None,
         context_length=options.context_length(said),
         return_token_ids=not request.raw,
     )
@@ -59,11 +62,11 @@ def generate(request: wire.GenerateRequest, body: Body, info: ModelInfo) -> Gene
 
 def turn(request: wire.GenerateRequest, info: ModelInfo) -> Input:
     """The new turn that follows ``context``: a system prompt, if there is one, and the user's message."""
-    if request.template:
-        return Prompt(_rendered(request, info))
+    if written := _template(request, info):
+        return _rendered(written, _turns(request, info), request, info)
     system = request.system or info.system
     said = (Message(role="system", parts=(Text(system),)),) if system else ()
-    return Chat((*said, _user(request)))
+    return Chat((*said, _user(request)), opened=True)
 
 
 def embed(request: wire.EmbedRequest, inputs: tuple[str, ...], info: ModelInfo) -> EmbeddingRequest:
@@ -82,45 +85,61 @@ def embedding(request: wire.EmbeddingRequest, info: ModelInfo) -> EmbeddingReque
     )
 
 
+def _conversation(request: wire.ChatRequest, info: ModelInfo) -> Input:
+    """A model made with a template in Go's language is prompted by it; tools and images need its files' own."""
+    said = conversation.messages(request.messages)
+    written = info.extra.get("template")
+    if written and not request.tools and not any(turn.images or turn.tool_calls for turn in request.messages):
+        turns = _spoken(*info.messages, *said)
+        if info.system and said[0].role != "system":
+            turns.insert(0, Turn("system", info.system))
+        return _rendered(written, turns, request, info)
+    # Engines put the model's system prompt where nobody speaks as the system; Ollama, where nobody does so first.
+    if info.system and said[0].role != "system" and any(turn.role == "system" for turn in (*info.messages, *said)):
+        own = Message(role="system", parts=(Text(info.system),))
+        return Chat((own, *info.messages, *said), opened=True)
+    return Chat(said)
+
+
 def _prompt(request: wire.GenerateRequest, info: ModelInfo) -> Input:
-    rendered = bool(request.template) and not _is_jinja(request)
-    if not (request.raw or request.suffix or rendered or "chat" not in info.capabilities):
+    written = _template(request, info)
+    if not (request.raw or request.suffix or written or "chat" not in info.capabilities):
         return Chat((_user(request),))
     if request.images:
         raise InvalidRequest(
             "images need the model's own chat template: send no raw, suffix or template", param="images"
         )
-    if rendered:
-        return Prompt(_rendered(request, info))
+    if written:
+        return _rendered(written, _turns(request, info), request, info)
     system = f"{request.system}\n\n" if request.system and not request.suffix else ""
     return Prompt(system + request.prompt, suffix=request.suffix or None)
 
 
-def _is_jinja(request: wire.GenerateRequest) -> bool:
-    """Go's templates have no ``{%``; those of Hugging Face models always do, and only an engine can render them."""
-    return "{%" in request.template
+def _template(request: wire.GenerateRequest, info: ModelInfo) -> str:
+    """In Go's language: the request's, else the one that the model was made with; empty: neither."""
+    if request.template:
+        return "" if template.is_jinja(request.template) else request.template
+    apart = request.raw or request.suffix or request.images
+    return "" if apart else str(info.extra.get("template", ""))
 
 
-def _rendered(request: wire.GenerateRequest, info: ModelInfo) -> str:
-    system = request.system or info.system or ""
-    said = [("system", system)] if system else []
-    messages = [
-        {"Role": role, "Content": content, "Thinking": "", "ToolCalls": (), "ToolName": "", "Images": ()}
-        for role, content in (*said, ("user", request.prompt))
-    ]
-    think = _reasoning(request, info)
-    data: dict[str, template.Value] = {
-        "System": system,
-        "Prompt": request.prompt,
-        "Suffix": request.suffix,
-        "Response": "",
-        "Messages": messages,
-        "Tools": (),
-        "Think": bool(think),
-        "ThinkLevel": think if isinstance(think, str) else "",
-        "IsThinkSet": request.think is not None,
-    }
-    return template.render(template.parse(request.template), data)
+def _turns(request: wire.GenerateRequest, info: ModelInfo) -> list[Turn]:
+    system = request.system or info.system
+    first = [Turn("system", system)] if system else []
+    opening = [] if request.context else _spoken(*info.messages)
+    return [*first, *opening, Turn("user", request.prompt)]
+
+
+def _spoken(*messages: Message) -> list[Turn]:
+    return [Turn(message.role, message.text, message.reasoning) for message in messages]
+
+
+def _rendered(
+    written: str, turns: Sequence[Turn], request: wire.GenerateRequest | wire.ChatRequest, info: ModelInfo
+) -> Prompt:
+    suffix = request.suffix if isinstance(request, wire.GenerateRequest) else ""
+    think, said = _reasoning(request, info), request.think is not None
+    return Prompt(prompting.prompt(written, turns, suffix=suffix, think=think, think_said=said))
 
 
 def _user(request: wire.GenerateRequest) -> Message:

@@ -1,9 +1,13 @@
-"""Chunks as lines of JSON. Pure but for the clock, which can be given."""
+"""Chunks as lines of JSON. A plain text token costs one JSON string; everything else a Struct.
+
+Pure but for the clock, which can be given.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from msgspec import UNSET
 
@@ -20,6 +24,9 @@ class _Lines(ABC):
     """What both dialects of the stream share. ``top``: the number of alternatives each logprob shows."""
 
     media_type = NDJSON
+    text_start: ClassVar[bytes]  # of a line, between its time and the text
+    thought_start: ClassVar[bytes]
+    text_end: ClassVar[bytes]  # after either
 
     def __init__(
         self,
@@ -38,16 +45,17 @@ class _Lines(ABC):
 
     def chunks(self, index: int, chunks: Sequence[TokenChunk]) -> bytes:
         head = self._head + self._clock().encode()
+        start, end = head + self.text_start, self.text_end
         lines: list[bytes] = []
         for chunk in chunks:
+            probs = self._logprobs(chunk) if chunk.logprobs else b""
             if chunk.reasoning:
                 # Never in one line with the answer: clients take what comes first for the end of thinking.
-                lines.append(self._thinking(head, chunk, alone=not chunk.text))
-            if chunk.text or (chunk.logprobs and not chunk.reasoning):
-                lines.append(self._text(head, chunk))
+                lines += (head, self.thought_start, string(chunk.reasoning), end, b"" if chunk.text else probs, b"}\n")
+            if chunk.text or (probs and not chunk.reasoning):
+                lines += (start, string(chunk.text), end, probs, b"}\n")
             if chunk.tool_calls:
                 lines += map(self._call, self._calls.feed(chunk.tool_calls))
-            self._seen(chunk)
             if chunk.finish_reason is not None:
                 lines += map(self._call, self._calls.flush())
                 lines.append(self._last(chunk))
@@ -60,18 +68,7 @@ class _Lines(ABC):
         return errors.line(error)
 
     def _logprobs(self, chunk: TokenChunk) -> bytes:
-        if not chunk.logprobs:
-            return b""
         return b',"logprobs":' + dumps(pieces.logprobs(chunk.logprobs, self._top))
-
-    def _seen(self, chunk: TokenChunk) -> None:  # noqa: B027 - not every endpoint looks
-        """Told of every chunk before the last line is made."""
-
-    @abstractmethod
-    def _thinking(self, head: bytes, chunk: TokenChunk, *, alone: bool) -> bytes: ...
-
-    @abstractmethod
-    def _text(self, head: bytes, chunk: TokenChunk) -> bytes: ...
 
     @abstractmethod
     def _call(self, call: replies.ToolCall) -> bytes: ...
@@ -82,6 +79,10 @@ class _Lines(ABC):
 
 class GenerateLines(_Lines):
     """``/api/generate``. With ``context`` the last line carries the ids of prompt and answer."""
+
+    text_start = b'","response":'
+    thought_start = text_start + b'"","thinking":'
+    text_end = b',"done":false'
 
     def __init__(
         self,
@@ -96,20 +97,11 @@ class GenerateLines(_Lines):
         self._context = context
         self._ids: list[int] = []
 
-    def _seen(self, chunk: TokenChunk) -> None:
+    def chunks(self, index: int, chunks: Sequence[TokenChunk]) -> bytes:
         if self._context:
-            self._ids.extend(chunk.token_ids)
-
-    def _thinking(self, head: bytes, chunk: TokenChunk, *, alone: bool) -> bytes:
-        logprobs = self._logprobs(chunk) if alone else b""
-        return b'%b","response":"","thinking":%b,"done":false%b}\n' % (
-            head,
-            string(chunk.reasoning),
-            logprobs,
-        )
-
-    def _text(self, head: bytes, chunk: TokenChunk) -> bytes:
-        return b'%b","response":%b,"done":false%b}\n' % (head, string(chunk.text), self._logprobs(chunk))
+            for chunk in chunks:
+                self._ids.extend(chunk.token_ids)
+        return super().chunks(index, chunks)
 
     def _call(self, call: replies.ToolCall) -> bytes:
         line = replies.Generated(model=self._model, created_at=self._clock(), done=False, tool_calls=[call])
@@ -130,20 +122,9 @@ class GenerateLines(_Lines):
 class ChatLines(_Lines):
     """``/api/chat``. Each tool call has a line of its own, before the last one."""
 
-    def _thinking(self, head: bytes, chunk: TokenChunk, *, alone: bool) -> bytes:
-        logprobs = self._logprobs(chunk) if alone else b""
-        return b'%b","message":{"role":"assistant","content":"","thinking":%b},"done":false%b}\n' % (
-            head,
-            string(chunk.reasoning),
-            logprobs,
-        )
-
-    def _text(self, head: bytes, chunk: TokenChunk) -> bytes:
-        return b'%b","message":{"role":"assistant","content":%b},"done":false%b}\n' % (
-            head,
-            string(chunk.text),
-            self._logprobs(chunk),
-        )
+    text_start = b'","message":{"role":"assistant","content":'
+    thought_start = text_start + b'"","thinking":'
+    text_end = b'},"done":false'
 
     def _call(self, call: replies.ToolCall) -> bytes:
         message = replies.Message(tool_calls=[call])

@@ -22,26 +22,29 @@ _SIZES = ((10**12, "T", 2), (10**9, "B", 1), (10**6, "M", 2), (10**3, "K", 0))
 
 def tags(models: Sequence[ModelInfo]) -> bytes:
     newest_first = sorted(models, key=lambda info: -info.modified)
-    return dumps({"models": [_installed(info) for info in newest_first]})
+    return dumps(replies.Tags([_installed(info) for info in newest_first]))
 
 
-def ps(running: Sequence[RunningModel], *, now: float | None = None) -> bytes:
+def ps(running: Sequence[RunningModel], *, progress: bool = False, now: float | None = None) -> bytes:
+    """``progress``: each entry says where its load stands, too; not a word of that is Ollama's."""
     never = (time.time() if now is None else now) + FOREVER
     entries = [(model.expires_at if model.expires_at is not None else never, model) for model in running]
     longest_first = sorted(entries, key=lambda entry: -entry[0])
-    return dumps({"models": [_loaded(model, expires) for expires, model in longest_first]})
+    return dumps(replies.Running([_loaded(model, expires, progress=progress) for expires, model in longest_first]))
 
 
 def details(info: ModelInfo, *, lengths: bool) -> replies.Details:
+    said = info.extra.get("info", {})  # by whoever made it
+    family = said.get("model_family", info.family)
     return replies.Details(
         parent_model=info.parent,
         format=info.format,
-        family=info.family,
-        families=[info.family] if info.family else None,
-        parameter_size=human(info.parameter_count) if info.parameter_count else "",
-        quantization_level=info.quantization,
-        context_length=(info.context_length or UNSET) if lengths else UNSET,
-        embedding_length=(info.embedding_length or UNSET) if lengths else UNSET,
+        family=family,
+        families=[family] if family else None,
+        parameter_size=said.get("parameter_size", human(info.parameter_count) if info.parameter_count else ""),
+        quantization_level=said.get("quantization_level", info.quantization),
+        context_length=(said.get("context_length", info.context_length) or UNSET) if lengths else UNSET,
+        embedding_length=(said.get("embedding_length", info.embedding_length) or UNSET) if lengths else UNSET,
     )
 
 
@@ -77,7 +80,7 @@ def _installed(info: ModelInfo) -> replies.Installed:
     )
 
 
-def _loaded(running: RunningModel, expires: float) -> replies.Loaded:
+def _loaded(running: RunningModel, expires: float, *, progress: bool) -> replies.Loaded:
     info = running.info
     name = names.shown(info.name)
     size = running.size_bytes or running.size_vram or info.size_bytes
@@ -90,6 +93,7 @@ def _loaded(running: RunningModel, expires: float) -> replies.Loaded:
         expires_at=local(expires),
         size_vram=running.size_vram,
         context_length=info.context_length,
+        progress=running.progress if progress else UNSET,
     )
 
 

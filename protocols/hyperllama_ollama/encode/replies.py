@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from hyperllama.models import LoadProgress, TensorInfo
+
 
 class Function(msgspec.Struct, frozen=True):
     index: int
@@ -105,7 +107,7 @@ class Installed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry of ``/api/ps``: everything always there."""
+    """An entry of ``/api/ps``: everything of Ollama's always there."""
 
     name: str
     model: str
@@ -115,6 +117,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: str
     size_vram: int
     context_length: int
+    progress: LoadProgress | UnsetType = UNSET
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,11 +128,43 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     parameters: str | UnsetType = UNSET
     template: str | UnsetType = UNSET
     system: str | UnsetType = UNSET
+    renderer: str | UnsetType = UNSET
+    parser: str | UnsetType = UNSET
     details: Details
     messages: list[dict[str, str]] | UnsetType = UNSET
     model_info: dict[str, Any]
+    tensors: tuple[TensorInfo, ...] | UnsetType = UNSET
     capabilities: list[str] | UnsetType = UNSET
     modified_at: str
+    requires: str | UnsetType = UNSET
+
+
+class Tags(msgspec.Struct, frozen=True):
+    models: list[Installed]
+
+
+class Running(msgspec.Struct, frozen=True):
+    models: list[Loaded]
+
+
+class Embedded(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of ``/api/embed``; :mod:`.vectors` writes it digit by digit."""
+
+    model: str
+    embeddings: list[list[float]]
+    total_duration: int | UnsetType = UNSET
+    load_duration: int | UnsetType = UNSET
+    prompt_eval_count: int | UnsetType = UNSET
+
+
+class Embedding(msgspec.Struct, frozen=True):
+    """The answer of ``/api/embeddings``."""
+
+    embedding: list[float]
+
+
+class Version(msgspec.Struct, frozen=True):
+    version: str
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,6 +180,8 @@ __all__ = (
     "Chatted",
     "DebugInfo",
     "Details",
+    "Embedded",
+    "Embedding",
     "Function",
     "Generated",
     "Installed",
@@ -152,7 +189,10 @@ __all__ = (
     "Logprob",
     "Message",
     "Progress",
+    "Running",
     "Shown",
+    "Tags",
     "ToolCall",
     "TopLogprob",
+    "Version",
 )

@@ -43,13 +43,17 @@ def show(info: ModelInfo, request: wire.ShowRequest, *, copilot: bool = False) -
             license=info.license or UNSET,
             modelfile=modelfile(info, system, parameters),
             parameters=parameter_text(parameters) or UNSET,
-            template=info.template or UNSET,
+            template=info.extra.get("template") or info.template or UNSET,
             system=system or UNSET,
+            renderer=info.extra.get("renderer", UNSET),
+            parser=info.extra.get("parser", UNSET),
             details=listing.details(info, lengths=False),
             messages=[{"role": message.role, "content": message.text} for message in info.messages] or UNSET,
             model_info=model_info,
             capabilities=listing.capabilities(info) or UNSET,
+            tensors=info.tensors or UNSET,
             modified_at=local(info.modified),
+            requires=info.extra.get("requires", UNSET),
         )
     )
 
@@ -58,6 +62,7 @@ def metadata(info: ModelInfo, *, verbose: bool) -> dict[str, Any]:
     """Flat, under GGUF's names; what the files do not say in those words is said from what is known of the model."""
     if "general.architecture" in info.metadata:
         found = {key: value for key, value in info.metadata.items() if key not in _LEFT_OUT}
+        found.setdefault("general.parameter_count", info.parameter_count)
         return {key: value if verbose or not _is_big(value) else None for key, value in found.items()}
     architecture = str(info.metadata.get("model_type") or info.family or info.engine)
     found = {"general.architecture": architecture, "general.parameter_count": info.parameter_count}
@@ -94,8 +99,8 @@ def modelfile(info: ModelInfo, system: str, parameters: Mapping[str, Any]) -> st
         "",
         f"FROM {info.parent or name}",
     ]
-    if info.template:
-        lines.append(f"TEMPLATE {_block(info.template)}")
+    if template := info.extra.get("template") or info.template:
+        lines.append(f"TEMPLATE {_block(template)}")
     if system:
         lines.append(f"SYSTEM {_block(system)}")
     for key, value in parameters.items():

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-from litestar import Request, Response
+from litestar import Request
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
@@ -31,8 +31,18 @@ def json(body: bytes, *, status: int = 200, media_type: str = errors.JSON) -> AS
     return ASGIResponse(body=body, status_code=status, headers={"content-type": media_type})
 
 
+class Empty(ASGIResponse):
+    """A status and nothing else: a body that is not there has no type."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kept = {key: value for key, value in self.headers.items() if key != "content-type"}
+        headers = [(key.encode(), value.encode()) for key, value in {**kept, "content-length": "0"}.items()]
+        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
 def empty(status: int = 200) -> ASGIResponse:
-    return ASGIResponse(body=b"", status_code=status)
+    return Empty(status_code=status)
 
 
 def one(open_: Callable[[], Awaitable[TokenStream]]) -> Callable[[], Awaitable[Sequence[TokenStream]]]:
@@ -62,7 +72,7 @@ class OrError(ASGIResponse):
             await refusal(scope, receive, send)
 
 
-async def before(request: Request[Any, Any, Any]) -> Response[bytes] | None:
+async def before(request: Request[Any, Any, Any]) -> ASGIResponse | None:
     """The router here takes any number of slashes; Ollama's redirects one at the end and does not know others."""
     path = request.scope.get("raw_path", b"").decode("latin-1").partition("?")[0]
     if len(path) < 2 or not ("//" in path or path.endswith("/")):
@@ -70,7 +80,7 @@ async def before(request: Request[Any, Any, Any]) -> Response[bytes] | None:
     target = paths.redirect(request.method, path, request.scope["query_string"].decode("latin-1"), known=bool)
     if target is None or "//" in path:
         raise RouteNotFound("not found")
-    return Response(b"", status_code=target.status, headers={"location": target.location})
+    return Empty(status_code=target.status, headers={"location": target.location})
 
 
 __all__ = ("OrError", "before", "empty", "json", "one", "read")

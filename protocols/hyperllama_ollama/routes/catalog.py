@@ -7,9 +7,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 
 from hyperllama.web.streaming import GatewayRequest, InjectedGateway, caller
-from hyperllama_ollama import resolve
+from hyperllama_ollama import described, resolve
 from hyperllama_ollama.decode import bodies
-from hyperllama_ollama.encode import listing, showing
+from hyperllama_ollama.encode import listing, replies, showing
 from hyperllama_ollama.encode.text import dumps
 from hyperllama_ollama.routes.answers import before, json, read
 
@@ -23,17 +23,30 @@ def root() -> ASGIResponse:
     return json(b"Ollama is running", media_type="text/plain; charset=utf-8")
 
 
-@route("/api/tags", http_method=["GET", "HEAD"], status_code=200, opt=_READ, before_request=before)
+@route(
+    "/api/tags",
+    http_method=["GET", "HEAD"],
+    status_code=200,
+    opt={**_READ, "answers": replies.Tags},
+    before_request=before,
+)
 async def tags(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
     return json(listing.tags(gateway.models(caller(request, "ollama").principal)))
 
 
-@get("/api/ps", opt=_READ, before_request=before)
+@get("/api/ps", opt={**_READ, "answers": replies.Running}, before_request=before)
 async def ps(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
-    return json(listing.ps(gateway.running(caller(request, "ollama").principal)))
+    """Ollama ignores queries, so ``?progress=1`` is ours: the phase and the seconds of a load under way."""
+    running = gateway.running(caller(request, "ollama").principal)
+    return json(listing.ps(running, progress="progress" in request.query_params))
 
 
-@post("/api/show", status_code=200, opt=_READ, before_request=before)
+@post(
+    "/api/show",
+    status_code=200,
+    opt={**_READ, "accepts": described.SHOW, "answers": replies.Shown},
+    before_request=before,
+)
 async def show(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
     asked = await read(bodies.show, await request.body())
     info = resolve.resolve(gateway, asked.target, caller(request, "ollama").principal, resolve.SHOW)
@@ -42,9 +55,15 @@ async def show(request: GatewayRequest, gateway: InjectedGateway) -> ASGIRespons
 
 
 def version_route(version: str) -> HTTPRouteHandler:
-    reply = dumps({"version": version})
+    reply = dumps(replies.Version(version))
 
-    @route("/api/version", http_method=["GET", "HEAD"], status_code=200, opt=_PUBLIC, before_request=before)
+    @route(
+        "/api/version",
+        http_method=["GET", "HEAD"],
+        status_code=200,
+        opt={**_PUBLIC, "answers": replies.Version},
+        before_request=before,
+    )
     async def version_() -> ASGIResponse:
         return json(reply)
 

@@ -7,16 +7,21 @@ from litestar.response.base import ASGIResponse
 
 from hyperllama.errors import ContextTooLong, InvalidRequest
 from hyperllama.web.streaming import GatewayRequest, InjectedGateway, WholeResponse, caller
-from hyperllama_ollama import options, resolve
+from hyperllama_ollama import described, options, resolve
 from hyperllama_ollama.decode import bodies, requests
-from hyperllama_ollama.encode import vectors
+from hyperllama_ollama.encode import replies, vectors
 from hyperllama_ollama.errors import JSON, Failure
 from hyperllama_ollama.routes.answers import before, read
 
 TOO_LONG = "the input length exceeds the context length"
 
 
-@post("/api/embed", status_code=200, opt={"permission": "infer"}, before_request=before)
+@post(
+    "/api/embed",
+    status_code=200,
+    opt={"permission": "infer", "accepts": described.EMBED, "answers": replies.Embedded},
+    before_request=before,
+)
 async def embed(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
     who = caller(request, "ollama")
     asked = await read(bodies.embed, await request.body())
@@ -39,7 +44,12 @@ async def embed(request: GatewayRequest, gateway: InjectedGateway) -> ASGIRespon
     return WholeResponse(work, JSON)
 
 
-@post("/api/embeddings", status_code=200, opt={"permission": "infer"}, before_request=before)
+@post(
+    "/api/embeddings",
+    status_code=200,
+    opt={"permission": "infer", "accepts": described.EMBEDDING, "answers": replies.Embedding},
+    before_request=before,
+)
 async def embeddings(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
     who = caller(request, "ollama")
     asked = await read(bodies.embeddings, await request.body())

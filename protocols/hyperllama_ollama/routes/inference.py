@@ -17,9 +17,9 @@ from hyperllama.models import Capability, ModelInfo
 from hyperllama.spi import Gateway
 from hyperllama.stream import TokenStream, collect
 from hyperllama.web.streaming import GatewayRequest, InjectedGateway, TokenResponse, WholeResponse, caller
-from hyperllama_ollama import names, options, resolve, truncate, wire
+from hyperllama_ollama import described, names, options, resolve, truncate, wire
 from hyperllama_ollama.decode import bodies, requests
-from hyperllama_ollama.encode import whole
+from hyperllama_ollama.encode import replies, whole
 from hyperllama_ollama.encode.lines import ChatLines, GenerateLines
 from hyperllama_ollama.encode.text import quote
 from hyperllama_ollama.errors import JSON
@@ -28,7 +28,17 @@ from hyperllama_ollama.routes.answers import OrError, before, json, one, read
 Open: TypeAlias = Callable[[], Awaitable[TokenStream]]
 
 
-@post("/api/generate", status_code=200, opt={"permission": "infer"}, before_request=before)
+@post(
+    "/api/generate",
+    status_code=200,
+    opt={
+        "permission": "infer",
+        "accepts": described.GENERATE,
+        "answers": replies.Generated,
+        "streams": GenerateLines.media_type,
+    },
+    before_request=before,
+)
 async def generate(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
     who = caller(request, "ollama")
     asked, body = await read(bodies.generate, await request.body())
@@ -62,7 +72,17 @@ async def generate(request: GatewayRequest, gateway: InjectedGateway) -> ASGIRes
     return OrError(TokenResponse(one(open_), GenerateLines(asked.model, context=not asked.raw, top=top)))
 
 
-@post("/api/chat", status_code=200, opt={"permission": "infer"}, before_request=before)
+@post(
+    "/api/chat",
+    status_code=200,
+    opt={
+        "permission": "infer",
+        "accepts": described.CHAT,
+        "answers": replies.Chatted,
+        "streams": ChatLines.media_type,
+    },
+    before_request=before,
+)
 async def chat(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
     who = caller(request, "ollama")
     asked, body = await read(bodies.chat, await request.body())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 
+import msgspec
 from litestar import delete, post, route
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
@@ -11,8 +13,8 @@ from msgspec import UNSET
 
 from hyperllama.errors import GatewayError, InvalidRequest, ModelNotFound
 from hyperllama.web.streaming import GatewayRequest, InjectedGateway, PieceResponse, WholeResponse, caller
-from hyperllama_ollama import errors, names, resolve
-from hyperllama_ollama.decode import bodies
+from hyperllama_ollama import described, errors, names, resolve
+from hyperllama_ollama.decode import bodies, recipes
 from hyperllama_ollama.encode import replies
 from hyperllama_ollama.encode.lines import NDJSON
 from hyperllama_ollama.encode.text import dumps, quote
@@ -21,10 +23,15 @@ from hyperllama_ollama.routes.answers import OrError, before, empty, read
 
 _WRITE = {"permission": "models:write"}
 
+
+def _progressing(asked: type[msgspec.Struct]) -> dict[str, object]:
+    return {**_WRITE, "accepts": asked, "answers": replies.Progress, "streams": NDJSON}
+
+
 Steps = Callable[[], AsyncGenerator[Step, None]]
 
 
-@post("/api/create", status_code=200, opt=_WRITE, before_request=before)
+@post("/api/create", status_code=200, opt=_progressing(described.CREATE), before_request=before)
 async def create(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
     who = caller(request, "ollama")
     asked = await read(bodies.create, await request.body())
@@ -34,38 +41,54 @@ async def create(request: GatewayRequest, gateway: InjectedGateway) -> ASGIRespo
     if asked.draft_quantize and not asked.draft_files:
         raise InvalidRequest("--draft-quantize requires a DRAFT model", param="draft_quantize")
     store = store_of(gateway)
-    return _progress(lambda: store.create(asked, name, who), stream=asked.stream is not False, failed=400)
+
+    async def steps() -> AsyncGenerator[Step, None]:
+        async with aclosing(store.create(recipes.checked(asked), name, who)) as found:
+            async for step in found:
+                yield step
+
+    return _progress(steps, stream=asked.stream is not False, failed=400)
 
 
-@post("/api/pull", status_code=200, opt=_WRITE, before_request=before)
+@post("/api/pull", status_code=200, opt=_progressing(described.TRANSFER), before_request=before)
 async def pull(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
     who = caller(request, "ollama")
     asked = await read(bodies.pull, await request.body())
-    name = _new_name(asked.target)
+    name = names.stored(resolve.parse(asked.target, resolve.PULL))
+    if name is None:
+        raise InvalidRequest("invalid model name", param="model")
     store = store_of(gateway)
-    steps = lambda: store.pull(name, who, insecure=asked.insecure)  # noqa: E731 - the shape that _progress takes
+
+    async def steps() -> AsyncGenerator[Step, None]:
+        async with aclosing(store.pull(name.short, who, insecure=asked.insecure)) as found:
+            async for step in found:
+                yield step
+                if name.scheme == "http" and not asked.insecure:
+                    raise InvalidRequest("insecure protocol http", param="model")
+
     return _progress(steps, stream=asked.stream is not False, failed=500)
 
 
-@post("/api/push", status_code=200, opt=_WRITE, before_request=before)
+@post("/api/push", status_code=200, opt=_progressing(described.TRANSFER), before_request=before)
 async def push(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
     who = caller(request, "ollama")
     asked = await read(bodies.push, await request.body())
-    if not asked.target.strip():
+    if not asked.target:
         raise InvalidRequest("model is required", param="model")
-    name = names.parse(asked.target.strip())
+    name = names.parse(asked.target)
     store = store_of(gateway)
 
     async def steps() -> AsyncGenerator[Step, None]:
         if name is None:
             raise InvalidRequest("invalid model name", param="model")
-        async for step in store.push(name.short, who, insecure=asked.insecure):
-            yield step
+        async with aclosing(store.push(name.short, who, insecure=asked.insecure)) as found:
+            async for step in found:
+                yield step
 
     return _progress(steps, stream=asked.stream is not False, failed=500)
 
 
-@post("/api/copy", status_code=200, opt=_WRITE, before_request=before)
+@post("/api/copy", status_code=200, opt={**_WRITE, "accepts": described.COPY}, before_request=before)
 async def copy(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
     who = caller(request, "ollama")
     asked = await read(bodies.copy, await request.body())
@@ -81,12 +104,11 @@ async def copy(request: GatewayRequest, gateway: InjectedGateway) -> ASGIRespons
     return empty()
 
 
-@delete("/api/delete", status_code=200, opt=_WRITE, before_request=before)
+@delete("/api/delete", status_code=200, opt={**_WRITE, "accepts": described.DELETE}, before_request=before)
 async def delete_(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
     who = caller(request, "ollama")
     asked = await read(bodies.delete, await request.body())
-    reference = resolve.parse(asked.target, resolve.DELETE)
-    name = names.parse(reference)
+    name = names.stored(resolve.parse(asked.target, resolve.DELETE))
     if name is None:
         raise InvalidRequest(resolve.DELETE.malformed(asked.target), param="model")
     try:
@@ -114,7 +136,7 @@ async def post_blob(request: GatewayRequest, gateway: InjectedGateway, digest: F
 
 
 def _new_name(text: str) -> str:
-    name = names.parse(text.strip())
+    name = names.parse(text)  # spaces around it are part of it, as nowhere else but in push
     if name is None:
         raise InvalidRequest("invalid model name", param="model")
     return name.short
@@ -139,7 +161,7 @@ def _progress(steps: Steps, *, stream: bool, failed: int) -> ASGIResponse:
         try:
             async for step in steps():
                 last = _line(step)
-        except ModelNotFound as error:
+        except (InvalidRequest, ModelNotFound) as error:
             raise (errors.Failure if failed == 500 else InvalidRequest)(error.message) from error
         return last
 

@@ -45,9 +45,12 @@ class _Left(Exception):
         self.again = again
 
 
-def render(nodes: Sequence[Node], data: Mapping[str, Value]) -> str:
-    """What the model is given: everything before ``.Response``. Raises Failure, also when it is too much work."""
-    rendering = _Rendering(data)
+def render(nodes: Sequence[Node], data: Mapping[str, Value], *, answered: bool = False) -> str:
+    """What the model is given: everything before ``.Response``, or with it and on where it was ``answered``.
+
+    Raises Failure, also when it is too much work.
+    """
+    rendering = _Rendering(data, answered=answered)
     try:
         rendering.run(nodes, data, {})
     except _AnswerBegins:
@@ -58,8 +61,9 @@ def render(nodes: Sequence[Node], data: Mapping[str, Value]) -> str:
 
 
 class _Rendering:
-    def __init__(self, data: Mapping[str, Value]) -> None:
+    def __init__(self, data: Mapping[str, Value], *, answered: bool) -> None:
         self.out: list[str] = []
+        self._answered = answered
         self._data = data
         self._steps = 0
         self._length = 0
@@ -73,7 +77,7 @@ class _Rendering:
             match node:
                 case Text(text):
                     self._write(text)
-                case Write(Field(".", ("Response",))) if dot is self._data:
+                case Write(Field(".", ("Response",))) if dot is self._data and not self._answered:
                     raise _AnswerBegins
                 case Write(value):
                     self._write(_shown(self._value(value, dot, names)))
