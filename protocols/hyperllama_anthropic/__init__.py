@@ -11,10 +11,11 @@ from hyperllama.spi import WireProtocol
 
 @hookimpl
 def hyperllama_protocols(config: Config) -> Iterable[WireProtocol]:
+    from hyperllama.web.remote import Remote
     from hyperllama_anthropic.protocol import Anthropic
     from hyperllama_anthropic.settings import Settings
 
-    return (Anthropic(config.section("anthropic", Settings)),)
+    return (Anthropic(config.section("anthropic", Settings), Remote(config.server.image_hosts)),)
 
 
 __all__ = ("hyperllama_protocols",)

@@ -121,7 +121,7 @@ def _image(source: wire.Source | None, param: str) -> Image:
     if source is None:
         raise invalid(f"{param}.source", "Field required")
     if source.type != "base64":
-        raise invalid(f"{param}.source.type", "this server fetches nothing; send the image as base64")
+        raise invalid(f"{param}.source.type", "this server fetches no image from there; send it as base64")
     text = source.data or ""
     if len(text) > wire.MAX_IMAGE_BYTES * 4 // 3 + 4:
         raise invalid(f"{param}.source.data", f"over {wire.MAX_IMAGE_BYTES >> 20} MiB")

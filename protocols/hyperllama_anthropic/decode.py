@@ -50,7 +50,7 @@ def message(request: wire.MessagesRequest, info: ModelInfo) -> GenerationRequest
         tool_choice=_choice(choice, specs),
         parallel_tool_calls=choice is None or not choice.disable_parallel_tool_use,
         output=_output(request),
-        reasoning=_reasoning(request) if "thinking" in info.capabilities else None,
+        reasoning=reasoning(request, info),
     )
 
 
@@ -127,8 +127,13 @@ def _output(request: wire.MessagesRequest) -> OutputFormat | None:
     return JsonSchema(form.schema)
 
 
-def _reasoning(request: wire.MessagesRequest) -> bool | Effort:
-    """Off unless asked for, as this API has it, whatever the model would do by itself."""
+def reasoning(request: wire.PromptFields, info: ModelInfo) -> bool | Effort | None:
+    """Off unless asked for, as this API has it, whatever the model would do by itself; None for one that cannot."""
+    asked = _asked(request)
+    return asked if "thinking" in info.capabilities else None
+
+
+def _asked(request: wire.PromptFields) -> bool | Effort:
     thinking = request.thinking
     if thinking is None or thinking.type == "disabled":
         return False
@@ -142,4 +147,4 @@ def _reasoning(request: wire.MessagesRequest) -> bool | Effort:
     return _EFFORTS[effort]
 
 
-__all__ = ("chat", "message", "tools")
+__all__ = ("chat", "message", "reasoning", "tools")

@@ -69,7 +69,7 @@ def signature() -> str:
 
 
 class MessageEncoder:
-    """Chunks to Messages events. ``input_tokens`` are only known at the end, and told in ``message_delta``."""
+    """Chunks to Messages events. ``message_start`` tells the prompt's tokens where the engine has said them by then."""
 
     media_type = MEDIA_TYPE
 
@@ -87,7 +87,7 @@ class MessageEncoder:
     def chunks(self, index: int, chunks: Sequence[TokenChunk]) -> bytes:
         out: list[bytes] = []
         if not self._begun:
-            self._begin(out)
+            self._begin(out, chunks[0].usage if chunks else None)
         for chunk in chunks:
             if chunk.reasoning:
                 self._into(out, "thinking", {"type": "thinking", "thinking": "", "signature": ""})
@@ -118,7 +118,7 @@ class MessageEncoder:
             return self.failure(EngineFailed("The engine stopped before the answer was complete."))
         out: list[bytes] = []
         if not self._begun:
-            self._begin(out)
+            self._begin(out, None)
         self._close(out)
         delta = {
             "stop_reason": _reason(last.finish_reason, last.stop_match, called=self._called),
@@ -131,10 +131,10 @@ class MessageEncoder:
     def failure(self, error: GatewayError) -> bytes:
         return b"event: error\ndata: " + JSON.encode(envelope(error)) + b"\n\n"
 
-    def _begin(self, out: list[bytes]) -> None:
+    def _begin(self, out: list[bytes], counted: Counted | None) -> None:
         self._begun = True
         start = wire.Message(
-            id=self._id, model=self._model, content=[], stop_reason=None, stop_sequence=None, usage=usage(None)
+            id=self._id, model=self._model, content=[], stop_reason=None, stop_sequence=None, usage=usage(counted)
         )
         out += (_event("message_start", message=start), _event("ping"))
 

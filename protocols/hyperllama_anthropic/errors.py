@@ -7,6 +7,7 @@ import re
 import msgspec
 
 from hyperllama.errors import (
+    CloudDisabled,
     ContextTooLong,
     EngineTimeout,
     GatewayError,
@@ -53,6 +54,8 @@ def envelope(error: GatewayError, path: str = "") -> ErrorEnvelope:
 
 
 def reply(error: GatewayError, path: str) -> ErrorReply:
+    if isinstance(error, CloudDisabled):
+        return ErrorReply(403, _JSON.encode({"error": error.message}), "application/json; charset=utf-8")
     headers: dict[str, str] = {}
     if error.retry_seconds is not None:
         headers["retry-after"] = str(error.retry_seconds)

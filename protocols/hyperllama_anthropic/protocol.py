@@ -8,6 +8,7 @@ from litestar.types import ControllerRouterHandler
 
 from hyperllama.errors import GatewayError
 from hyperllama.spi import ErrorReply
+from hyperllama.web.remote import Remote
 from hyperllama_anthropic import errors
 from hyperllama_anthropic.routes import routes
 from hyperllama_anthropic.settings import Settings
@@ -19,8 +20,9 @@ class Anthropic:
     name = "anthropic"
     prefixes = ("/v1/messages",)
 
-    def __init__(self, settings: Settings) -> None:
-        self.routes: Sequence[ControllerRouterHandler] = routes(settings)
+    def __init__(self, settings: Settings, remote: Remote | None = None) -> None:
+        """``remote`` fetches images that requests name by URL; None: nothing does."""
+        self.routes: Sequence[ControllerRouterHandler] = routes(settings, Remote() if remote is None else remote)
 
     def error_reply(self, error: GatewayError, path: str) -> ErrorReply:
         return errors.reply(error, path)

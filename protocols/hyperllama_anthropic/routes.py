@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
 from litestar import post
 from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
-from hyperllama.messages import Prompt
 from hyperllama.stream import TokenStream, collect
+from hyperllama.web.remote import Remote
 from hyperllama.web.streaming import (
     GatewayRequest,
     InjectedGateway,
@@ -19,21 +18,28 @@ from hyperllama.web.streaming import (
     caller,
     request_id,
 )
-from hyperllama_anthropic import decode, encode
+from hyperllama_anthropic import decode, encode, fetching
 from hyperllama_anthropic.body import read
 from hyperllama_anthropic.settings import Settings
 from hyperllama_anthropic.wire import Count, CountRequest, Message, MessagesRequest
 
 
-def routes(settings: Settings) -> Sequence[ControllerRouterHandler]:
+def routes(settings: Settings, remote: Remote) -> Sequence[ControllerRouterHandler]:
     @post(
         "/v1/messages",
         status_code=200,
-        opt={"permission": "infer", "accepts": MessagesRequest, "answers": Message, "streams": encode.MEDIA_TYPE},
+        opt={
+            "permission": "infer",
+            "encodings": ("zstd",),
+            "accepts": MessagesRequest,
+            "answers": Message,
+            "streams": encode.MEDIA_TYPE,
+        },
     )
     async def messages(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         wire = await read(request, MessagesRequest, strict=settings.strict)
-        asked = decode.message(wire, gateway.model(wire.model, request.user))
+        info = gateway.model(wire.model, request.user)
+        asked = decode.message(await fetching.images(wire, info, remote), info)
         who = caller(request, "anthropic")
         message_id = encode.new_id("msg_")
         headers = {"request-id": request_id(request.scope)}  # where Anthropic's clients look for it
@@ -58,15 +64,14 @@ def routes(settings: Settings) -> Sequence[ControllerRouterHandler]:
     )
     async def count_tokens(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         wire = await read(request, CountRequest, strict=False)
-        chat, tools = decode.chat(wire), decode.tools(wire)
+        info = gateway.model(wire.model, request.user)
+        wire = await fetching.images(wire, info, remote)
+        chat, tools, reasoning = decode.chat(wire), decode.tools(wire), decode.reasoning(wire, info)
         who = caller(request, "anthropic")
 
         async def work() -> bytes:
-            count = len(await gateway.tokenize(wire.model, chat, who))
-            if tools:  # the templates write tools out as JSON, each in its own frame: this comes close
-                text = msgspec.json.encode(tools).decode()
-                count += len(await gateway.tokenize(wire.model, Prompt(text, special=False), who))
-            return encode.JSON.encode(Count(count))
+            ids = await gateway.tokenize(wire.model, chat, who, tools=tools, reasoning=reasoning)
+            return encode.JSON.encode(Count(len(ids)))
 
         return WholeResponse(work, headers={"request-id": request_id(request.scope)})
 

@@ -13,6 +13,7 @@ MAX_STOP_BYTES = 256
 MAX_SCHEMA_BYTES = 64 * 1024
 MAX_IMAGES = 16
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
+MAX_FETCHED_BYTES = 40 * 1024 * 1024  # of all images that one request names by URL
 
 Fraction: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 TokenCount: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1)]

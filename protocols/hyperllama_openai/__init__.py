@@ -11,10 +11,11 @@ from hyperllama.spi import WireProtocol
 
 @hookimpl
 def hyperllama_protocols(config: Config) -> Iterable[WireProtocol]:
+    from hyperllama.web.remote import Remote
     from hyperllama_openai.protocol import OpenAI
     from hyperllama_openai.settings import Settings
 
-    return (OpenAI(config.section("openai", Settings)),)
+    return (OpenAI(config.section("openai", Settings), Remote(config.server.image_hosts)),)
 
 
 __all__ = ("hyperllama_protocols",)

@@ -75,13 +75,18 @@ class Runs:
         gateway: Gateway,
         request: GenerationRequest,
         caller: Caller,
+        *,
+        every: float,
+        on_beat: Callable[[Run], None],
         on_end: Callable[[Run], None],
     ) -> None:
-        """``on_end`` is called with the complete run before it stops being live."""
+        """``on_beat`` is called every so many seconds, ``on_end`` with the complete run before it stops being live."""
         task = asyncio.create_task(run.drive(gateway, request, caller), name=f"background response {id}")
+        beating = asyncio.create_task(_beat(every, lambda: on_beat(run)), name=f"vouching for response {id}")
         self._live[id] = (run, task)
 
         def ended(task: asyncio.Task[None]) -> None:
+            beating.cancel()
             on_end(run)
             self._live.pop(id, None)
             if not task.cancelled():
@@ -100,6 +105,12 @@ class Runs:
             task.cancel()
             await asyncio.wait([task])
             await asyncio.sleep(0)  # the callback that keeps the response runs a turn after the task
+
+
+async def _beat(every: float, beat: Callable[[], None]) -> None:
+    while True:
+        await asyncio.sleep(every)
+        beat()
 
 
 def split(events: bytes) -> list[bytes]:

@@ -9,6 +9,7 @@ from typing import ClassVar
 import msgspec
 
 from hyperllama.errors import (
+    CloudDisabled,
     ContextTooLong,
     EngineTimeout,
     Forbidden,
@@ -97,6 +98,8 @@ def envelope(error: GatewayError, *, param: str | None = None, path: str = "") -
 
 
 def reply(error: GatewayError, *, param: str | None = None, path: str = "") -> ErrorReply:
+    if isinstance(error, CloudDisabled):
+        return ErrorReply(403, _JSON.encode({"error": error.message}), "application/json; charset=utf-8")
     headers: dict[str, str] = {}
     if error.retry_seconds is not None:
         headers["retry-after"] = str(error.retry_seconds)
@@ -153,7 +156,7 @@ def _type(error: GatewayError) -> str:
 def _param(error: GatewayError, input_field: str | None) -> str | None:
     if isinstance(error, ModelNotFound):
         return "model"
-    if error.param == "input" or (error.param is None and isinstance(error, ContextTooLong)):
+    if error.param == "input" or isinstance(error, ContextTooLong):  # whatever the engine calls it
         return input_field
     return _PARAMS.get(error.param, error.param) if error.param else None
 

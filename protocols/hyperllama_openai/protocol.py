@@ -9,10 +9,10 @@ from litestar.types import ControllerRouterHandler
 
 from hyperllama.errors import GatewayError
 from hyperllama.spi import ErrorReply
-from hyperllama_openai import errors
-from hyperllama_openai.routes import chat, completions, embeddings, models, rerank, responses, tokens
+from hyperllama.web.remote import Remote
+from hyperllama_openai import batch_lines, errors
+from hyperllama_openai.routes import batches, chat, completions, embeddings, files, models, rerank, responses, tokens
 from hyperllama_openai.settings import Settings
-from hyperllama_openai.store import MemoryStore, ResponseStore
 
 
 class OpenAI:
@@ -31,20 +31,28 @@ class OpenAI:
         "/rerank",
         "/v2/rerank",
         "/score",
+        "/files",
+        "/batches",
     )
 
-    def __init__(self, settings: Settings, store: ResponseStore | None = None) -> None:
-        """``store``: where responses are kept; None: in memory."""
-        store = MemoryStore(max_bytes=settings.response_bytes) if store is None else store
+    def __init__(self, settings: Settings, remote: Remote | None = None) -> None:
+        """``remote`` fetches images that requests name by URL; None: nothing does."""
+        remote = Remote() if remote is None else remote
         self.routes: Sequence[ControllerRouterHandler] = (
             *models.routes(since=int(time.time())),
-            *chat.routes(settings),
+            *chat.routes(settings, remote),
             *completions.routes(settings),
             *embeddings.routes(settings),
             *tokens.routes(settings),
-            *responses.routes(settings, store),
+            *responses.routes(settings, remote),
             *rerank.routes(settings),
+            *files.routes(),
+            *batches.routes(settings),
         )
+
+    batch_line = staticmethod(batch_lines.line)
+    batch_result = staticmethod(batch_lines.result)
+    batch_unrun = staticmethod(batch_lines.unrun)
 
     def error_reply(self, error: GatewayError, path: str) -> ErrorReply:
         return errors.reply(error, param=_input_of(path), path=path)

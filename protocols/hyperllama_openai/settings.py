@@ -29,8 +29,9 @@ class Settings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     merge_system: bool = True  # one leading system message, which is all that most chat templates take
     named_tool_finish: Literal["stop", "tool_calls"] = "stop"  # finish_reason when tool_choice names the function
     template_kwargs: tuple[str, ...] = TEMPLATE_KWARGS  # what chat_template_kwargs may set
-    response_ttl: Annotated[float, Meta(ge=0)] = 3600.0  # seconds that a stored response is kept
-    response_bytes: Annotated[int, Meta(ge=0)] = 64 * 1024 * 1024  # and all stored ones together
+    # Seconds that the Responses API keeps what was asked and answered, which is the callers' own words, in the database
+    # of [store]; 0: nothing is kept, whatever a request says. A request with "store": false is never kept.
+    response_ttl: Annotated[float, Meta(ge=0)] = 86400.0
 
 
 __all__ = ("TEMPLATE_KWARGS", "Settings")

@@ -1,75 +1,66 @@
-"""Responses that were to be kept: behind a Protocol, so that a database can take the place of memory."""
+"""Stored responses: the caller's own words and the model's, among what the gateway keeps, until they expire."""
 
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import Protocol
 
 import msgspec
+
+from hyperllama.spi import Record, Records
+
+KIND = "openai.response"
+#: Seconds for which a gateway that makes a response vouches for it; it says so again well before.
+VOUCHED = 60.0
+
+_ENCODER = msgspec.msgpack.Encoder()
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
     """A response as its JSON, with the items it was made from, oldest first."""
 
     id: str
-    owner: str  # the principal it belongs to; nobody else finds it
+    created: float  # unix seconds
     response: bytes
     items: bytes
-    expires: float  # unix seconds
     events: bytes = b""  # of a background stream, for who reads it again
+    vouched: float = 0.0  # until when the gateway that makes it says that it does, unix seconds; 0: it is made
 
 
-class ResponseStore(Protocol):
-    """``put`` and ``delete`` are seen by the next ``get``; whatever is slow about them happens behind."""
+class Responses:
+    """Kept ``ttl`` seconds from when they were asked for; 0: never kept, whatever a request says."""
 
-    def put(self, stored: Stored) -> None: ...
-
-    async def get(self, id: str, owner: str) -> Stored | None:
-        """None: never there, expired, or somebody else's."""
-        ...
-
-    def delete(self, id: str) -> None: ...
-
-
-class MemoryStore:
-    """Kept in this process until it expires, or until newer ones need its room."""
-
-    def __init__(self, *, max_bytes: int, clock: Callable[[], float] = time.time) -> None:
-        self._max_bytes = max_bytes
+    def __init__(self, ttl: float, clock: Callable[[], float] = time.time) -> None:
+        self._ttl = ttl
         self._clock = clock
-        self._kept: OrderedDict[str, Stored] = OrderedDict()
-        self._bytes = 0
+        self._decoder = msgspec.msgpack.Decoder(Stored)
 
-    def put(self, stored: Stored) -> None:
-        self.delete(stored.id)
-        self._kept[stored.id] = stored
-        self._bytes += _size(stored)
-        now = self._clock()
-        while self._kept:
-            oldest = next(iter(self._kept.values()))
-            if oldest.expires > now and self._bytes <= self._max_bytes:
-                break
-            self.delete(oldest.id)
+    @property
+    def kept(self) -> bool:
+        return self._ttl > 0
 
-    async def get(self, id: str, owner: str) -> Stored | None:
-        stored = self._kept.get(id)
-        if stored is None or stored.owner != owner:
+    def put(self, records: Records, owner: str, stored: Stored) -> None:
+        expires = stored.created + self._ttl
+        body = _ENCODER.encode(stored)
+        records.put(Record(kind=KIND, id=stored.id, owner=owner, created=stored.created, expires=expires, body=body))
+
+    async def get(self, records: Records, owner: str, id: str) -> Stored | None:
+        """None: never there, expired, or somebody else's. One whose gateway died while it made it has failed."""
+        record = await records.get(KIND, id[:128], owner)
+        if record is None:
             return None
-        if stored.expires <= self._clock():
-            self.delete(id)
-            return None
-        return stored
+        stored = self._decoder.decode(record.body)
+        return stored if not stored.vouched or stored.vouched > self._clock() else _orphaned(stored)
 
-    def delete(self, id: str) -> None:
-        stored = self._kept.pop(id, None)
-        if stored is not None:
-            self._bytes -= _size(stored)
+    def delete(self, records: Records, owner: str, id: str) -> None:
+        records.delete(KIND, id, owner)
 
 
-def _size(stored: Stored) -> int:
-    return len(stored.response) + len(stored.items) + len(stored.events) + 512  # the rest of an entry, about
+def _orphaned(stored: Stored) -> Stored:
+    response = msgspec.json.decode(stored.response)
+    response["status"] = "failed"
+    response["error"] = {"code": "server_error", "message": "The gateway stopped before this response was complete."}
+    return msgspec.structs.replace(stored, response=msgspec.json.encode(response), vouched=0.0)
 
 
-__all__ = ("MemoryStore", "ResponseStore", "Stored")
+__all__ = ("KIND", "VOUCHED", "Responses", "Stored")

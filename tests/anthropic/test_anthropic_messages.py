@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from typing import Any
 
@@ -24,7 +25,10 @@ from hyperllama.generation import (
 )
 from hyperllama.messages import Image, Message, Text, ToolCall
 from hyperllama.testing.fakes import model_info
+from hyperllama.testing.hostile import no_json
 from hyperllama.testing.protocol import ProtocolContract
+from hyperllama.testing.serving import serving
+from hyperllama.web.remote import NotFetched, Remote
 from hyperllama_anthropic import decode
 from hyperllama_anthropic.body import convert
 from hyperllama_anthropic.encode import MessageEncoder
@@ -329,8 +333,48 @@ async def test_tokens_are_counted_with_the_system_prompt_and_the_tools(http: htt
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
 async def test_json_made_to_break_parsers_is_400_in_the_envelope(http: httpx.AsyncClient, path: str) -> None:
-    deep = b'{"model":"claude","messages":' + b"[" * 5_000 + b"]" * 5_000 + b"}"
-    for body in (b"", b"{", b"[]", b"null", b'{"a":"\xff"}', b'{"a":1,"a":2}', b'{"a":NaN}', b'{"a":"\\ud800"}', deep):
+    for body in itertools.islice(no_json(), None, None, 3):
         reply = await http.post(path, content=body, headers={"content-type": "application/json"})
         assert reply.status_code == 400, body[:40]
         assert reply.json()["error"]["type"] == "invalid_request_error"
+
+
+class Pictures(Remote):
+    """One that finds every URL but those with ``gone`` in them."""
+
+    async def fetch(self, url: str, *, max_bytes: int) -> bytes:
+        if "gone" in url:
+            raise NotFetched("its server answered with status 404")
+        return url.encode()
+
+
+async def test_images_by_url_are_fetched_only_where_the_config_names_their_hosts(script) -> None:
+    url = "https://images.example.com/a.png"
+
+    def ask(found: str) -> dict[str, Any]:
+        image = {"type": "image", "source": {"type": "url", "url": found}}
+        result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [image]}
+        return {**ASK, "messages": [{"role": "user", "content": [image, result]}]}
+
+    async with (
+        serving(Anthropic(Settings(), Pictures(("images.example.com",))), script.gateway) as base,
+        httpx.AsyncClient(base_url=base) as client,
+    ):
+        assert (await client.post("/v1/messages", json=ask(url))).status_code == 200
+        found = [part for message in script.asked.input.messages for part in message.parts]
+        assert found == [Image(url.encode())] * 2
+        refused = await client.post("/v1/messages", json=ask(f"{url}?gone"))
+        assert refused.status_code == 400
+        assert "messages.0.content.0.source.url" in refused.json()["error"]["message"]
+    async with serving(Anthropic(Settings()), script.gateway) as base, httpx.AsyncClient(base_url=base) as client:
+        assert (await client.post("/v1/messages", json=ask(url))).status_code == 400
+
+
+async def test_a_streams_first_event_tells_the_prompts_tokens(http: httpx.AsyncClient, script) -> None:
+    script.says(
+        TokenChunk(text="a", usage=Usage(9, 0, 4)), TokenChunk(tokens=0, finish_reason="stop", usage=Usage(9, 1, 4))
+    )
+    reply = await http.post("/v1/messages", json={**ASK, "stream": True})
+    first = json.loads(reply.text.split("\n")[1].removeprefix("data: "))
+    assert first["message"]["usage"]["input_tokens"] == 5
+    assert first["message"]["usage"]["cache_read_input_tokens"] == 4

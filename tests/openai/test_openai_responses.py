@@ -19,7 +19,6 @@ from hyperllama_openai.body import convert
 from hyperllama_openai.decode.responses import own_input, responses
 from hyperllama_openai.encode.responses_stream import ResponsesEncoder
 from hyperllama_openai.settings import Settings
-from hyperllama_openai.store import MemoryStore, Stored
 from hyperllama_openai.wire.responses import ResponsesRequest
 
 INFO = ModelInfo(name="m", engine="fake", capabilities=frozenset({"chat", "tools"}), context_length=1024)
@@ -318,7 +317,7 @@ async def test_logprobs_only_when_included(client: openai.AsyncOpenAI, fake) -> 
 
 async def test_input_tokens_are_counted_without_generating(client: openai.AsyncOpenAI, fake) -> None:
     counted = await client.responses.input_tokens.count(model="tiny", input="Hi", instructions="Be kind.")
-    assert counted.input_tokens == len("system:Be kind.\nuser:Hi\n")
+    assert counted.input_tokens == len("Be kind.\nHi")
     assert fake.requests == []
 
 
@@ -354,25 +353,6 @@ def test_refused_with_the_field_at_fault(body: dict[str, Any], param: str) -> No
         asked = convert({**ASK, **body}, ResponsesRequest, strict=False)
         responses(asked, own_input(asked), INFO, Settings())
     assert caught.value.param == param
-
-
-async def test_the_memory_store_forgets_what_expired_and_what_has_no_room() -> None:
-    now = 100.0
-    store = MemoryStore(max_bytes=3_000, clock=lambda: now)
-
-    def stored(name: str, size: int = 400, expires: float = 200.0) -> Stored:
-        return Stored(id=name, owner="me", response=b"x" * size, items=b"", expires=expires)
-
-    for name in ("a", "b", "c", "d"):
-        store.put(stored(name))
-    assert [await store.get(name, "me") is not None for name in "abcd"] == [False, True, True, True]
-    assert await store.get("b", "you") is None
-    store.put(stored("b", size=10))
-    assert (await store.get("b", "me")).response == b"x" * 10
-    now = 200.0
-    assert await store.get("c", "me") is None
-    store.put(stored("e", size=10_000, expires=300.0))
-    assert await store.get("e", "me") is None
 
 
 class TestForgetful:

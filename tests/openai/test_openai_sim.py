@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +10,11 @@ from typing import Any
 import httpx
 import openai
 import pytest
-import uvicorn
 from pydantic import BaseModel
 
 from hyperllama.config import Config, Store
 from hyperllama.models import ModelSpec
+from hyperllama.testing.serving import served
 from hyperllama.web.app import create_app
 
 HI = [{"role": "user", "content": "Tell me about foxes."}]
@@ -31,16 +29,6 @@ class Person(BaseModel):
     age: int
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.up.set()
-
-
 @pytest.fixture
 async def base_url(tmp_path: Path) -> AsyncIterator[str]:
     def sim(name: str, **options: Any) -> ModelSpec:
@@ -48,12 +36,8 @@ async def base_url(tmp_path: Path) -> AsyncIterator[str]:
 
     models = (sim("sim"), sim("org/slash"), sim("vec", embedding=8), sim("thinker", thinking=True))
     config = Config(models={model.name: model for model in models}, store=Store(path=str(tmp_path)))
-    server = _Server(uvicorn.Config(create_app(config), host="127.0.0.1", port=0, log_config=None, ws="none"))
-    serving = asyncio.create_task(server._serve())
-    await server.up.wait()
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    await serving
+    async with served(create_app(config)) as url:
+        yield url
 
 
 async def test_ordinary_jobs(client: openai.AsyncOpenAI) -> None:
@@ -99,31 +83,39 @@ async def test_responses_with_a_memory(client: openai.AsyncOpenAI) -> None:
     assert second.usage.input_tokens > first.usage.input_tokens
 
 
-async def test_both_dialects_say_and_count_the_same(http: httpx.AsyncClient) -> None:
-    options = {"num_predict": 10, "temperature": 0, "seed": 1}
-    body = {"model": "sim", "messages": HI, "stream": False, "think": False, "options": options}
-    ollama = (await http.post("/api/chat", json=body)).json()
-    ours = (
-        await http.post(
-            "/v1/chat/completions",
-            json={"model": "sim", "messages": HI, "max_tokens": 10, "temperature": 0, "seed": 1},
-        )
-    ).json()
-    assert ours["choices"][0]["message"]["content"] == ollama["message"]["content"]
-    assert ours["usage"]["prompt_tokens"] == ollama["prompt_eval_count"]
-    assert ours["usage"]["completion_tokens"] == ollama["eval_count"] == 10
+@pytest.mark.parametrize("max_tokens", [0, 2])
+async def test_an_echoed_prompt_is_scored_token_by_token(http: httpx.AsyncClient, max_tokens: int) -> None:
+    body = {"model": "sim", "prompt": "the quick fox", "echo": True, "logprobs": 2, "max_tokens": max_tokens}
+    whole = (await http.post("/v1/completions", json=body)).json()
+    (choice,), usage = whole["choices"], whole["usage"]
+    found = choice["logprobs"]
+    assert choice["text"].startswith("the quick fox")
+    assert "".join(found["tokens"]) == choice["text"]
+    assert (found["token_logprobs"][0], found["top_logprobs"][0]) == (None, None)
+    assert all(value < 0 for value in found["token_logprobs"][1:])
+    assert all(len(top) == 2 for top in found["top_logprobs"][1:])
+    places = zip(found["tokens"], found["text_offset"], strict=True)
+    assert all(choice["text"][at:].startswith(token) for token, at in places)
+    assert (usage["completion_tokens"], choice["finish_reason"]) == (max_tokens, "length")
+    assert len(found["tokens"]) == usage["prompt_tokens"] + max_tokens
+    ids = (await http.post("/tokenize", json={"model": "sim", "prompt": "the quick fox"})).json()["tokens"]
+    by_ids = (await http.post("/v1/completions", json={**body, "prompt": [ids, ids]})).json()
+    assert [each["logprobs"] for each in by_ids["choices"]] == [found, found]
+    reply = await http.post("/v1/completions", json={**body, "stream": True})
+    events = [json.loads(line[6:]) for line in reply.text.splitlines() if line.startswith("data: {")]
+    parts = [event["choices"][0] for event in events]
+    assert "".join(part["text"] for part in parts) == choice["text"]
+    spelled = [part["logprobs"] for part in parts if part["logprobs"]]
+    for key in ("tokens", "token_logprobs", "top_logprobs", "text_offset"):
+        assert [item for each in spelled for item in each[key]] == found[key]
 
 
-async def test_both_dialects_refuse_the_same_in_their_own_words(http: httpx.AsyncClient) -> None:
-    for path, ollama_path, body in (
-        ("/v1/chat/completions", "/api/chat", {"model": "nope", "messages": HI}),
-        ("/v1/embeddings", "/api/embed", {"model": "nope", "input": "x"}),
-        ("/v1/embeddings", "/api/embed", {"model": "sim", "input": "x"}),
-    ):
-        ours, ollama = await http.post(path, json=body), await http.post(ollama_path, json=body)
-        assert ours.status_code == ollama.status_code >= 400, (ours.text, ollama.text)
-        assert isinstance(ours.json()["error"]["message"], str)
-        assert isinstance(ollama.json()["error"], str)
+async def test_more_tokens_than_the_context_holds_are_cut_to_what_is_left(client: openai.AsyncOpenAI) -> None:
+    long = [{"role": "user", "content": "word " * 2000}]
+    asked = {"model": "sim", "messages": long, "extra_body": {"ignore_eos": True}}
+    whole = await client.chat.completions.create(**asked, max_tokens=2**31 - 1)
+    assert whole.choices[0].finish_reason == "length"
+    assert whole.usage.total_tokens == 4096
 
 
 async def test_a_prompt_over_the_context_is_400_with_the_words_clients_look_for(client: openai.AsyncOpenAI) -> None:

@@ -3,8 +3,12 @@
 ==================  ============================================================
 ``engine``          ``EngineContract``: what every engine promises
 ``embeddings``      ``EmbeddingContract``: and one whose models make vectors
+``batches``         ``BatchContract``: and one that runs whole batches
 ``protocol``        ``ProtocolContract``: what every dialect promises
 ``fakes``           a gateway in memory
+``serving``         a dialect alone, over a real socket
+``running``         the real command as a process of its own
+``hostile``         JSON made to break parsers
 ``chunks``          texts as engines stream them, for transforms and encoders
 ``fixtures``        ``hyperllama_gateway``, ``hyperllama_config``, ``hyperllama_caller``; loaded by pytest itself
 ==================  ============================================================

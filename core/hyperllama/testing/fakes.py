@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import struct
+import time
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+import msgspec
+
 from hyperllama.embedding import EmbeddingRequest, Embeddings
-from hyperllama.errors import GatewayError, ModelNotFound
-from hyperllama.generation import GenerationRequest, TokenChunk
+from hyperllama.errors import GatewayError, ModelNotFound, NotFound, UnsupportedFeature
+from hyperllama.generation import Effort, GenerationRequest, TokenChunk, ToolSpec
 from hyperllama.identity import LOCAL, Caller, Principal
+from hyperllama.keeping import Batches, Files, Record, Records
 from hyperllama.messages import Chat, Input, Prompt, PromptTokens
 from hyperllama.models import LoadProgress, ModelInfo, RunningModel
-from hyperllama.stream import ChunkQueue, TokenStream
+from hyperllama.stream import TokenStream
 from hyperllama.testing.chunks import chunks
 
-Answer: TypeAlias = Callable[[GenerationRequest], Sequence[TokenChunk | GatewayError]]
+#: A chunk by itself, several that are ready together, or an error that is raised in their place.
+Scripted: TypeAlias = TokenChunk | Sequence[TokenChunk] | GatewayError
+Answer: TypeAlias = Callable[[GenerationRequest], Sequence[Scripted]]
 
 
 def caller(principal: Principal = LOCAL, *, protocol: str = "test") -> Caller:
@@ -36,26 +43,83 @@ def model_info(name: str = "fake", **fields: object) -> ModelInfo:
     return ModelInfo(name=name, engine="fake", **{**everything, **fields})  # type: ignore[arg-type]
 
 
+class MemoryRecords:
+    """``hyperllama.spi.Records`` in memory; nothing expires but what is asked for too late."""
+
+    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+        self._wall = wall
+        self._kept: dict[tuple[str, str], Record] = {}
+
+    def put(self, record: Record) -> None:
+        kept = self._kept.get((record.kind, record.id))
+        if kept is None or kept.owner == record.owner:
+            self._kept[record.kind, record.id] = record
+
+    async def get(self, kind: str, id: str, owner: str) -> Record | None:
+        record = self._kept.get((kind, id))
+        return record if record is not None and record.owner == owner and record.expires > self._wall() else None
+
+    def delete(self, kind: str, id: str, owner: str) -> None:
+        record = self._kept.get((kind, id))
+        if record is not None and record.owner == owner:
+            del self._kept[kind, id]
+
+    async def page(
+        self, kind: str, owner: str, *, after: str | None = None, limit: int = 20, newest_first: bool = True
+    ) -> Sequence[Record]:
+        own = [r for r in self._kept.values() if (r.kind, r.owner) == (kind, owner) and r.expires > self._wall()]
+        own.sort(key=lambda record: (record.created, record.id), reverse=newest_first)
+        if after is not None:
+            ids = [record.id for record in own]
+            if after not in ids:
+                raise NotFound(f"there is no '{after}' to go on after", param="after")
+            own = own[ids.index(after) + 1 :]
+        return own[:limit]
+
+
 class FakeGateway:
     """``hyperllama.spi.Gateway`` without an engine.
 
-    ``answer`` makes the chunks of each generation; an error among them is raised in their place. Set ``refusal`` to
-    have every generation and embedding refused. ``requests``, ``embeddings``, ``loads`` and ``unloads`` are what was
-    asked, in order; ``open`` counts streams that have been handed out and not closed.
+    ``answer`` makes the chunks of each generation. Set ``refusal`` to have every generation and embedding refused,
+    and ``admits`` to the number of generations that are let in before it. ``requests``, ``embeddings``, ``loads`` and
+    ``unloads`` are what was asked, in order; ``open`` counts streams that have been handed out and not closed.
+    With ``hold`` set, generations wait for it before their first chunk; ``places`` is held from admission until the
+    last chunk was read. ``vector`` makes the vector of an input, of so many dimensions.
     """
 
     def __init__(self, *models: ModelInfo, answer: Answer | None = None) -> None:
         """Without ``models``: one, ``fake``. Without ``answer``: three words."""
+        self.answer: Answer = answer or (lambda _request: chunks(["Hello", " from", " here"]))
+        self.vector: Callable[[str | tuple[int, ...], int], bytes] = hashed_vector
         self.refusal: GatewayError | None = None
+        self.admits = 0
         self.requests: list[GenerationRequest] = []
         self.embeddings: list[EmbeddingRequest] = []
         self.callers: list[Caller] = []
         self.loads: list[tuple[str, float | None]] = []
         self.unloads: list[str] = []
         self.open = 0
+        self.hold: asyncio.Event | None = None
+        self.places: asyncio.Semaphore | None = None
+        self.records: Records = MemoryRecords()
+        self._changed = asyncio.Event()  # set whenever ``open`` changes
         self._models = models or (model_info(),)
         self._loaded: set[str] = set()
-        self._answer = answer or (lambda _request: chunks(["Hello", " from", " here"]))
+
+    async def until_open(self, number: int) -> None:
+        """Wait until so many streams are open."""
+        async with asyncio.timeout(20):
+            while self.open != number:
+                self._changed.clear()
+                await self._changed.wait()
+
+    @property
+    def files(self) -> Files:
+        raise UnsupportedFeature("there are no files here")
+
+    @property
+    def batches(self) -> Batches:
+        raise UnsupportedFeature("there are no batches here")
 
     def models(self, principal: Principal) -> Sequence[ModelInfo]:
         return [info for info in self._models if principal.may_use(info.name, *info.aliases)]
@@ -81,22 +145,18 @@ class FakeGateway:
         ]
 
     async def generate(self, request: GenerationRequest, caller: Caller) -> TokenStream:
+        if self.places is not None:
+            await self.places.acquire()
         self.requests.append(request)
-        self._use(request.model, caller)
-        queue = ChunkQueue()
-        for item in self._answer(request):
-            if isinstance(item, GatewayError):
-                queue.fail(item)
-            else:
-                queue.put(item)
-        self.open += 1
-        return TokenStream(queue, self._closed)
+        self._use(request.model, caller, admitted=len(self.requests) <= self.admits)
+        self._count(1)
+        return TokenStream(_Script(self.answer(request), self.hold, self.places), self._closed)
 
     async def embed(self, request: EmbeddingRequest, caller: Caller) -> Embeddings:
         self.embeddings.append(request)
         info = self._use(request.model, caller)
         length = request.dimensions or info.embedding_length
-        vectors = tuple(_vector(text, length) for text in request.inputs)
+        vectors = tuple(self.vector(text, length) for text in request.inputs)
         return Embeddings(vectors, sum(len(text) for text in request.inputs), load_ns=1, total_ns=2)
 
     async def load(self, name: str, caller: Caller, *, keep_alive: float | None = None) -> int:
@@ -109,38 +169,87 @@ class FakeGateway:
         self._loaded.discard(info.name)
         self.unloads.append(info.name)
 
-    async def tokenize(self, name: str, input: Input, caller: Caller) -> tuple[int, ...]:
-        """A token a character of the text."""
+    async def tokenize(
+        self,
+        name: str,
+        input: Input,
+        caller: Caller,
+        *,
+        tools: Sequence[ToolSpec] = (),
+        reasoning: bool | Effort | None = None,
+    ) -> tuple[int, ...]:
+        """A token a character of the text; tools, as JSON, come before it."""
         self.model(name, caller.principal)
-        match input:
-            case PromptTokens(ids=ids):
-                return ids
-            case Prompt(text=text):
-                return tuple(map(ord, text))
-            case Chat(messages=messages):
-                return tuple(map(ord, "\n".join(message.text for message in messages)))
+        offered = "".join(msgspec.json.encode(tool).decode() for tool in tools)
+        return tuple(map(ord, offered + text_of(input)))
 
     async def detokenize(self, name: str, ids: Sequence[int], caller: Caller) -> str:
         self.model(name, caller.principal)
         return "".join(map(chr, ids))
 
-    def _use(self, name: str, caller: Caller) -> ModelInfo:
+    def _use(self, name: str, caller: Caller, *, admitted: bool = False) -> ModelInfo:
         self.callers.append(caller)
         info = self.model(name, caller.principal)
-        if self.refusal is not None:
+        if self.refusal is not None and not admitted:
             raise self.refusal
         self._loaded.add(info.name)
         return info
 
     async def _closed(self) -> None:
-        self.open -= 1
+        self._count(-1)
+
+    def _count(self, change: int) -> None:
+        self.open += change
+        self._changed.set()
 
 
-def _vector(text: str | tuple[int, ...], length: int) -> bytes:
+class _Script:
+    """``hyperllama.stream.ChunkSource`` that reads an answer out."""
+
+    def __init__(self, answer: Sequence[Scripted], hold: asyncio.Event | None, place: asyncio.Semaphore | None) -> None:
+        self._answer = list(reversed(answer))
+        self._hold = hold
+        self._place = place
+
+    async def batch(self) -> Sequence[TokenChunk]:
+        if self._hold is not None:
+            await self._hold.wait()
+        if not self._answer:
+            self._leave()
+            return ()
+        match self._answer.pop():
+            case TokenChunk() as chunk:
+                return (chunk,)
+            case GatewayError() as error:
+                raise error
+            case ready:
+                return ready
+
+    async def aclose(self) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        place, self._place = self._place, None
+        if place is not None:
+            place.release()
+
+
+def text_of(input: Input) -> str:
+    """The text of a prompt as :class:`FakeGateway` counts it."""
+    match input:
+        case PromptTokens(ids=ids):
+            return "".join(map(chr, ids))
+        case Prompt(text=text):
+            return text
+        case Chat(messages=messages):
+            return "\n".join(message.text for message in messages)
+
+
+def hashed_vector(text: str | tuple[int, ...], length: int) -> bytes:
     """Of length one, and the same for the same text."""
     raw = hashlib.shake_256(repr(text).encode()).digest(length)
     scale = sum(byte * byte for byte in raw) ** 0.5 or 1.0
     return struct.pack(f"<{length}f", *(byte / scale for byte in raw))
 
 
-__all__ = ("Answer", "FakeGateway", "caller", "model_info")
+__all__ = ("Answer", "FakeGateway", "MemoryRecords", "Scripted", "caller", "hashed_vector", "model_info", "text_of")

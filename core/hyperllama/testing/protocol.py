@@ -118,8 +118,11 @@ class ProtocolContract:
             app=app,  # type: ignore[arg-type]  # httpx does not know ASGI's TypedDicts
             raise_app_exceptions=False,
         )
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            yield client
+        try:
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+                yield client
+        finally:
+            await app.database.close()  # a route that keeps something may have opened it
 
 
 class _Plugin:

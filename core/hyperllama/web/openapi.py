@@ -91,7 +91,10 @@ def _operation(handler: HTTPRouteHandler, path: str, method: str, schema_of: dic
     operation: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", f"{method.lower()}{path}"),
         "summary": handler.fn.__name__.replace("_", " "),
-        "responses": {"200": answer, "default": {"description": "An error, in the dialect of the path"}},
+        "responses": {
+            str(handler.status_code): answer,
+            "default": {"description": "An error, in the dialect of the path"},
+        },
     }
     if opt.get("permission") == "public":
         operation["security"] = []
@@ -120,7 +123,8 @@ def _handlers(request: Request[Any, Any, Any]) -> Iterator[HTTPRouteHandler]:
 
 def _described(operation: dict[str, Any]) -> str:
     takes = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
-    gives = operation["responses"]["200"].get("content", {}).get("application/json", {}).get("schema")
+    answer = next(iter(operation["responses"].values()))
+    gives = answer.get("content", {}).get("application/json", {}).get("schema")
     text = f"<p>{html.escape(operation['summary'])}"
     text += f" &middot; takes {_linked(takes)}" if takes else ""
     return text + (f" &middot; gives {_linked(gives)}" if gives else "") + "</p>"

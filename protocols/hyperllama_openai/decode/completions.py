@@ -28,7 +28,7 @@ def completions(request: CompletionRequest, info: ModelInfo, settings: Settings)
     """Raises InvalidRequest with the field at fault."""
     sampling.refuse_shared(request)
     if request.echo:
-        sampling.refuse(("logprobs", None if request.logprobs is None else "with echo"), ("suffix", request.suffix))
+        sampling.refuse(("suffix", request.suffix))
     sampling.check_stream_options(request)
     n = sampling.choices(request, max_n=settings.max_n)
     candidates = _candidates(request, n)
@@ -55,13 +55,17 @@ def completions(request: CompletionRequest, info: ModelInfo, settings: Settings)
         keep_alive=sampling.keep_alive(request.keep_alive),
         return_token_ids=bool(request.return_token_ids),
     )
+    scored = bool(request.echo) and request.logprobs is not None
+    if scored:
+        drawn = msgspec.structs.replace(drawn, prompt_logprobs=True)
+        template = msgspec.structs.replace(template, sampling=drawn)
     capabilities.check(template, info)
     requests = tuple(
         sample
         for prompt in prompts
         for sample in sampling.samples(msgspec.structs.replace(template, input=prompt), candidates)
     )
-    return Plan(prompts=prompts, n=n, candidates=candidates, requests=requests if max_tokens else ())
+    return Plan(prompts=prompts, n=n, candidates=candidates, requests=requests if max_tokens or scored else ())
 
 
 def _candidates(request: CompletionRequest, n: int) -> int:

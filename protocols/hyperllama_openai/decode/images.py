@@ -1,4 +1,4 @@
-"""Images come inline, as data URLs: nothing is ever fetched for a client."""
+"""Images come inline, as data URLs; those that may be fetched have been, before this."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def image(url: str, param: str) -> Image:
         if url.startswith("data:"):
             raise InvalidImage(f"Invalid image in '{param}': expected 'data:image/...;base64,...'.", param=param)
         raise InvalidImage(
-            f"Invalid image in '{param}': this server fetches no URLs; send the image inline as a data URL.",
+            f"Invalid image in '{param}': this server fetches no image from there; send it inline as a data URL.",
             param=param,
         )
     text = url[match.end() :]

@@ -36,12 +36,12 @@ def completion(
     choices = []
     for index, (prompt, item) in enumerate(chosen):
         text = item.reasoning + item.text + (item.stop_match or "" if with_stop else "")
-        offsets = Offsets(start=0, top=bool(logprobs))
+        offsets = Offsets(start=0 if item.prompt_logprobs else len(echoes[prompt]), top=bool(logprobs))
         choices.append(
             wire.Choice(
                 index=index,
                 text=echoes[prompt] + text,
-                logprobs=None if logprobs is None else offsets.spell(item.logprobs),
+                logprobs=None if logprobs is None else offsets.spell((*item.prompt_logprobs, *item.logprobs)),
                 finish_reason=finish.text(item.finish_reason),
                 stop_reason=UNSET if item.stop_match is None else item.stop_match,
                 token_ids=list(item.token_ids) if token_ids else UNSET,

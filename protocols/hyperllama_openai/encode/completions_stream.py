@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec import UNSET, UnsetType
 
 from hyperllama.errors import EngineFailed, GatewayError
-from hyperllama.generation import TokenChunk, Usage
+from hyperllama.generation import TokenChunk, TokenLogprob, Usage
 from hyperllama_openai.encode import finish, sse
 from hyperllama_openai.encode.logprobs import Offsets
 from hyperllama_openai.encode.usage import total
@@ -57,6 +57,7 @@ class CompletionEncoder:
         self._n = n
         self._include_usage = include_usage
         self._logprobs = logprobs is not None
+        self._top = bool(logprobs)
         self._with_stop = with_stop
         self._token_ids = token_ids
 
@@ -65,8 +66,7 @@ class CompletionEncoder:
         start, plain = choice.text, not (self._logprobs or self._token_ids)
         out: list[bytes] = []
         if choice.echo:
-            out += (start, _ENCODE(choice.echo), _TEXT_END)
-            choice.echo = ""
+            self._echo(out, choice, chunks[0].prompt_logprobs if chunks else ())
         for chunk in chunks:
             if plain and chunk.finish_reason is None:
                 if text := chunk.reasoning + chunk.text:
@@ -85,6 +85,16 @@ class CompletionEncoder:
 
     def failure(self, error: GatewayError) -> bytes:
         return sse.failure(error)
+
+    def _echo(self, out: list[bytes], choice: _Choice, probs: Sequence[TokenLogprob]) -> None:
+        """The prompt, before all else; its log-probabilities, where they are known, with it."""
+        if probs:
+            choice.offsets = Offsets(start=0, top=self._top)
+            said = choice.offsets.spell(probs)
+            out.append(self._event(wire.Choice(index=choice.index, text=choice.echo, logprobs=said)))
+        else:
+            out += (choice.text, _ENCODE(choice.echo), _TEXT_END)
+        choice.echo = ""
 
     def _spell(self, out: list[bytes], choice: _Choice, chunk: TokenChunk) -> None:
         # A raw completion has no place for thoughts of its own: a model that marks them wrote them as text.

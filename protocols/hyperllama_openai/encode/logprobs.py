@@ -50,10 +50,14 @@ class Offsets:
             self._at += len(item.token)
         return completions.Logprobs(
             [item.token for item in found],
-            [finite(item.logprob) for item in found],
-            [{top.token: finite(top.logprob) for top in item.top} for item in found] if self._top else None,
+            [None if math.isnan(item.logprob) else finite(item.logprob) for item in found],
+            [_top(item) for item in found] if self._top else None,
             offsets,
         )
+
+
+def _top(item: TokenLogprob) -> dict[str, float] | None:
+    return None if math.isnan(item.logprob) else {top.token: finite(top.logprob) for top in item.top}
 
 
 def finite(value: float) -> float:

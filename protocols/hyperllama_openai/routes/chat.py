@@ -10,8 +10,9 @@ from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
 from hyperllama.generation import NamedTool
+from hyperllama.web.remote import Remote
 from hyperllama.web.streaming import GatewayRequest, InjectedGateway, TokenResponse, caller
-from hyperllama_openai import fanout, ids
+from hyperllama_openai import fanout, fetching, ids
 from hyperllama_openai.body import read
 from hyperllama_openai.decode.chat import chat as decode_chat
 from hyperllama_openai.decode.reasoning import shown
@@ -24,15 +25,22 @@ from hyperllama_openai.settings import Settings
 from hyperllama_openai.wire.chat import ChatCompletion, ChatRequest
 
 
-def routes(settings: Settings) -> Sequence[ControllerRouterHandler]:
+def routes(settings: Settings, remote: Remote) -> Sequence[ControllerRouterHandler]:
     @post(
         ["/v1/chat/completions", "/chat/completions"],
         status_code=200,
-        opt={"permission": "infer", "accepts": ChatRequest, "answers": ChatCompletion, "streams": sse.MEDIA_TYPE},
+        opt={
+            "permission": "infer",
+            "encodings": ("zstd",),
+            "accepts": ChatRequest,
+            "answers": ChatCompletion,
+            "streams": sse.MEDIA_TYPE,
+        },
     )
     async def chat_completions(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         wire = await read(request, ChatRequest, strict=settings.strict)
-        requests = decode_chat(wire, gateway.model(wire.model, request.user), settings)
+        info = gateway.model(wire.model, request.user)
+        requests = decode_chat(await fetching.chat(wire, info, remote), info, settings)
         who = caller(request, "openai")
         named = isinstance(requests[0].tool_choice, NamedTool)
         chat_id, created = ids.new("chatcmpl-"), int(time.time())

@@ -30,7 +30,13 @@ def routes(settings: Settings) -> Sequence[ControllerRouterHandler]:
     @post(
         ["/v1/completions", "/completions"],
         status_code=200,
-        opt={"permission": "infer", "accepts": CompletionRequest, "answers": Completion, "streams": sse.MEDIA_TYPE},
+        opt={
+            "permission": "infer",
+            "encodings": ("zstd",),
+            "accepts": CompletionRequest,
+            "answers": Completion,
+            "streams": sse.MEDIA_TYPE,
+        },
     )
     async def completions(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         wire = await read(request, CompletionRequest, strict=settings.strict)

@@ -21,7 +21,7 @@ def routes(settings: Settings) -> Sequence[ControllerRouterHandler]:
     @post(
         ["/v1/embeddings", "/embeddings"],
         status_code=200,
-        opt={"permission": "infer", "accepts": EmbeddingRequest, "answers": EmbeddingList},
+        opt={"permission": "infer", "encodings": ("zstd",), "accepts": EmbeddingRequest, "answers": EmbeddingList},
     )
     async def embeddings(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         wire = await read(request, EmbeddingRequest, strict=settings.strict)

@@ -10,6 +10,7 @@ from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
+from hyperllama.errors import CloudDisabled
 from hyperllama.web.streaming import GatewayRequest, InjectedGateway
 from hyperllama_openai.encode import models as encode
 from hyperllama_openai.reply import ready
@@ -24,7 +25,11 @@ def routes(*, since: int) -> Sequence[ControllerRouterHandler]:
     @get(["/v1/models/{model:path}", "/models/{model:path}"], opt={"permission": "models:read", "answers": Model})
     async def retrieve_model(request: GatewayRequest, gateway: InjectedGateway, model: FromPath[Path]) -> ASGIResponse:
         name = str(model).lstrip("/")
-        return ready(encode.one(gateway.model(name, request.user), name, since=since))
+        try:
+            info = gateway.model(name, request.user)
+        except CloudDisabled as error:
+            raise CloudDisabled("ollama cloud is disabled: remote model details are unavailable") from error
+        return ready(encode.one(info, name, since=since))
 
     return (list_models, retrieve_model)
 

@@ -12,7 +12,9 @@ from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
-from hyperllama.errors import EngineFailed, InvalidRequest
+from hyperllama.errors import EngineFailed, InvalidRequest, Unavailable
+from hyperllama.spi import Records
+from hyperllama.web.remote import Remote
 from hyperllama.web.streaming import (
     GatewayRequest,
     InjectedGateway,
@@ -20,7 +22,7 @@ from hyperllama.web.streaming import (
     TokenResponse,
     caller,
 )
-from hyperllama_openai import ids
+from hyperllama_openai import fetching, ids
 from hyperllama_openai.background import Run, Runs, split
 from hyperllama_openai.body import read
 from hyperllama_openai.decode import responses as decode
@@ -29,7 +31,7 @@ from hyperllama_openai.encode.responses_stream import ResponsesEncoder
 from hyperllama_openai.errors import InvalidValue, ResponseNotFound
 from hyperllama_openai.reply import Timed, ready
 from hyperllama_openai.settings import Settings
-from hyperllama_openai.store import ResponseStore, Stored
+from hyperllama_openai.store import VOUCHED, Responses, Stored
 from hyperllama_openai.wire import response as answer
 from hyperllama_openai.wire.responses import Item, ResponsesRequest
 
@@ -37,69 +39,83 @@ _ITEMS = msgspec.json.Decoder(list[Item])
 _PREFIXES = {"function_call": "fc_", "function_call_output": "fco_", "reasoning": "rs_"}
 
 
-def routes(settings: Settings, store: ResponseStore) -> Sequence[ControllerRouterHandler]:
+def routes(settings: Settings, remote: Remote) -> Sequence[ControllerRouterHandler]:
     runs = Runs()
+    store = Responses(settings.response_ttl)
 
-    async def context(wire: ResponsesRequest, owner: str) -> list[Item]:
+    async def context(wire: ResponsesRequest, records: Records, owner: str) -> list[Item]:
         """What came before, the answer to it, and what is asked now."""
         own = [_identified(item) for item in decode.own_input(wire)]
         if wire.previous_response_id is None:
             return own
-        stored = await find(wire.previous_response_id, owner, param="previous_response_id")
+        stored = await find(wire.previous_response_id, records, owner, param="previous_response_id")
+        if stored.vouched:
+            raise InvalidValue("The previous response is not complete yet.", param="previous_response_id")
         output = msgspec.convert(msgspec.json.decode(stored.response)["output"], list[Item])
         return [*_ITEMS.decode(stored.items), *output, *own]
 
-    async def find(id: str, owner: str, *, param: str | None = None) -> Stored:
-        stored = await store.get(id, owner)
+    async def find(id: str, records: Records, owner: str, *, param: str | None = None) -> Stored:
+        stored = await store.get(records, owner, id)
         if stored is None:
             raise ResponseNotFound(f"Response with id '{id[:80]}' not found.", param=param)
         return stored
 
-    def kept(response: answer.Response, items: list[Item], owner: str, events: bytes = b"") -> None:
-        if response.store and settings.response_ttl > 0:
-            store.put(
-                Stored(
-                    id=response.id,
-                    owner=owner,
-                    response=sse.JSON.encode(response),
-                    items=sse.JSON.encode(items),
-                    expires=time.time() + settings.response_ttl,
-                    events=events,
-                )
-            )
-
     @post(
         ["/v1/responses", "/responses"],
         status_code=200,
-        opt={"permission": "infer", "accepts": ResponsesRequest, "answers": answer.Response, "streams": sse.MEDIA_TYPE},
+        opt={
+            "permission": "infer",
+            "encodings": ("zstd",),
+            "accepts": ResponsesRequest,
+            "answers": answer.Response,
+            "streams": sse.MEDIA_TYPE,
+        },
     )
     async def create(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         wire = await read(request, ResponsesRequest, strict=settings.strict)
-        who, owner = caller(request, "openai"), request.user.id
+        who, owner, records = caller(request, "openai"), request.user.id, gateway.records
         info = gateway.model(wire.model, request.user)
-        items = await context(wire, owner)
+        items = await fetching.items(await context(wire, records, owner), info, remote)
+        if not store.kept:
+            wire = _unstored(wire)
         generation = decode.responses(wire, items, info, settings)
+        created, spelled = time.time(), sse.JSON.encode(items)
+
+        def keep(response: answer.Response, *, events: bytes = b"", vouched: float = 0.0) -> None:
+            body = sse.JSON.encode(response)
+            store.put(
+                records,
+                owner,
+                Stored(id=response.id, created=created, response=body, items=spelled, events=events, vouched=vouched),
+            )
+
         encoder = ResponsesEncoder(
             wire,
             id=ids.new("resp_"),
-            created=int(time.time()),
+            created=int(created),
             with_logprobs=generation.sampling.logprobs is not None,
-            on_final=None if wire.background else lambda response: kept(response, items, owner),
+            on_final=None if wire.background or wire.store is False else keep,
         )
         if wire.background:
             run = Run(encoder, owner)
             response = encoder.response
-            kept(response, items, owner)
+
+            def vouch(run: Run) -> None:
+                keep(run.encoder.response, vouched=time.time() + VOUCHED)
+
+            vouch(run)
             runs.start(
                 response.id,
                 run,
                 gateway,
                 generation,
                 who,
-                lambda run: kept(run.encoder.response, items, owner, b"".join(run.events) if wire.stream else b""),
+                every=VOUCHED / 4,
+                on_beat=vouch,
+                on_end=lambda run: keep(run.encoder.response, events=b"".join(run.events) if wire.stream else b""),
             )
             if wire.stream:
-                return PieceResponse(run.follow(0), sse.MEDIA_TYPE)
+                return PieceResponse(run.follow(0), sse.MEDIA_TYPE, headers=sse.HEADERS)
             return ready(sse.JSON.encode(response))
         if wire.stream:
 
@@ -130,10 +146,13 @@ def routes(settings: Settings, store: ResponseStore) -> Sequence[ControllerRoute
     async def count(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         wire = await read(request, ResponsesRequest, strict=settings.strict)
         who = caller(request, "openai")
-        chat = decode.conversation(wire, await context(wire, request.user.id), settings)
+        info = gateway.model(wire.model, request.user)
+        items = await fetching.items(await context(wire, gateway.records, request.user.id), info, remote)
+        asked = decode.responses(wire, items, info, settings)
 
         async def work() -> bytes:
-            return sse.JSON.encode(answer.InputTokens(input_tokens=len(await gateway.tokenize(wire.model, chat, who))))
+            ids = await gateway.tokenize(wire.model, asked.input, who, tools=asked.tools, reasoning=asked.reasoning)
+            return sse.JSON.encode(answer.InputTokens(input_tokens=len(ids)))
 
         return Timed(work)
 
@@ -141,31 +160,33 @@ def routes(settings: Settings, store: ResponseStore) -> Sequence[ControllerRoute
         ["/v1/responses/{response_id:str}", "/responses/{response_id:str}"],
         opt={"permission": "infer", "answers": answer.Response},
     )
-    async def retrieve(request: GatewayRequest, response_id: FromPath[str]) -> ASGIResponse:
+    async def retrieve(request: GatewayRequest, gateway: InjectedGateway, response_id: FromPath[str]) -> ASGIResponse:
         owner = request.user.id
         run = runs.get(response_id, owner)
         if request.query_params.get("stream", "").lower() in ("true", "1"):
             start = _number(request.query_params.get("starting_after"), "starting_after", -1) + 1
             if run is not None:
-                return PieceResponse(run.follow(start), sse.MEDIA_TYPE)
-            stored = await find(response_id, owner)
+                return PieceResponse(run.follow(start), sse.MEDIA_TYPE, headers=sse.HEADERS)
+            stored = await find(response_id, gateway.records, owner)
+            if stored.vouched:
+                raise Unavailable("Another gateway makes this response; it can be streamed when done.", retry_after=5)
             if not stored.events:
                 raise InvalidRequest("Only responses made with 'background' and 'stream' can be streamed again.")
             events = b"".join(split(stored.events)[start:])
             return ready(events, sse.MEDIA_TYPE)
         if run is not None:
             return ready(sse.JSON.encode(run.encoder.response))
-        return ready((await find(response_id, owner)).response)
+        return ready((await find(response_id, gateway.records, owner)).response)
 
     @delete(
         ["/v1/responses/{response_id:str}", "/responses/{response_id:str}"],
         status_code=200,
         opt={"permission": "infer", "answers": answer.Deleted},
     )
-    async def remove(request: GatewayRequest, response_id: FromPath[str]) -> ASGIResponse:
-        await find(response_id, request.user.id)
+    async def remove(request: GatewayRequest, gateway: InjectedGateway, response_id: FromPath[str]) -> ASGIResponse:
+        await find(response_id, gateway.records, request.user.id)
         await runs.cancel(response_id)
-        store.delete(response_id)
+        store.delete(gateway.records, request.user.id, response_id)
         return ready(sse.JSON.encode(answer.Deleted(id=response_id)))
 
     @post(
@@ -173,23 +194,35 @@ def routes(settings: Settings, store: ResponseStore) -> Sequence[ControllerRoute
         status_code=200,
         opt={"permission": "infer", "answers": answer.Response},
     )
-    async def cancel(request: GatewayRequest, response_id: FromPath[str]) -> ASGIResponse:
-        stored = await find(response_id, request.user.id)
+    async def cancel(request: GatewayRequest, gateway: InjectedGateway, response_id: FromPath[str]) -> ASGIResponse:
+        records, owner = gateway.records, request.user.id
+        stored = await find(response_id, records, owner)
         if not msgspec.json.decode(stored.response)["background"]:
             raise InvalidRequest("Cannot cancel a synchronous response; close its connection instead.")
+        if stored.vouched and runs.get(response_id, owner) is None:
+            raise Unavailable("Another gateway makes this response; only that one can cancel it.", retry_after=5)
         await runs.cancel(response_id)
-        return ready((await find(response_id, request.user.id)).response)
+        return ready((await find(response_id, records, owner)).response)
 
     @get(
         ["/v1/responses/{response_id:str}/input_items", "/responses/{response_id:str}/input_items"],
         opt={"permission": "infer", "answers": answer.ItemList},
     )
-    async def input_items(request: GatewayRequest, response_id: FromPath[str]) -> ASGIResponse:
-        stored = await find(response_id, request.user.id)
+    async def input_items(
+        request: GatewayRequest, gateway: InjectedGateway, response_id: FromPath[str]
+    ) -> ASGIResponse:
+        stored = await find(response_id, gateway.records, request.user.id)
         found: list[dict[str, Any]] = msgspec.json.decode(stored.items)
         return ready(sse.JSON.encode(_page(found, request.query_params)))
 
     return (create, count, retrieve, remove, cancel, input_items)
+
+
+def _unstored(wire: ResponsesRequest) -> ResponsesRequest:
+    """As if the caller had asked that nothing be kept: the answer says so."""
+    if wire.background:
+        raise InvalidValue("This server keeps no responses, which 'background' needs.", param="background")
+    return msgspec.structs.replace(wire, store=False)
 
 
 def _identified(item: Item) -> Item:

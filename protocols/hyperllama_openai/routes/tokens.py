@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 from hyperllama.web.streaming import GatewayRequest, InjectedGateway, caller
 from hyperllama_openai.body import read
 from hyperllama_openai.decode.tokens import tokens as decode
+from hyperllama_openai.decode.tools import tools as offered
 from hyperllama_openai.encode import sse
 from hyperllama_openai.reply import Timed
 from hyperllama_openai.settings import Settings
@@ -27,11 +28,11 @@ def routes(settings: Settings) -> Sequence[ControllerRouterHandler]:
     async def tokenize(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         wire = await read(request, TokenizeRequest, strict=settings.strict)
         info = gateway.model(wire.model, request.user)
-        asked = decode(wire, settings)
+        asked, tools = decode(wire, settings), offered(wire.tools)
         who = caller(request, "openai")
 
         async def work() -> bytes:
-            found = await gateway.tokenize(wire.model, asked, who)
+            found = await gateway.tokenize(wire.model, asked, who, tools=tools)
             strings: list[str] | UnsetType = UNSET
             if wire.return_token_strs:
                 strings = [await gateway.detokenize(wire.model, (token,), who) for token in found]

@@ -22,8 +22,8 @@ class CompletionRequest(SamplingFields, frozen=True, kw_only=True):
 
 class Logprobs(msgspec.Struct, frozen=True):
     tokens: list[str]
-    token_logprobs: list[float]
-    top_logprobs: list[dict[str, float]] | None
+    token_logprobs: list[float | None]  # null: nothing comes before the token
+    top_logprobs: list[dict[str, float] | None] | None
     text_offset: list[int]
 
 

@@ -10,7 +10,7 @@ from hyperllama_openai.wire import limits
 from hyperllama_openai.wire.chat import ImageUrl, Scalar
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Every kind of content part in one Struct: ``type`` says which fields count."""
 
     type: str
@@ -36,7 +36,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     encrypted_content: str | None = None
 
 
-class Format(msgspec.Struct, frozen=True, kw_only=True):
+class Format(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Flat, unlike chat's ``response_format``."""
 
     type: str
@@ -67,12 +67,12 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     strict: bool | None = None
 
 
-class AllowedTool(msgspec.Struct, frozen=True, kw_only=True):
+class AllowedTool(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: str
     name: str | None = None
 
 
-class ToolChoice(msgspec.Struct, frozen=True, kw_only=True):
+class ToolChoice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: str
     name: str | None = None
     mode: str | None = None

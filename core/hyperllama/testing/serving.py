@@ -1,0 +1,117 @@
+"""A dialect over a real socket, in front of any gateway: what its clients meet, without the rest of the application.
+
+::
+
+    async with serving(MyProtocol(), FakeGateway()) as url, httpx.AsyncClient(base_url=url) as client:
+        ...
+
+Needs nothing but pytest's own event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+from hyperllama.identity import LOCAL, Credentials, Principal
+from hyperllama.spi import Gateway, WireProtocol
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp
+
+
+def anyone(credentials: Credentials) -> Principal:
+    """This machine's own caller, whatever key was sent."""
+    return LOCAL
+
+
+@asynccontextmanager
+async def serving(
+    protocol: WireProtocol,
+    gateway: Gateway,
+    *,
+    who: Callable[[Credentials], Principal | None] = anyone,
+    max_body_bytes: int = 16 * 1024 * 1024,
+) -> AsyncGenerator[str, None]:
+    """The base URL of a server of ``protocol`` alone. ``who`` says who sent a request; None: nobody it knows."""
+    async with served(_application(protocol, gateway, who, max_body_bytes), lifespan=False) as url:
+        yield url
+
+
+@asynccontextmanager
+async def served(app: ASGIApp, *, lifespan: bool = True) -> AsyncGenerator[str, None]:
+    """The base URL of ``app`` on a free port of this machine, on this event loop."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        @contextmanager
+        def capture_signals(self) -> Generator[None, None, None]:
+            yield  # they are the test run's
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            up.set()
+
+    up = asyncio.Event()
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=0,
+        log_config=None,
+        lifespan="on" if lifespan else "off",
+        ws="none",
+    )
+    server = Server(config)
+    running = asyncio.create_task(server.serve())
+    await up.wait()
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await running
+
+
+def _application(
+    protocol: WireProtocol, gateway: Gateway, who: Callable[[Credentials], Principal | None], max_body_bytes: int
+) -> ASGIApp:
+    """The layers that stand between a socket and a dialect in the real application."""
+    from litestar import Litestar, Router
+    from litestar.di import Provide
+
+    from hyperllama.web.auth import Authentication
+    from hyperllama.web.dialects import handlers_for, handlers_for_all
+    from hyperllama.web.envelope import Envelope
+
+    async def provide() -> Gateway:
+        return gateway
+
+    routes = Router(path="/", route_handlers=list(protocol.routes), exception_handlers=handlers_for(protocol))
+    return Envelope(
+        Litestar(
+            route_handlers=[routes],
+            middleware=[Authentication((_Provider(who),))],
+            dependencies={"gateway": Provide(provide)},
+            exception_handlers=handlers_for_all([protocol]),
+            openapi_config=None,
+            logging_config=None,
+            request_max_body_size=max_body_bytes,
+        )
+    )
+
+
+class _Provider:
+    """``hyperllama.spi.AuthProvider``."""
+
+    name = "test"
+
+    def __init__(self, who: Callable[[Credentials], Principal | None]) -> None:
+        self._who = who
+
+    async def authenticate(self, credentials: Credentials) -> Principal | None:
+        return self._who(credentials)
+
+
+__all__ = ("anyone", "served", "serving")

@@ -1,0 +1,83 @@
+"""Batches: many requests in a file, answered within a day, while the models are idle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from litestar import get, post
+from litestar.params import FromPath
+from litestar.response.base import ASGIResponse
+from litestar.types import ControllerRouterHandler
+
+from hyperllama.keeping import NewBatch
+from hyperllama.web.streaming import GatewayRequest, InjectedGateway, caller
+from hyperllama_openai.batch_lines import ENDPOINTS
+from hyperllama_openai.body import read
+from hyperllama_openai.encode import batches as encode
+from hyperllama_openai.encode import sse
+from hyperllama_openai.errors import InvalidValue
+from hyperllama_openai.pages import chosen, number
+from hyperllama_openai.reply import ready
+from hyperllama_openai.routes.files import LONGEST, SHORTEST
+from hyperllama_openai.settings import Settings
+from hyperllama_openai.wire import files as wire
+
+WINDOWS = {"24h": 86_400.0}
+PAIRS, NAME, VALUE = 16, 64, 512  # of metadata
+
+
+def routes(settings: Settings) -> Sequence[ControllerRouterHandler]:
+    @post(
+        ["/v1/batches", "/batches"],
+        status_code=200,
+        opt={"permission": "infer", "accepts": wire.BatchRequest, "answers": wire.Batch},
+    )
+    async def create_batch(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+        asked = await read(request, wire.BatchRequest, strict=settings.strict)
+        chosen(asked.endpoint, "endpoint", ENDPOINTS)
+        chosen(asked.completion_window, "completion_window", tuple(WINDOWS))
+        notes = asked.metadata or {}
+        if len(notes) > PAIRS or any(len(name) > NAME or len(value) > VALUE for name, value in notes.items()):
+            text = f"at most {PAIRS} pairs, keys of {NAME} and values of {VALUE} characters"
+            raise InvalidValue(f"Invalid value for 'metadata': {text}.", param="metadata")
+        life = asked.output_expires_after
+        if life is not None and not SHORTEST <= life.seconds <= LONGEST:
+            param = "output_expires_after.seconds"
+            raise InvalidValue(f"Invalid value for '{param}': expected {SHORTEST} to {LONGEST}.", param=param)
+        wanted = NewBatch(
+            protocol="openai",
+            endpoint=asked.endpoint,
+            input_file=asked.input_file_id,
+            seconds=WINDOWS[asked.completion_window],
+            output_seconds=float(life.seconds) if life is not None else None,
+            notes=notes,
+        )
+        return ready(sse.JSON.encode(encode.batch(await gateway.batches.create(wanted, caller(request, "openai")))))
+
+    @get(["/v1/batches", "/batches"], opt={"permission": "infer", "answers": wire.BatchList})
+    async def list_batches(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+        limit = number(request.query_params.get("limit"), "limit", 20, most=100)
+        found = await gateway.batches.page(request.user, after=request.query_params.get("after"), limit=limit + 1)
+        return ready(sse.JSON.encode(encode.batches(found, limit)))
+
+    @get(
+        ["/v1/batches/{batch_id:str}", "/batches/{batch_id:str}"],
+        opt={"permission": "infer", "answers": wire.Batch},
+    )
+    async def retrieve_batch(
+        request: GatewayRequest, gateway: InjectedGateway, batch_id: FromPath[str]
+    ) -> ASGIResponse:
+        return ready(sse.JSON.encode(encode.batch(await gateway.batches.get(batch_id, request.user))))
+
+    @post(
+        ["/v1/batches/{batch_id:str}/cancel", "/batches/{batch_id:str}/cancel"],
+        status_code=200,
+        opt={"permission": "infer", "answers": wire.Batch},
+    )
+    async def cancel_batch(request: GatewayRequest, gateway: InjectedGateway, batch_id: FromPath[str]) -> ASGIResponse:
+        return ready(sse.JSON.encode(encode.batch(await gateway.batches.cancel(batch_id, request.user))))
+
+    return (create_batch, list_batches, retrieve_batch, cancel_batch)
+
+
+__all__ = ("routes",)
