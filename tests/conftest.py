@@ -7,13 +7,28 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 MODELS = ("hyperllama-tiny", "hyperllama-tiny-embed")
 COMPILE = 1200.0  # seconds that a first compilation may take on a small machine
+
+
+@pytest.fixture(scope="session")
+def loopback_hub() -> Callable[..., AbstractContextManager[Any]]:
+    """A Hugging Face Hub of a room's own: what makes one out of repositories' files."""
+    spec = importlib.util.spec_from_file_location("loopback_hub", ROOT / "tests" / "store" / "models" / "hub_server.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    found: Callable[..., AbstractContextManager[Any]] = module.loopback_hub
+    return found
 
 
 def needs_max(item: pytest.Item) -> bool:
@@ -82,3 +97,27 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if WARMING in session.config.stash:
         session.config.stash[WARMING].stop()
         session.config.stash[FOLDER].cleanup()
+
+
+class Bar:
+    """What one test measured against the bar in its name; kept for the table of tests/faults."""
+
+    def __init__(self, test: str, *, full: bool) -> None:
+        spec = importlib.util.spec_from_file_location("table", ROOT / "tests" / "faults" / "table.py")
+        assert spec is not None and spec.loader is not None
+        self._table = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(self._table)
+        self._test = test
+        self._full = full
+
+    def record(self, figure: str, *, rounds: int = 1) -> None:
+        self._table.record(self._test, figure, rounds=rounds, full=self._full)
+
+    def within(self, value: float, limit: float) -> None:
+        """Times are held to their bars where the counts are full; the default run shares its machine."""
+        assert not self._full or value <= limit, f"{value} is over {limit}"
+
+
+@pytest.fixture
+def bar(request: pytest.FixtureRequest) -> Bar:
+    return Bar(request.node.originalname, full=request.node.get_closest_marker("nightly") is not None)

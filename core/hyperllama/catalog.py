@@ -16,7 +16,7 @@ import structlog
 
 from hyperllama import durations
 from hyperllama.config import Server
-from hyperllama.errors import ConfigError, ModelLoading, ModelNotFound, ModelUnavailable
+from hyperllama.errors import ConfigError, GatewayError, LoadFailed, ModelLoading, ModelNotFound, ModelUnavailable
 from hyperllama.eviction import Resident, make_room
 from hyperllama.models import ModelInfo, ModelSpec, RunningModel
 from hyperllama.residency import Residency
@@ -26,10 +26,25 @@ from hyperllama.store.loadtimes import LoadTimes
 log = structlog.get_logger(__name__)
 
 
+class History:
+    """What became of a model since it is offered; for metrics."""
+
+    __slots__ = ("deaths", "failed", "loads", "seconds")
+
+    def __init__(self) -> None:
+        self.loads = 0
+        self.seconds = 0.0  # that they took together
+        self.failed = 0  # loads
+        self.deaths = 0
+
+    def died(self) -> None:
+        self.deaths += 1
+
+
 class Entry:
     """A model that can be asked for."""
 
-    __slots__ = ("dress", "engine", "info", "path", "residency", "source", "spec")
+    __slots__ = ("dress", "engine", "history", "info", "path", "residency", "source", "spec")
 
     def __init__(
         self, spec: ModelSpec, info: ModelInfo, path: Path | None, *, engine: Engine, source: ModelSource | None
@@ -40,6 +55,7 @@ class Entry:
         self.engine = engine
         self.source = source
         self.residency: Residency | None = None
+        self.history = History()
         self.dress: Callable[[ModelInfo], ModelInfo] = lambda info: info  # what others than its engine know of it
 
 
@@ -82,6 +98,11 @@ class Catalog:
         self._changed = asyncio.Event()
         self._placing = asyncio.Lock()
         self._closed = False
+        self._on_failure: Callable[[GatewayError, str], None] = lambda _error, _model: None
+
+    def on_load_failure(self, call: Callable[[GatewayError, str], None]) -> None:
+        """Have ``call`` told of every load that fails, and of which model: others may be waiting to ask for it."""
+        self._on_failure = call
 
     # --- what exists ---
 
@@ -194,6 +215,7 @@ class Catalog:
                 keep,
                 estimate=self._load_times.estimate(entry.info),
                 on_change=self._changed.set,
+                on_death=entry.history.died,
                 reload=lambda: None if self._closed else self.preload(entry),
                 gone=lambda residency: self._forget(entry, residency),
             )
@@ -204,6 +226,21 @@ class Catalog:
             entry.residency = None
 
     async def _load(self, entry: Entry, residency: Residency) -> LoadedModel:
+        try:
+            return await self._load_once(entry, residency)
+        except GatewayError as error:
+            self._failed(entry, error)
+            raise
+        except Exception as error:
+            failure = LoadFailed(f"model '{entry.spec.name}' could not be loaded: {error}")
+            self._failed(entry, failure)
+            raise failure from error
+
+    def _failed(self, entry: Entry, error: GatewayError) -> None:
+        entry.history.failed += 1
+        self._on_failure(error, entry.spec.name)
+
+    async def _load_once(self, entry: Entry, residency: Residency) -> LoadedModel:
         began = time.monotonic()
         path = entry.path
         if entry.source is not None:
@@ -217,6 +254,8 @@ class Catalog:
         model = await entry.engine.load(entry.spec, path, residency.report)
         entry.info = entry.dress(model.info)
         took = time.monotonic() - began
+        entry.history.loads += 1
+        entry.history.seconds += took
         log.info("model loaded", model=entry.spec.name, seconds=round(took, 2))
         await self._load_times.record(entry.info, took)
         return model
@@ -269,4 +308,4 @@ def _key(name: str) -> str:
     return name.casefold().removesuffix(":latest")
 
 
-__all__ = ("Catalog", "Entry", "Lease")
+__all__ = ("Catalog", "Entry", "History", "Lease")

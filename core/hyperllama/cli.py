@@ -11,7 +11,8 @@ from typing import NoReturn
 import click
 
 from hyperllama import __version__
-from hyperllama.access.commands import keys
+from hyperllama.access.commands import audit, keys, usage
+from hyperllama.bench.command import bench
 from hyperllama.cli_models import models
 from hyperllama.errors import ConfigError
 
@@ -129,54 +130,8 @@ def plugins_doctor(config_path: Path | None) -> None:
     click.echo(f"{len(facts)} plugins, nothing wrong")
 
 
-@cli.command()
-@click.option("--streams", default=64, show_default=True, help="Streams at once.")
-@click.option("--tokens", default=200, show_default=True, help="Tokens of each stream.")
-@click.option("--requests", default=2000, show_default=True, help="Short requests.")
-@click.option("--pace", default=100.0, show_default=True, help="Tokens a second of each stream; 0: as fast as they go.")
-@click.option(
-    "--against", type=click.Choice(["max-serve"]), help="Measure MAX behind the gateway and by itself, in turns."
-)
-@click.option(
-    "--model", type=click.Path(path_type=Path), help="The model's directory; without one, the built-in model's."
-)
-@click.option("--rounds", default=3, show_default=True, help="Alternations.")
-@click.option("--device", default="cpu", show_default=True)
-@click.pass_obj
-def bench(
-    config_path: Path | None,
-    streams: int,
-    tokens: int,
-    requests: int,
-    pace: float,
-    against: str | None,
-    model: Path | None,
-    rounds: int,
-    device: str,
-) -> None:
-    """Measure what the gateway process itself costs on the sim engine, or all of it against MAX's own server."""
-    from hyperllama.bench import overhead, versus
-
-    if against is None:
-        lines = overhead.measure(streams=streams, tokens=tokens, requests=requests, pace=pace)
-    else:
-        counts = tuple(sorted({1, 8, 64, streams} if streams >= 64 else {1, 8, streams}))
-        lines = versus.measure(model or _builtin_folder(config_path), rounds=rounds, streams=counts, device=device)
-    for line in lines:
-        click.echo(line)
-
-
-def _builtin_folder(config_path: Path | None) -> Path:
-    from hyperllama import config
-    from hyperllama.web.app import create_app
-
-    entry = create_app(config.load(config_path)).catalog.find("hyperllama-tiny")
-    if entry.path is None:
-        raise ConfigError("the built-in model is not installed; name a directory with --model")
-    return entry.path
-
-
-cli.add_command(keys)
+for _command in (keys, usage, audit, bench):
+    cli.add_command(_command)
 
 
 def main() -> NoReturn:

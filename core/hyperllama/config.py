@@ -16,7 +16,7 @@ import msgspec
 from hyperllama import durations, rates
 from hyperllama.errors import ConfigError
 from hyperllama.models import ModelSpec
-from hyperllama.sections import Allowance, Grant, Jwt, Keys, Limits, Queue, Section, StaticKey
+from hyperllama.sections import Admin, Allowance, Batches, Grant, Jwt, Keys, Limits, Queue, Section, StaticKey
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -44,6 +44,9 @@ class Server(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     memory_budget: int | None = None  # bytes that loaded models may take together; None: 80 % of what is free at start
     max_loaded_models: int = 0  # 0: as many as the memory budget holds
     openapi: bool = False
+    # Hosts whose images may be fetched, by https, when a request names one by URL: "cdn.example.com" itself,
+    # ".example.com" all beneath; empty: images come inside requests or not at all.
+    image_hosts: tuple[str, ...] = ()
     insecure_no_auth: bool = False  # serve other machines without keys
 
 
@@ -52,6 +55,8 @@ class Store(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     database: str = (
         ""  # "postgresql://user@host/name": keys and usage shared by several gateways; empty: SQLite in path
     )
+    max_key_bytes: int | None = None  # of model files that one key uploads; None: any number
+    max_record_bytes: int = 256 * 1024 * 1024  # of stored responses and the like, all together; the oldest go first
     names: dict[str, str] = msgspec.field(default_factory=dict)  # short name: the "hf:org/repo" that pulling it fetches
 
 
@@ -75,6 +80,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     keys: Keys = Keys()
     limits: Limits = Limits()
     queue: Queue = Queue()
+    batches: Batches = Batches()
+    admin: Admin = Admin()
     store: Store = Store()
     logs: Logs = Logs()
     metrics: Metrics = Metrics()
@@ -151,8 +158,14 @@ def _fields(type_: type[msgspec.Struct], steps: list[str]) -> list[str]:
     return list(here.__struct_fields__) if isinstance(here, type) and issubclass(here, msgspec.Struct) else []
 
 
+_OLLAMA_COUNTS = {
+    "OLLAMA_MAX_LOADED_MODELS": ("server", "max_loaded_models"),
+    "OLLAMA_MAX_QUEUE": ("queue", "max_waiting"),
+}
+
+
 def _override(tables: dict[str, Any], environ: Mapping[str, str]) -> None:
-    """``HYPERLLAMA_<TABLE>_<KEY>`` replaces a scalar; ``OLLAMA_HOST`` and ``OLLAMA_KEEP_ALIVE`` mean what Ollama says.
+    """``HYPERLLAMA_<TABLE>_<KEY>`` replaces a scalar; ``OLLAMA_HOST`` and its like mean what Ollama says.
 
     Ours win over Ollama's, and both over the file.
     """
@@ -161,6 +174,10 @@ def _override(tables: dict[str, Any], environ: Mapping[str, str]) -> None:
         server["host"], server["port"] = _ollama_host(ollama)
     if kept := environ.get("OLLAMA_KEEP_ALIVE", "").strip().strip("\"'"):
         server["keep_alive"] = float(kept) if re.fullmatch(r"-?\d+", kept) else kept
+    for name, (table, key) in _OLLAMA_COUNTS.items():
+        count = environ.get(name, "").strip().strip("\"'")
+        if count.isascii() and count.isdigit():  # to Ollama anything else is as if it were not said
+            tables.setdefault(table, {})[key] = int(count)
     if (origins := environ.get("OLLAMA_ORIGINS", "").strip()) and isinstance(server, dict):
         server["cors_origins"] = [
             *server.get("cors_origins", []),
@@ -262,14 +279,31 @@ def _check_access(config: Config, where: str) -> None:
     for name, key in keys.static.items():
         if not re.fullmatch(r"sha256:[0-9a-f]{64}", key.hash):
             raise ConfigError(f'{where}: keys.static.{name}.hash: must be "sha256:" and 64 hex digits; see keys hash')
+    _check_kept(config, where)
     for place, value in (("keys.cache", keys.cache), ("keys.grace", keys.grace), ("queue.max_wait", queue.max_wait)):
         _check_duration(value, f"{where}: {place}")
     if not 0 <= durations.keep_alive(keys.cache) <= 60:
         raise ConfigError(f"{where}: keys.cache: at most 60s, so that a revoked key stops working")
     if queue.max_waiting < 0 or queue.max_waiting_tokens < 1 or queue.ahead < 0 or queue.embed_max_inputs < 1:
         raise ConfigError(f"{where}: queue: max_waiting and ahead are at least 0, the other counts at least 1")
-    if not 0 <= queue.floor <= 0.5 or not 0 <= queue.embed_max_delay <= 1:
-        raise ConfigError(f"{where}: queue: floor is between 0 and 0.5, embed_max_delay between 0 and 1 second")
+    if not 0 <= queue.floor <= 0.5 or not all(0 <= d <= 1 for d in (queue.embed_max_delay, queue.generate_max_delay)):
+        raise ConfigError(f"{where}: queue: floor is between 0 and 0.5, the two max_delay between 0 and 1 second")
+
+
+def _check_kept(config: Config, where: str) -> None:
+    batches, admin = config.batches, config.admin
+    for key in ("max_file_bytes", "max_key_bytes", "max_lines", "max_open", "running"):
+        if getattr(batches, key) < 1:
+            raise ConfigError(f"{where}: batches.{key}: must be at least 1")
+    if batches.concurrency < 0 or admin.audit_max < 1:
+        raise ConfigError(f"{where}: batches.concurrency is at least 0, admin.audit_max at least 1")
+    _check_duration(batches.keep, f"{where}: batches.keep")
+    _check_duration(admin.audit_keep, f"{where}: admin.audit_keep")
+    for network in admin.networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise ConfigError(f"{where}: admin.networks: {error}") from error
 
 
 def _check_allowance(table: Allowance, where: str) -> None:
@@ -291,7 +325,9 @@ def _check_duration(value: float | str, where: str) -> None:
 
 
 __all__ = (
+    "Admin",
     "Allowance",
+    "Batches",
     "Config",
     "Grant",
     "Jwt",

@@ -24,6 +24,7 @@ class Embeddings(msgspec.Struct, frozen=True, array_like=True):
     """``vectors`` are little-endian float32 bytes, all of one length.
 
     ``input_tokens``: prompt tokens of each input; empty: the engine only knows their sum.
+    ``cut``: whether each input was too long and lost its end; empty: none did.
     """
 
     vectors: tuple[bytes, ...]
@@ -31,6 +32,7 @@ class Embeddings(msgspec.Struct, frozen=True, array_like=True):
     load_ns: int = 0
     total_ns: int = 0
     input_tokens: tuple[int, ...] = ()
+    cut: tuple[bool, ...] = ()
 
 
 __all__ = ("EmbeddingRequest", "Embeddings")

@@ -98,6 +98,12 @@ class Forbidden(GatewayError):
     code = "permission_denied"
 
 
+class CloudDisabled(Forbidden):
+    """Something only ollama.com could do. Ollama words it in its own shape on every path, whatever the dialect."""
+
+    code = "cloud_disabled"
+
+
 class NotFound(GatewayError):
     """The thing asked for does not exist."""
 

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
+
+import msgspec
 
 from hyperllama.catalog import Catalog, Entry
 from hyperllama.embedding import EmbeddingRequest, Embeddings
-from hyperllama.errors import ModelNotFound, UnsupportedFeature
-from hyperllama.generation import GenerationRequest
+from hyperllama.errors import CloudDisabled, ModelNotFound, UnsupportedFeature
+from hyperllama.generation import Effort, GenerationRequest, ToolSpec
 from hyperllama.identity import Caller, Principal
-from hyperllama.messages import Input
+from hyperllama.keeping import Batches, Files, Records
+from hyperllama.messages import Input, opened
 from hyperllama.models import ModelInfo, RunningModel
+from hyperllama.names import of_cloud
 from hyperllama.pipeline import EmbedCall, Pipeline
 from hyperllama.spi import Embeds, LoadedModel, Tokenizes
+from hyperllama.store.audit import Actor, AuditLog
+from hyperllama.store.audited import AuditedStore
 from hyperllama.store.modelstore import ModelStore
 from hyperllama.stream import TokenStream
+
+T = TypeVar("T")
 
 
 async def embed_alone(model: Embeds, request: EmbeddingRequest) -> Embeddings:
@@ -22,18 +31,49 @@ async def embed_alone(model: Embeds, request: EmbeddingRequest) -> Embeddings:
     return await model.embed(request)
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """Where what is kept for callers is. None: neither files nor batches are offered."""
+
+    records: Records
+    files: Files | None = None
+    batches: Batches | None = None
+
+
 class LocalGateway:
     """``hyperllama.spi.Gateway`` over this process's catalog and pipeline."""
 
     def __init__(
-        self, catalog: Catalog, pipeline: Pipeline, embed: EmbedCall = embed_alone, *, store: ModelStore | None = None
+        self,
+        catalog: Catalog,
+        pipeline: Pipeline,
+        embed: EmbedCall = embed_alone,
+        *,
+        store: AuditedStore | ModelStore | None = None,
+        kept: Kept | None = None,
+        audit: AuditLog | None = None,
     ) -> None:
         self._catalog = catalog
         self._pipeline = pipeline
         self._embed = embed
         self.store = store
+        self._kept = kept
+        self._audit = audit
+
+    @property
+    def records(self) -> Records:
+        return _there(self._kept.records if self._kept is not None else None)
+
+    @property
+    def files(self) -> Files:
+        return _there(self._kept.files if self._kept is not None else None)
+
+    @property
+    def batches(self) -> Batches:
+        return _there(self._kept.batches if self._kept is not None else None)
 
     def models(self, principal: Principal) -> Sequence[ModelInfo]:
+        if self.store is not None:
+            self.store.refresh()
         found = [entry.info for entry in self._catalog.entries() if _may_use(principal, entry)]
         return sorted(found, key=lambda info: (-info.modified, info.name))
 
@@ -44,7 +84,10 @@ class LocalGateway:
         return [running for entry, running in self._catalog.running() if _may_use(principal, entry)]
 
     async def generate(self, request: GenerationRequest, caller: Caller) -> TokenStream:
-        return await self._pipeline.generate(request, caller, self._entry(request.model, caller.principal))
+        entry = self._entry(request.model, caller.principal)
+        if entry.info.messages:
+            request = msgspec.structs.replace(request, input=opened(request.input, entry.info.messages))
+        return await self._pipeline.generate(request, caller, entry)
 
     async def embed(self, request: EmbeddingRequest, caller: Caller) -> Embeddings:
         entry = self._entry(request.model, caller.principal)
@@ -57,12 +100,27 @@ class LocalGateway:
         return lease.load_ns
 
     async def unload(self, name: str, caller: Caller) -> None:
-        await self._catalog.unload(self._entry(name, caller.principal))
+        entry = self._entry(name, caller.principal)
+        if self._audit is None:
+            await self._catalog.unload(entry)
+            return
+        async with self._audit.watching("models.unload", entry.spec.name, Actor.of(caller)):
+            await self._catalog.unload(entry)
 
-    async def tokenize(self, name: str, input: Input, caller: Caller) -> tuple[int, ...]:
-        lease = await self._catalog.acquire(self._entry(name, caller.principal))
+    async def tokenize(
+        self,
+        name: str,
+        input: Input,
+        caller: Caller,
+        *,
+        tools: Sequence[ToolSpec] = (),
+        reasoning: bool | Effort | None = None,
+    ) -> tuple[int, ...]:
+        entry = self._entry(name, caller.principal)
+        lease = await self._catalog.acquire(entry)
         try:
-            return await _tokenizer(lease.model).tokenize(input)
+            whole = opened(input, entry.info.messages)
+            return await _tokenizer(lease.model).tokenize(whole, tools=tools, reasoning=reasoning)
         finally:
             lease.release()
 
@@ -74,10 +132,23 @@ class LocalGateway:
             lease.release()
 
     def _entry(self, name: str, principal: Principal) -> Entry:
-        entry = self._catalog.find(name)
+        if self.store is not None:
+            self.store.refresh()
+        try:
+            entry = self._catalog.find(name)
+        except ModelNotFound as error:
+            if of_cloud(name) is None:
+                raise
+            raise CloudDisabled("ollama cloud is disabled: remote model is unavailable", param="model") from error
         if not _may_use(principal, entry):
             raise ModelNotFound(f"model '{name}' not found", param="model")
         return entry
+
+
+def _there(kept: T | None) -> T:
+    if kept is None:
+        raise UnsupportedFeature("this gateway does not keep that for its callers")
+    return kept
 
 
 def _may_use(principal: Principal, entry: Entry) -> bool:
@@ -90,4 +161,4 @@ def _tokenizer(model: LoadedModel) -> Tokenizes:
     return model
 
 
-__all__ = ("LocalGateway", "embed_alone")
+__all__ = ("Kept", "LocalGateway", "embed_alone")

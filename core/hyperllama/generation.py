@@ -31,6 +31,7 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ignore_eos: bool = False
     logit_bias: dict[int, float] = {}
     logprobs: int | None = None  # None: none; 0: of the chosen token; k: and of the k likeliest
+    prompt_logprobs: bool = False  # the same of every token of the prompt, on the first chunk
 
 
 class ToolSpec(msgspec.Struct, frozen=True):
@@ -96,6 +97,8 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     template: str | None = None  # a Jinja chat template for this request only; engines may refuse it
     context_length: int | None = None  # the caller's num_ctx; None: the model's
     return_token_ids: bool = False  # chunks carry token ids, the last one those of the prompt
+    tenant: str = ""  # set by the core: nothing of one tenant's prompts is found, or timed, by another; "": nobody's
+    left_out: int = 0  # messages that a protocol cut off to make the prompt fit; logged and counted
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -168,6 +171,7 @@ class TokenChunk(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like
     prompt_token_ids: tuple[int, ...] = ()
     stop_match: str | None = None  # the stop string that ended it; None: something else did
     timings: Timings | None = None
+    prompt_logprobs: tuple[TokenLogprob, ...] = ()  # the first token's is nan: nothing comes before it
 
 
 class Completion(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,6 +187,7 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage
     timings: Timings
     stop_match: str | None
+    prompt_logprobs: tuple[TokenLogprob, ...] = ()
 
 
 __all__ = (

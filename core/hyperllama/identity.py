@@ -57,8 +57,12 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str
     headers: dict[str, str] = {}
     patience: float = math.inf
+    traceparent: str = ""  # of W3C Trace Context, as it was sent; for traces
 
+
+#: Of batches: beneath the lowest that a key can have (-10).
+IDLE_PRIORITY = -11
 
 LOCAL = Principal(id="local", name="local", permissions=frozenset(PERMISSIONS))
 
-__all__ = ("LOCAL", "PERMISSIONS", "Caller", "Credentials", "Permission", "Principal")
+__all__ = ("IDLE_PRIORITY", "LOCAL", "PERMISSIONS", "Caller", "Credentials", "Permission", "Principal")

@@ -47,11 +47,13 @@ class Chat(msgspec.Struct, frozen=True, tag="chat", omit_defaults=True):
 
     ``continue_last``: the last message is an assistant's beginning, to be continued rather than answered.
     ``template_kwargs``: extra variables of the template (an allow-list of scalars, never code).
+    ``opened``: nothing goes before the messages, neither the model's own opening messages nor, again, these.
     """
 
     messages: tuple[Message, ...]
     continue_last: bool = False
     template_kwargs: dict[str, Any] = {}
+    opened: bool = False
 
 
 class Prompt(msgspec.Struct, frozen=True, tag="prompt", omit_defaults=True):
@@ -75,4 +77,24 @@ class PromptTokens(msgspec.Struct, frozen=True, tag="tokens"):
 
 Input: TypeAlias = Chat | Prompt | PromptTokens
 
-__all__ = ("Chat", "Image", "Input", "Message", "Part", "Prompt", "PromptTokens", "Role", "Text", "ToolCall")
+
+def opened(input: Input, opening: tuple[Message, ...]) -> Input:
+    """``input`` as its model sees it: a conversation begins with the messages that all of the model's begin with."""
+    if not opening or not isinstance(input, Chat) or input.opened:
+        return input
+    return msgspec.structs.replace(input, messages=(*opening, *input.messages), opened=True)
+
+
+__all__ = (
+    "Chat",
+    "Image",
+    "Input",
+    "Message",
+    "Part",
+    "Prompt",
+    "PromptTokens",
+    "Role",
+    "Text",
+    "ToolCall",
+    "opened",
+)

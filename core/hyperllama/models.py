@@ -35,6 +35,12 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     options: dict[str, Any] = {}  # the engine's own, typed by it
 
 
+class TensorInfo(msgspec.Struct, frozen=True):
+    name: str
+    type: str
+    shape: tuple[int, ...]
+
+
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A model as clients see it, loaded or not."""
 
@@ -62,6 +68,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any] = {}  # default sampling, Ollama's option names
     messages: tuple[Message, ...] = ()  # that every conversation with it begins with
     metadata: dict[str, Any] = {}  # the model's config.json or GGUF header, as found
+    tensors: tuple[TensorInfo, ...] = ()  # of a GGUF file
+    extra: dict[str, Any] = {}  # what a dialect said of it when it was made there, in that dialect's words
 
 
 class LoadProgress(msgspec.Struct, frozen=True):
@@ -84,4 +92,4 @@ class RunningModel(msgspec.Struct, frozen=True, kw_only=True):
     active: int  # requests in flight
 
 
-__all__ = ("Capability", "LoadProgress", "ModelInfo", "ModelSpec", "Phase", "RunningModel")
+__all__ = ("Capability", "LoadProgress", "ModelInfo", "ModelSpec", "Phase", "RunningModel", "TensorInfo")

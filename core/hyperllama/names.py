@@ -40,4 +40,14 @@ def split(text: str) -> Parts | None:
     return name if fits else None
 
 
-__all__ = ("HOST", "NAMESPACE", "TAG", "Parts", "split")
+def of_cloud(text: str) -> str | None:
+    """What a name that asks for ollama.com, ``m:cloud`` or ``m:20b-cloud``, is without saying so; None: it does not."""
+    head, colon, suffix = text.rpartition(":")
+    if not colon or "/" in suffix:
+        return None
+    if suffix.lower() == "cloud":
+        return head
+    return text[: -len("-cloud")] if suffix.lower().endswith("-cloud") else None
+
+
+__all__ = ("HOST", "NAMESPACE", "TAG", "Parts", "of_cloud", "split")

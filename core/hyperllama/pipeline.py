@@ -18,12 +18,18 @@ from hyperllama.generation import GenerationRequest, Timings, TokenChunk, Usage
 from hyperllama.identity import Caller
 from hyperllama.poison import PoisonList
 from hyperllama.spi import Call, Embeds, Gate, LoadedModel, Observer, Outcome, Proceed, Stage, Transform
-from hyperllama.stream import TokenStream
+from hyperllama.stream import Take, TokenStream
 
 log = structlog.get_logger(__name__)
 
 MakeTransform: TypeAlias = Callable[[GenerationRequest, Entry], Transform | None]
 EmbedCall: TypeAlias = Callable[[Embeds, EmbeddingRequest], Awaitable[Embeddings]]
+GenerateCall: TypeAlias = Callable[[LoadedModel, GenerationRequest], Awaitable[TokenStream]]
+
+
+async def generate_alone(model: LoadedModel, request: GenerationRequest) -> TokenStream:
+    """The engine call of one request, not shared with others."""
+    return await model.generate(request)
 
 
 class Pipeline:
@@ -37,11 +43,14 @@ class Pipeline:
         stages: Sequence[Stage] = (),
         observers: Sequence[Observer] = (),
         transform: MakeTransform = lambda _request, _entry: None,
+        generate: GenerateCall = generate_alone,
     ) -> None:
+        """``generate`` makes the engine call, alone or together with others'."""
         self._catalog = catalog
         self._gates = tuple(gates)
         self._observers = list(observers)
         self._transform = transform
+        self._generate = generate
         self._poison = PoisonList()
         self._live: set[_Drive] = set()
         self._refusing: GatewayError | None = None
@@ -73,7 +82,7 @@ class Pipeline:
 
     async def generate(self, request: GenerationRequest, caller: Caller, entry: Entry) -> TokenStream:
         """Admit, load if need be, submit. Whatever refuses raises here; the returned stream must be closed."""
-        call = Call(caller=caller, request=request, info=entry.info, on_finish=[])
+        call = Call(caller=caller, request=request, info=entry.info, left_out=request.left_out, on_finish=[])
         try:
             self._poison.check(request)
             await self._enter(call)
@@ -99,6 +108,7 @@ class Pipeline:
             vectors = await embed(model, request)
             call.last = time.perf_counter_ns()
             call.usage = Usage(prompt_tokens=vectors.prompt_tokens)
+            call.left_out = sum(vectors.cut)
         except BaseException as error:
             await self._finish(call, _outcome(error), error)
             raise
@@ -128,7 +138,9 @@ class Pipeline:
         request = call.request
         assert isinstance(request, GenerationRequest)  # noqa: S101 - embed() has its own walk
         model = await self._acquire(call, entry, request.keep_alive)
-        stream = await model.generate(request)
+        principal = call.caller.principal
+        request = msgspec.structs.replace(request, tenant=principal.owner or principal.id)
+        stream = await self._generate(model, request)
         call.submitted = time.perf_counter_ns()
         return stream
 
@@ -163,7 +175,18 @@ class Pipeline:
 class _Drive:
     """The only loop over tokens in the core: whatever looks at each one, looks here."""
 
-    __slots__ = ("_abort", "_ended", "_prompt", "_read", "_stream", "_task", "_transform", "_when_done", "call")
+    __slots__ = (
+        "_abort",
+        "_ended",
+        "_looked",
+        "_prompt",
+        "_stream",
+        "_take",
+        "_task",
+        "_transform",
+        "_when_done",
+        "call",
+    )
 
     def __init__(
         self,
@@ -174,21 +197,31 @@ class _Drive:
     ) -> None:
         self.call = call
         self._stream = stream
-        self._read = stream.batch
         self._transform = transform
         self._when_done = when_done
         self._prompt = Usage()
+        self._take: Take | None = None
+        self._looked: Sequence[TokenChunk] = ()  # at, and not taken
         self._ended = False
         self._abort: GatewayError | None = None
         self._task: asyncio.Task[object] | None = None
 
     async def batch(self) -> Sequence[TokenChunk]:
+        return await self._next(None)
+
+    async def relay(self, take: Take) -> Sequence[TokenChunk]:
+        """The first chunks are never taken: they decide what the answer's head says."""
+        return await self._next(take if self.call.first else None)
+
+    async def _next(self, take: Take | None) -> Sequence[TokenChunk]:
         if self._ended:
             return ()
-        call = self.call
+        call, self._take = self.call, take
         try:
+            if self._abort is not None:
+                raise self._abort
             self._task = asyncio.current_task()
-            chunks = await self._read()
+            chunks = await (self._stream.batch() if take is None else self._stream.relay(self._pass_on))
             self._task = None
             if not chunks:
                 raise EngineFailed("the engine ended without finishing the answer")
@@ -196,14 +229,8 @@ class _Drive:
                 call.first = time.perf_counter_ns()
                 call.caller.headers["server-timing"] = _server_timing(call)
                 self._prompt = chunks[0].usage or self._prompt
-            if self._transform is not None:
-                chunks = self._transformed(chunks, self._transform)
-            for chunk in chunks:
-                call.tokens += chunk.tokens
-            last = chunks[-1]
-            if last.finish_reason is None:
-                return chunks
-            return await self._finish(chunks)
+            chunks, self._looked = self._looked or self._look(chunks), ()
+            return chunks if chunks[-1].finish_reason is None else await self._finish(chunks)
         except asyncio.CancelledError:
             if self._abort is None or self._task is None:
                 raise
@@ -228,19 +255,20 @@ class _Drive:
         self._abort = error
         if self._task is not None:
             self._task.cancel()
-        else:
-            self._read = self._aborted
 
-    async def _aborted(self) -> Sequence[TokenChunk]:
-        raise self._abort or EngineFailed("aborted")
+    def _pass_on(self, chunks: Sequence[TokenChunk]) -> bool:
+        looked = self._look(chunks)
+        if looked[-1].finish_reason is None and self._take is not None and self._take(looked):
+            return True
+        self._looked = looked
+        return False
 
-    def _transformed(self, chunks: Sequence[TokenChunk], transform: Transform) -> Sequence[TokenChunk]:
-        out = []
+    def _look(self, chunks: Sequence[TokenChunk]) -> Sequence[TokenChunk]:
+        if self._transform is not None:
+            chunks = _transformed(chunks, self._transform)
         for chunk in chunks:
-            out.append(transform.feed(chunk))
-            if out[-1].finish_reason is not None:
-                break
-        return out
+            self.call.tokens += chunk.tokens
+        return chunks
 
     async def _finish(self, chunks: Sequence[TokenChunk]) -> Sequence[TokenChunk]:
         """Complete the last chunk, and let go of everything before the client has read it."""
@@ -265,6 +293,15 @@ class _Drive:
         self._ended = True
         await self._stream.aclose()
         await self._when_done(self, "failed", error)
+
+
+def _transformed(chunks: Sequence[TokenChunk], transform: Transform) -> Sequence[TokenChunk]:
+    out = []
+    for chunk in chunks:
+        out.append(transform.feed(chunk))
+        if out[-1].finish_reason is not None:
+            break
+    return out
 
 
 def _server_timing(call: Call) -> str:

@@ -27,8 +27,8 @@ BACKOFF = (0.5, 30.0)  # seconds, doubled from the first to the second
 class Residency:
     """Made when a model is first asked for, gone when it is unloaded.
 
-    ``on_change`` is called whenever memory may have become free or idle, ``reload`` after a death and its back-off,
-    ``gone`` when nothing of the model is left.
+    ``on_change`` is called whenever memory may have become free or idle, ``on_death`` when its engine died, ``reload``
+    after that and its back-off, ``gone`` when nothing of the model is left.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class Residency:
         *,
         estimate: float | None,
         on_change: Callable[[], None],
+        on_death: Callable[[], None],
         reload: Callable[[], None],
         gone: Callable[[Residency], None],
     ) -> None:
@@ -47,6 +48,7 @@ class Residency:
         self.progress = LoadProgress("starting", estimate=estimate)
         self.idle_since: float | None = None
         self._on_change = on_change
+        self._on_death = on_death
         self._reload = reload
         self._gone = gone
         self._active = 0
@@ -125,10 +127,6 @@ class Residency:
             log.error("model not loaded", model=self.name, reason=error.message)
             self._failed()
             raise
-        except Exception as error:
-            log.error("model not loaded", model=self.name, reason=repr(error))
-            self._failed()
-            raise LoadFailed(f"model '{self.name}' could not be loaded: {error}") from error
         except BaseException:
             self._failed()
             raise
@@ -206,11 +204,16 @@ class Residency:
             progress=progress,
             size_bytes=resident,
             size_vram=accelerator,
-            expires_at=self._expires_at if self._active == 0 else self._expiry_if_idle_now(),
+            expires_at=self._expiry(),
             active=self._active,
         )
 
-    def _expiry_if_idle_now(self) -> float | None:
+    def _expiry(self) -> float | None:
+        """When the idle timer ends; past while it is being unloaded; while it loads or works, as if it were idle."""
+        if self._closing is not None:
+            return min(self._expires_at or math.inf, time.time() - 1)
+        if self._active == 0 and self.model is not None:
+            return self._expires_at
         return None if math.isinf(self.keep_alive) else time.time() + self.keep_alive
 
     # --- death ---
@@ -226,6 +229,7 @@ class Residency:
         self.model = None
         self._reserved = 0
         self._deaths.append(now)
+        self._on_death()
         self._closing = asyncio.create_task(self._bury(model))
         recent = [death for death in self._deaths if now - death < WINDOW]
         if len(recent) >= DEATHS:

@@ -106,6 +106,29 @@ class Queue(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     embed_batching: bool = True  # one engine call for the embeddings of several clients
     embed_max_inputs: int = 64  # texts in one such call at most
     embed_max_delay: float = 0.01  # seconds a text waits at most for others to join it, while a call is running
+    generate_max_delay: float = 0.05  # the same for generations, on engines that take whole batches only
 
 
-__all__ = ("Allowance", "Grant", "Jwt", "Keys", "Limits", "Queue", "Section", "StaticKey")
+class Batches(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Files that callers upload, and batches of requests that run while the models are idle."""
+
+    enabled: bool = True
+    max_file_bytes: int = 100 * 1024 * 1024
+    max_key_bytes: int = 1024 * 1024 * 1024  # of all files of one key; beyond, uploads are refused
+    max_lines: int = 50_000
+    max_open: int = 100  # batches of one key that have not ended
+    running: int = 4  # batches under way at once; the others wait their turn
+    concurrency: int = 0  # lines of one batch at once; 0: three quarters of what the model's engine takes together
+    keep: float | str = "720h"  # how long files and ended batches are kept
+
+
+class Admin(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The admin API, ``/admin/v1``, and the log of what was done through it and on the command line."""
+
+    enabled: bool = True
+    networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")  # whom it answers, by CIDR, whatever key they have
+    audit_keep: float | str = "8760h"  # how long acts stay in the log
+    audit_max: int = 1_000_000  # and how many; the oldest go first
+
+
+__all__ = ("Admin", "Allowance", "Batches", "Grant", "Jwt", "Keys", "Limits", "Queue", "Section", "StaticKey")

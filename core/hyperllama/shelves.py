@@ -1,9 +1,9 @@
-"""The store's models in the catalog: offered at start, and at once when one comes, changes or goes."""
+"""The store's models in the catalog: each as the disk has it, whichever process put it there."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 import structlog
@@ -30,9 +30,13 @@ class CatalogShelf:
         self._stored: dict[str, Stored] = {}
         store.attach(self)
 
-    def fill(self, found: list[Stored]) -> None:
-        """At start: those that cannot be loaded, or whose names the configuration has, are logged and left out."""
+    def fill(self, found: Sequence[Stored]) -> None:
+        """Those that cannot be loaded, or whose names the configuration has, are logged and left out. Reads files."""
+        for name in self._stored.keys() - {stored.name.short for stored in found}:
+            self.withdraw(name)
         for stored in found:
+            if self._stored.get(stored.name.short) == stored:
+                continue
             if self.configured(stored.name.short):
                 log.warning("a stored model is hidden by the configuration", model=stored.name.short)
                 continue
@@ -73,6 +77,8 @@ class CatalogShelf:
             self._catalog.remove(name)
 
     def _put(self, entry: Entry, stored: Stored) -> None:
+        if self._stored.get(entry.spec.name) == stored:
+            return  # a look at the store between the writing and this one had it already
         entry.dress = lambda info: dressed(info, stored)
         entry.info = entry.dress(entry.info)
         self._stored[entry.spec.name] = stored
@@ -111,7 +117,7 @@ def dressed(info: ModelInfo, stored: Stored) -> ModelInfo:
         modified=stored.modified,
         parent=manifest.parent or info.parent,
         license="\n".join(manifest.license) or info.license,
-        template=manifest.shown_template or info.template,
+        extra=manifest.extra,
         messages=tuple(
             Message(role=_role(turn.role), parts=(Text(turn.content),)) for turn in manifest.messages if turn.content
         ),

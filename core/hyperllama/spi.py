@@ -16,8 +16,9 @@ import msgspec
 
 from hyperllama.embedding import EmbeddingRequest, Embeddings
 from hyperllama.errors import GatewayError
-from hyperllama.generation import GenerationRequest, TokenChunk, Usage
+from hyperllama.generation import Effort, GenerationRequest, TokenChunk, ToolSpec, Usage
 from hyperllama.identity import Caller, Credentials, Principal
+from hyperllama.keeping import Batches, Files, Record, Records
 from hyperllama.messages import Input
 from hyperllama.models import LoadProgress, ModelInfo, ModelSpec, RunningModel
 from hyperllama.stream import TokenStream
@@ -67,6 +68,20 @@ class LoadedModel(Protocol):
 
 
 @runtime_checkable
+class GeneratesBatches(Protocol):
+    """A loaded model that runs whole batches and admits nothing to one that is running. The core gathers them."""
+
+    async def generate_batch(self, requests: Sequence[GenerationRequest]) -> Sequence[TokenStream]:
+        """Admit them together: a stream each, in order. At most ``info.max_batch_size``, and no batch beside another.
+
+        The batch is over when every stream is closed; closing one ends that answer alone. Raises InvalidRequest when a
+        request is at fault: then each is sent by itself, so that its own client hears of it. ``generate`` is a batch
+        of one.
+        """
+        ...
+
+
+@runtime_checkable
 class Embeds(Protocol):
     """A loaded model that makes vectors."""
 
@@ -79,11 +94,22 @@ class Embeds(Protocol):
 class Tokenizes(Protocol):
     """A loaded model that shows its tokenizer."""
 
-    async def tokenize(self, input: Input) -> tuple[int, ...]:
-        """The token ids the engine would see, chat template applied."""
+    async def tokenize(
+        self, input: Input, *, tools: Sequence[ToolSpec] = (), reasoning: bool | Effort | None = None
+    ) -> tuple[int, ...]:
+        """The token ids the engine would see, chat template applied: with ``tools`` offered, and told how to think."""
         ...
 
     async def detokenize(self, ids: Sequence[int]) -> str: ...
+
+
+@runtime_checkable
+class Beats(Protocol):
+    """A loaded model that works in a process of its own."""
+
+    def silent_for(self) -> float:
+        """Seconds since its last sign of life; 0 when none is expected."""
+        ...
 
 
 class Engine(Protocol):
@@ -150,6 +176,7 @@ class Call(msgspec.Struct, kw_only=True):
     usage: Usage | None = None  # set by the last chunk
     outcome: Outcome | None = None  # set once, before ``on_finish`` runs
     error: GatewayError | None = None
+    left_out: int = 0  # messages, or inputs to embed, that lost something so that they fit the context
     estimate: int = 0  # prompt tokens, guessed from the text by the first gate that asks; 0: nobody asked
     headers: dict[str, str] = {}  # of the answer: what gates tell the client of its allowances
     on_finish: list[Callable[[Call], Awaitable[None]]] = []
@@ -228,6 +255,19 @@ class Gateway(Protocol):
     Every method that takes a name raises ModelNotFound when the caller may not use it, too.
     """
 
+    @property
+    def records(self) -> Records:
+        """What the protocol keeps for its callers."""
+        ...
+
+    @property
+    def files(self) -> Files:
+        """Files that callers left, and those that batches made for them."""
+        ...
+
+    @property
+    def batches(self) -> Batches: ...
+
     def models(self, principal: Principal) -> Sequence[ModelInfo]:
         """Every model the caller may use, newest first."""
         ...
@@ -250,7 +290,17 @@ class Gateway(Protocol):
         """Let running requests finish, then give the memory back. Not loaded: nothing happens."""
         ...
 
-    async def tokenize(self, name: str, input: Input, caller: Caller) -> tuple[int, ...]: ...
+    async def tokenize(
+        self,
+        name: str,
+        input: Input,
+        caller: Caller,
+        *,
+        tools: Sequence[ToolSpec] = (),
+        reasoning: bool | Effort | None = None,
+    ) -> tuple[int, ...]:
+        """What a generation of ``input`` with these ``tools`` and this ``reasoning`` has as its prompt."""
+        ...
 
     async def detokenize(self, name: str, ids: Sequence[int], caller: Caller) -> str: ...
 
@@ -316,6 +366,7 @@ class Command(Protocol):
 
 __all__ = (
     "AuthProvider",
+    "Beats",
     "Call",
     "ChunkEncoder",
     "Command",
@@ -324,11 +375,14 @@ __all__ = (
     "ErrorReply",
     "Gate",
     "Gateway",
+    "GeneratesBatches",
     "LoadedModel",
     "ModelSource",
     "Observer",
     "Outcome",
     "Proceed",
+    "Record",
+    "Records",
     "Report",
     "Stage",
     "Tokenizes",

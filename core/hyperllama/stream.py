@@ -10,6 +10,8 @@ from hyperllama.generation import Completion, Timings, TokenChunk, Usage
 from hyperllama.messages import ToolCall
 
 Release: TypeAlias = Callable[[], Awaitable[None]]
+#: Takes chunks as they come, on the event loop; False: not these, their reader must be woken.
+Take: TypeAlias = Callable[[Sequence[TokenChunk]], bool]
 
 
 class ChunkSource(Protocol):
@@ -32,11 +34,14 @@ class TokenStream:
     admission and the first token would keep its slot for ever.
 
     Iterate it (a chunk each), or call :meth:`batch` for all chunks that are ready together.
+    :meth:`relay` is ``batch`` for a reader that can do without being woken: what its ``take`` accepts is done with,
+    and only what it refuses, or the last chunks, are returned. What ``take`` raises, ``relay`` raises.
     """
 
-    __slots__ = ("_pending", "_release", "_source", "batch")
+    __slots__ = ("_pending", "_release", "_source", "batch", "relay")
 
     batch: Callable[[], Awaitable[Sequence[TokenChunk]]]
+    relay: Callable[[Take], Awaitable[Sequence[TokenChunk]]]
 
     def __init__(self, source: ChunkSource | AsyncGenerator[TokenChunk, None], release: Release | None = None) -> None:
         self._source = source
@@ -44,6 +49,7 @@ class TokenStream:
         self._pending: list[TokenChunk] = []
         # Bound once, so that a batch costs no frame of ours on its way through.
         self.batch = _single(source) if isinstance(source, AsyncGenerator) else source.batch
+        self.relay = getattr(source, "relay", self._no_relay)  # a source need not have one
 
     def __aiter__(self) -> TokenStream:
         return self
@@ -54,6 +60,9 @@ class TokenStream:
             if not self._pending:
                 raise StopAsyncIteration
         return self._pending.pop()
+
+    async def _no_relay(self, _: Take) -> Sequence[TokenChunk]:
+        return await self.batch()
 
     async def aclose(self) -> None:
         """Stop the source, then release. Safe to call twice."""
@@ -76,14 +85,19 @@ def _single(source: AsyncGenerator[TokenChunk, None]) -> Callable[[], Awaitable[
 
 
 class ChunkQueue:
-    """A source that a producer on the same event loop fills: no task, no lock, at most one future a batch."""
+    """A source that a producer on the same event loop fills: no task, no lock, at most one future a batch.
 
-    __slots__ = ("_ended", "_error", "_on_close", "_ready", "_waiter")
+    A relayed batch costs one callback: everything that came in one turn of the loop, in one piece.
+    """
+
+    __slots__ = ("_due", "_ended", "_error", "_on_close", "_ready", "_take", "_waiter")
 
     def __init__(self, on_close: Callable[[], None] | None = None) -> None:
         """``on_close`` runs once when the reader closes before the end: tell the producer to stop."""
         self._ready: list[TokenChunk] = []
         self._waiter: asyncio.Future[None] | None = None
+        self._take: Take | None = None
+        self._due = False  # ``_pass_on`` is called in a moment
         self._ended = False
         self._error: BaseException | None = None
         self._on_close = on_close
@@ -122,6 +136,13 @@ class ChunkQueue:
         ready, self._ready = self._ready, []
         return ready
 
+    async def relay(self, take: Take) -> Sequence[TokenChunk]:
+        self._take = take
+        try:
+            return await self.batch()
+        finally:
+            self._take = None
+
     async def aclose(self) -> None:
         on_close, self._on_close = self._on_close, None
         if not self._ended:
@@ -130,8 +151,27 @@ class ChunkQueue:
                 on_close()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            return
+        if self._take is None or self._ended:
+            waiter.set_result(None)
+        elif not self._due:
+            self._due = True
+            waiter.get_loop().call_soon(self._pass_on)
+
+    def _pass_on(self) -> None:
+        self._due = False
+        waiter = self._waiter
+        if self._take is None or waiter is None or waiter.done() or not self._ready:
+            return
+        try:
+            if self._take(self._ready):
+                self._ready = []
+            else:
+                waiter.set_result(None)
+        except Exception as error:  # noqa: BLE001 - the reader's own, to be raised where it waits
+            waiter.set_exception(error)
 
 
 class Collector:
@@ -140,8 +180,10 @@ class Collector:
     def __init__(self) -> None:
         self._chunks: list[TokenChunk] = []
 
-    def add(self, chunks: Sequence[TokenChunk]) -> None:
+    def add(self, chunks: Sequence[TokenChunk]) -> bool:
+        """A :data:`Take` that takes everything."""
         self._chunks.extend(chunks)
+        return True
 
     def result(self) -> Completion:
         """The whole generation. Call once its last chunk was added."""
@@ -158,6 +200,7 @@ class Collector:
             usage=last.usage or Usage(completion_tokens=sum(chunk.tokens for chunk in chunks)),
             timings=last.timings or Timings(),
             stop_match=last.stop_match,
+            prompt_logprobs=chunks[0].prompt_logprobs if chunks else (),
         )
 
 
@@ -174,11 +217,11 @@ async def collect(stream: TokenStream) -> Completion:
     """Read ``stream`` to its end and close it."""
     collector = Collector()
     try:
-        while chunks := await stream.batch():
+        while chunks := await stream.relay(collector.add):
             collector.add(chunks)
     finally:
         await stream.aclose()
     return collector.result()
 
 
-__all__ = ("ChunkQueue", "ChunkSource", "Collector", "Release", "TokenStream", "collect")
+__all__ = ("ChunkQueue", "ChunkSource", "Collector", "Release", "Take", "TokenStream", "collect")

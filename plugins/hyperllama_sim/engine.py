@@ -14,6 +14,7 @@ from hyperllama.spi import LoadedModel, Report
 from hyperllama_sim.describe import describe, phases
 from hyperllama_sim.model import SimModel
 from hyperllama_sim.settings import options_of
+from hyperllama_sim.static import StaticSimModel
 from hyperllama_sim.worker import fails
 
 WORKER = "hyperllama_sim.worker:SimWorker"
@@ -45,7 +46,8 @@ class SimEngine:
         await _wait(options.load_seconds, report)
         if fails(options, number):
             raise LoadFailed(f"model {spec.name!r} did not load: {options.fail_load}")
-        return SimModel(describe(spec, options), options)
+        model = StaticSimModel if options.batching == "static" else SimModel
+        return model(describe(spec, options), options)
 
 
 async def _wait(seconds: float, report: Report) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from hyperllama.embedding import EmbeddingRequest, Embeddings
 from hyperllama.errors import EngineFailed
-from hyperllama.generation import GenerationRequest
+from hyperllama.generation import Effort, GenerationRequest, ToolSpec
 from hyperllama.messages import Input
 from hyperllama.models import ModelInfo
 from hyperllama.stream import ChunkQueue, TokenStream
@@ -47,7 +47,10 @@ class SimModel:
         self._check()
         return await self._embedder.embed(request)
 
-    async def tokenize(self, input: Input) -> tuple[int, ...]:
+    async def tokenize(
+        self, input: Input, *, tools: Sequence[ToolSpec] = (), reasoning: bool | Effort | None = None
+    ) -> tuple[int, ...]:
+        """Neither tools nor thinking change this model's prompt."""
         return tokenize(input, self.info.system)
 
     async def detokenize(self, ids: Sequence[int]) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import secrets
 from collections.abc import Iterator
 
 import msgspec
+from msgspec.structs import replace
 
 from hyperllama.generation import (
     FinishReason,
@@ -20,7 +22,7 @@ from hyperllama.generation import (
 from hyperllama_sim.answer import Answer, answer, lengthened
 from hyperllama_sim.prompts import count, ids, render
 from hyperllama_sim.settings import SimOptions
-from hyperllama_sim.tokens import token_id
+from hyperllama_sim.tokens import pieces, token_id
 from hyperllama_sim.words import seed_of
 
 
@@ -56,25 +58,35 @@ def _chunks(
     steps = _steps(said)
     held: TokenChunk | None = None
     produced = 0
+    before = _of_prompt(request, prompt)
     reason: FinishReason = "tool_calls" if said.calls else "stop"
     for piece, chunk in steps:
         if produced >= room:
             reason = "length"
             break
         if held is not None:
-            yield held if produced > 1 else msgspec.structs.replace(held, usage=Usage(prompt_tokens))
+            yield held if produced > 1 else replace(held, usage=Usage(prompt_tokens), prompt_logprobs=before)
         produced += 1
         held = chunk if not detailed else _detailed(chunk, piece, request)
         if ends and token_id(piece) in ends:
-            reason, held = "stop", msgspec.structs.replace(held, text="", reasoning="", tool_calls=(), logprobs=())
+            reason, held = "stop", replace(held, text="", reasoning="", tool_calls=(), logprobs=())
             break
     held = held or TokenChunk(tokens=0)
-    yield msgspec.structs.replace(
+    yield replace(
         held,
         finish_reason=reason,
+        prompt_logprobs=before if produced <= 1 else (),
         usage=Usage(prompt_tokens, produced, 0, min(produced, len(said.reasoning))),
         prompt_token_ids=ids(request.input, prompt) if request.return_token_ids else (),
     )
+
+
+def _of_prompt(request: GenerationRequest, prompt: str) -> tuple[TokenLogprob, ...]:
+    asked = request.sampling.logprobs
+    if not request.sampling.prompt_logprobs or asked is None:
+        return ()
+    first, *others = (_logprob(piece, token_id(piece), asked) for piece in pieces(prompt))
+    return (replace(first, logprob=math.nan, top=()), *others)
 
 
 def _steps(said: Answer) -> Iterator[tuple[str, TokenChunk]]:
@@ -92,7 +104,7 @@ def _steps(said: Answer) -> Iterator[tuple[str, TokenChunk]]:
 def _detailed(chunk: TokenChunk, piece: str, request: GenerationRequest) -> TokenChunk:
     number = token_id(piece)
     asked = request.sampling.logprobs
-    return msgspec.structs.replace(
+    return replace(
         chunk,
         token_ids=(number,) if request.return_token_ids else (),
         logprobs=() if asked is None or not chunk.text else (_logprob(piece, number, asked),),

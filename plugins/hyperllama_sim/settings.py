@@ -10,6 +10,7 @@ from hyperllama.errors import ConfigError
 from hyperllama.models import Capability, ModelSpec
 
 Placement: TypeAlias = Literal["process", "host"]
+Batching: TypeAlias = Literal["continuous", "static"]
 Hang: TypeAlias = Literal["engine", "process"]
 
 
@@ -33,6 +34,8 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """How the model behaves. Without any: at once, in 32 tokens, and in the gateway's process."""
 
     placement: Placement = "process"  # in the gateway's process, or in one of its own behind the host protocol
+
+    batching: Batching = "continuous"  # or whole batches: nothing joins one that runs; in the gateway's process only
 
     # pace
     tokens_per_second: float = 0.0  # of each stream; 0: one token per turn of the event loop
@@ -88,9 +91,11 @@ def options_of(spec: ModelSpec) -> SimOptions:
             raise ConfigError(f"{where}.{key}: must not be negative")
     if options.placement == "process" and (options.stderr_bytes or options.crash_load or options.hang == "process"):
         raise ConfigError(f'{where}: stderr_bytes, crash_load and hang = "process" need placement = "host"')
+    if options.placement == "host" and options.batching == "static":
+        raise ConfigError(f'{where}: batching = "static" needs placement = "process"')
     if options.stderr_line < 1:
         raise ConfigError(f"{where}.stderr_line: must be at least 1")
     return options
 
 
-__all__ = ("Hang", "Placement", "Scripted", "ScriptedCall", "SimOptions", "options_of")
+__all__ = ("Batching", "Hang", "Placement", "Scripted", "ScriptedCall", "SimOptions", "options_of")

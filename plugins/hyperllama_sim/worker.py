@@ -14,7 +14,7 @@ from typing import Any
 
 from hyperllama.embedding import EmbeddingRequest, Embeddings
 from hyperllama.errors import EngineFailed, GatewayError, LoadFailed
-from hyperllama.generation import GenerationRequest, TokenChunk
+from hyperllama.generation import Effort, GenerationRequest, TokenChunk, ToolSpec
 from hyperllama.host.worker import Line, Pulse
 from hyperllama.messages import Input
 from hyperllama.models import LoadProgress, ModelInfo, ModelSpec
@@ -80,7 +80,10 @@ class SimWorker:
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         return await self._embedder.embed(request)
 
-    async def tokenize(self, input: Input) -> tuple[int, ...]:
+    async def tokenize(
+        self, input: Input, *, tools: Sequence[ToolSpec] = (), reasoning: bool | Effort | None = None
+    ) -> tuple[int, ...]:
+        """Neither tools nor thinking change this model's prompt."""
         return tokenize(input, self._info.system)
 
     async def detokenize(self, ids: Sequence[int]) -> str:

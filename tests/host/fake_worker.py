@@ -113,7 +113,7 @@ class FakeWorker:
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         return Embeddings(tuple(str(text).encode() for text in request.inputs), len(request.inputs))
 
-    async def tokenize(self, input: Input) -> tuple[int, ...]:
+    async def tokenize(self, input: Input, *, tools: Any = (), reasoning: Any = None) -> tuple[int, ...]:
         if isinstance(input, PromptTokens):
             return (self._steps, *self._left, *self._cancelled)
         assert isinstance(input, Prompt)

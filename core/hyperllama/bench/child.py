@@ -27,13 +27,34 @@ class Server(msgspec.Struct):
 def gateway(config: str, *, cores: set[int] | None = None, environ: Mapping[str, str] = {}) -> Iterator[Server]:
     """``hyperllama-gateway`` with ``config`` (TOML); port 0. Raises RuntimeError when it does not listen."""
     with tempfile.TemporaryDirectory(prefix="hyperllama-bench-") as folder:
-        path = Path(folder)
-        (path / "config.toml").write_text(config)
-        command = [sys.executable, "-m", "hyperllama", "--config", str(path / "config.toml")]
-        env = {**os.environ, "HYPERLLAMA_LOGS_FORMAT": "json", "HYPERLLAMA_STORE_PATH": str(path / "store"), **environ}
-        with process(command, path / "log", env=env, cores=cores) as (pid, began):
-            port = int(wait_for(path / "log", r'"port": ?(\d+)', pid))
-            yield Server(pid, port, time.monotonic() - began, path / "log")
+        began = time.monotonic()
+        child = start(Path(folder), config, environ=environ)
+        with _ended(child, cores):
+            log = Path(folder) / "log"
+            port = wait_listening(log, child.pid)
+            yield Server(child.pid, port, time.monotonic() - began, log)
+
+
+def start(
+    folder: Path,
+    config: str | None,
+    *arguments: str,
+    python: str = sys.executable,
+    environ: Mapping[str, str] = {},
+) -> subprocess.Popen[bytes]:
+    """``hyperllama-gateway`` with ``config`` (TOML; None: without), its ``log`` and ``store`` in ``folder``.
+
+    Settings of this process's own environment do not reach it; ``environ`` does.
+    """
+    command = [python, "-m", "hyperllama"]
+    if config is not None:
+        (folder / "config.toml").write_text(config)
+        command += ["--config", str(folder / "config.toml")]
+    ours = ("HYPERLLAMA_", "OLLAMA_", "PYTHONDONTWRITEBYTECODE", "TMPDIR")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    env = {**kept, "HYPERLLAMA_STORE_PATH": str(folder / "store"), "HYPERLLAMA_LOGS_FORMAT": "json", **environ}
+    with (folder / "log").open("wb") as sink:
+        return subprocess.Popen([*command, *arguments], stdout=sink, stderr=sink, cwd=folder, env=env)
 
 
 @contextlib.contextmanager
@@ -44,10 +65,16 @@ def process(
     began = time.monotonic()
     with log.open("wb") as sink:
         child = subprocess.Popen(command, stdout=sink, stderr=sink, env=env, cwd=log.parent, start_new_session=True)
+    with _ended(child, cores):
+        yield child.pid, began
+
+
+@contextlib.contextmanager
+def _ended(child: subprocess.Popen[bytes], cores: set[int] | None) -> Iterator[None]:
     try:
         if cores:
             os.sched_setaffinity(child.pid, cores)
-        yield child.pid, began
+        yield
     finally:
         child.terminate()
         try:
@@ -57,6 +84,11 @@ def process(
             child.wait()
 
 
+def wait_listening(log: Path, pid: int, *, seconds: float = 900.0) -> int:
+    """The port that a gateway's log names. Raises RuntimeError when it does not."""
+    return int(wait_for(log, r'"port": ?(\d+)', pid, seconds=seconds))
+
+
 def wait_for(log: Path, pattern: str, pid: int, *, seconds: float = 900.0) -> str:
     """The first group of ``pattern`` once the log shows it."""
     deadline = time.monotonic() + seconds
@@ -64,7 +96,7 @@ def wait_for(log: Path, pattern: str, pid: int, *, seconds: float = 900.0) -> st
         text = log.read_text("utf-8", errors="replace")
         if found := re.search(pattern, text):
             return found.group(1)
-        if not Path(f"/proc/{pid}").exists():
+        if not _alive(pid):
             break
         time.sleep(0.002)
     raise RuntimeError(f"the server did not come up:\n{log.read_text('utf-8', errors='replace')[-2000:]}")
@@ -73,11 +105,19 @@ def wait_for(log: Path, pattern: str, pid: int, *, seconds: float = 900.0) -> st
 def wait_port(port: int, pid: int, log: Path, *, seconds: float = 900.0) -> None:
     """Until something on this machine accepts connections at ``port``. Raises RuntimeError when ``pid`` ends before."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and Path(f"/proc/{pid}").exists():
+    while time.monotonic() < deadline and _alive(pid):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(0.05)
     raise RuntimeError(f"the server did not come up:\n{log.read_text('utf-8', errors='replace')[-2000:]}")
 
 
-__all__ = ("Server", "gateway", "process", "wait_for", "wait_port")
+def _alive(pid: int) -> bool:
+    """Whether it runs: one that has ended and was not waited for yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+__all__ = ("Server", "gateway", "process", "start", "wait_for", "wait_listening", "wait_port")

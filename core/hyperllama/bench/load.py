@@ -117,10 +117,17 @@ async def shoot(target: Target, *, clients: int, shots: int = 1) -> list[Shot]:
     return [shot for reader in readers for shot in reader.shots]
 
 
+def check(shots: Sequence[Shot]) -> None:
+    """Raises RuntimeError unless every one was answered, whole."""
+    bad = [shot for shot in shots if shot.status != 200 or not shot.ended]
+    if bad:
+        raise RuntimeError(f"{len(bad)} of {len(shots)} requests failed, the first with status {bad[0].status}")
+
+
 def percentile(values: Sequence[float], share: float) -> float:
     """The value below which ``share`` of all lie; 0 of none."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
-__all__ = ("Shot", "Target", "percentile", "shoot")
+__all__ = ("Shot", "Target", "check", "percentile", "shoot")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 
-from hyperllama.bench import child, procs
-from hyperllama.bench.load import Shot, Target, percentile, shoot
+from hyperllama.bench import child, procs, profile
+from hyperllama.bench.load import Target, check, percentile, shoot
+from hyperllama.bench.report import Plot, Report, Row, Say
 from hyperllama.memory import resident
 
 CONFIG = """
@@ -23,70 +26,106 @@ max_batch_size = 512
 tokens_per_second = {pace}
 answer_tokens = {tokens}
 [logs]
-level = "{level}"
+level = "info"
 """
 
 PATHS = {
     "openai": ("/v1/chat/completions", {"model": "sim", "messages": [{"role": "user", "content": "hello"}]}, b"\n\n"),
     "ollama": ("/api/chat", {"model": "sim", "messages": [{"role": "user", "content": "hello"}]}, b"\n"),
 }
+PIECE = 190  # bytes of a token's event, about, for the bare server
 
 
-class Overhead(msgspec.Struct, frozen=True):
-    """Microseconds of processor time of the gateway process; milliseconds of wall time."""
+class Load(msgspec.Struct, frozen=True):
+    """What is asked of the gateway."""
 
-    dialect: str
-    streams: int
-    per_token_us: float
-    tokens_per_second: float
-    per_request_us: float
-    request_p50_ms: float
-    ttft_p50_ms: float
-    gap_p99_ms: float
+    streams: int = 64
+    tokens: int = 200
+    requests: int = 2000
+    pace: float = 100.0  # tokens a second of each stream; 0: as fast as they go
 
 
-def measure(*, streams: int = 64, tokens: int = 200, requests: int = 2000, pace: float = 100.0) -> Iterator[str]:
-    """Lines of the report. Starts a gateway, pins it and the load to a core each. Blocks for about half a minute."""
+def measure(load: Load, say: Say) -> Report:
+    """Start a gateway, pin it and the load to a core each, and tell ``say`` as it goes. Blocks for half a minute."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) > 1:
         os.sched_setaffinity(0, {cores[1]})
-    config = CONFIG.format(pace=pace, tokens=tokens, level="info")
-    with child.gateway(config, cores={cores[0]}) as server:
-        yield f"listening after {server.started_in:.2f} s, {resident(server.pid) / 2**20:.0f} MiB resident"
+    report = Report(
+        name="overhead",
+        title="What the gateway process costs on the sim engine",
+        settings={name: getattr(load, name) for name in load.__struct_fields__},
+        plots=(Plot("Processor time a streamed token, us", "per_token_us", "dialect", "streams"),),
+    )
+    with child.gateway(CONFIG.format(pace=load.pace, tokens=load.tokens), cores={cores[0]}) as server:
+        say(f"listening after {server.started_in:.2f} s, {resident(server.pid) / 2**20:.0f} MiB resident")
         for dialect in PATHS:
-            row = asyncio.run(_one(server, dialect, streams=streams, tokens=tokens, requests=requests))
-            yield (
-                f"{row.dialect}: {row.per_token_us:.1f} us a streamed token at {row.streams} streams "
-                f"({row.tokens_per_second:,.0f} tokens/s, gap p99 {row.gap_p99_ms:.1f} ms); "
-                f"{row.per_request_us:.0f} us a short request (p50 {row.request_p50_ms:.2f} ms alone, "
-                f"first token after {row.ttft_p50_ms:.2f} ms)"
+            row = asyncio.run(_one(server, dialect, load))
+            report.rows.append(row)
+            say(
+                f"{dialect}: {row['per_token_us']:.1f} us a streamed token at {load.streams} streams "
+                f"({row['tokens_per_second']:,.0f} tokens/s, gap p99 {row['gap_p99_ms']:.1f} ms); "
+                f"{row['per_request_us']:.0f} us a short request (p50 {row['request_p50_ms']:.2f} ms alone, "
+                f"first token after {row['ttft_p50_ms']:.2f} ms)"
             )
-        yield f"{resident(server.pid) / 2**20:.0f} MiB resident afterwards"
+            for room, share in asyncio.run(_profile(server, dialect, load)):
+                say(f"  {share:5.1%} {room}")
+                row[room] = round(share, 3)
+        say(f"{resident(server.pid) / 2**20:.0f} MiB resident afterwards")
+    bare = _bare(load, cores[0])
+    report.rows.append({"dialect": "bare uvloop server", "streams": load.streams, "per_token_us": bare})
+    say(f"for scale, a bare uvloop server that writes the same bytes: {bare:.1f} us a token")
+    return report
 
 
-async def _one(server: child.Server, dialect: str, *, streams: int, tokens: int, requests: int) -> Overhead:
+async def _one(server: child.Server, dialect: str, load: Load) -> Row:
     stream, short = _target(server, dialect, stream=True), _target(server, dialect, stream=False)
     await shoot(short, clients=4, shots=50)  # warm
     began, cpu = time.monotonic(), procs.cpu_seconds(server.pid)
-    shots = await shoot(stream, clients=streams, shots=3)
+    shots = await shoot(stream, clients=load.streams, shots=3)
     took, streamed = time.monotonic() - began, procs.cpu_seconds(server.pid) - cpu
-    made = len(shots) * tokens
+    made = len(shots) * load.tokens
     cpu = procs.cpu_seconds(server.pid)
-    few = await shoot(short, clients=8, shots=requests // 8)
+    few = await shoot(short, clients=8, shots=load.requests // 8)
     requested = procs.cpu_seconds(server.pid) - cpu
     alone = await shoot(short, clients=1, shots=100)
     first = await shoot(_target(server, dialect, stream=True, tokens=2), clients=1, shots=50)
-    _all_answered([*shots, *few, *alone])
-    return Overhead(
-        dialect=dialect,
-        streams=streams,
-        per_token_us=streamed / made * 1e6,
-        tokens_per_second=made / took,
-        per_request_us=requested / len(few) * 1e6,
-        request_p50_ms=percentile([shot.ended - shot.began for shot in alone], 0.5) * 1e3,
-        ttft_p50_ms=percentile([shot.first - shot.began for shot in first], 0.5) * 1e3,
-        gap_p99_ms=percentile([gap for shot in shots for gap in shot.gaps], 0.99) * 1e3,
-    )
+    check([*shots, *few, *alone])
+    return {
+        "dialect": dialect,
+        "streams": load.streams,
+        "per_token_us": streamed / made * 1e6,
+        "tokens_per_second": made / took,
+        "per_request_us": requested / len(few) * 1e6,
+        "request_p50_ms": percentile([shot.ended - shot.began for shot in alone], 0.5) * 1e3,
+        "ttft_p50_ms": percentile([shot.first - shot.began for shot in first], 0.5) * 1e3,
+        "gap_p99_ms": percentile([gap for shot in shots for gap in shot.gaps], 0.99) * 1e3,
+    }
+
+
+async def _profile(server: child.Server, dialect: str, load: Load) -> list[tuple[str, float]]:
+    """Of a run of its own, since being looked at costs time; empty without py-spy."""
+    sampler = profile.command()
+    if sampler is None:
+        return []
+    seconds = load.tokens / load.pace if load.pace else 1.0
+    shots = 1 if load.pace else max(1, min(50, 60_000 // (load.tokens * load.streams)))
+    work = shoot(_target(server, dialect, stream=True), clients=load.streams, shots=shots)
+    return [*await profile.during(sampler, server.pid, work, seconds=seconds)]
+
+
+def _bare(load: Load, core: int) -> float:
+    """Microseconds a token of :mod:`hyperllama.bench.bare` under the same load."""
+    with tempfile.TemporaryDirectory(prefix="hyperllama-bench-") as folder:
+        log = Path(folder) / "log"
+        arguments = (str(load.pace), str(load.tokens), str(PIECE))
+        command = [sys.executable, "-m", "hyperllama.bench.bare", *arguments]
+        with child.process(command, log, env={**os.environ}, cores={core}) as (pid, _):
+            target = Target("127.0.0.1", child.wait_listening(log, pid), "/", b"")
+            asyncio.run(shoot(target, clients=load.streams))
+            cpu = procs.cpu_seconds(pid)
+            shots = asyncio.run(shoot(target, clients=load.streams, shots=3))
+            check(shots)
+            return (procs.cpu_seconds(pid) - cpu) / (len(shots) * load.tokens) * 1e6
 
 
 def _target(server: child.Server, dialect: str, *, stream: bool, tokens: int | None = None) -> Target:
@@ -97,10 +136,4 @@ def _target(server: child.Server, dialect: str, *, stream: bool, tokens: int | N
     return Target("127.0.0.1", server.port, path, msgspec.json.encode(full), separator)
 
 
-def _all_answered(shots: list[Shot]) -> None:
-    bad = [shot for shot in shots if shot.status != 200 or not shot.ended]
-    if bad:
-        raise RuntimeError(f"{len(bad)} of {len(shots)} requests failed, the first with status {bad[0].status}")
-
-
-__all__ = ("Overhead", "measure")
+__all__ = ("Load", "measure")

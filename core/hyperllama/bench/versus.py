@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +16,8 @@ from statistics import median
 import msgspec
 
 from hyperllama.bench import child, procs
-from hyperllama.bench.load import Shot, Target, percentile, shoot
+from hyperllama.bench.load import Target, check, percentile, shoot
+from hyperllama.bench.report import Plot, Report, Row, Say
 from hyperllama.errors import ConfigError
 
 OURS = """
@@ -28,165 +31,188 @@ max_length = {length}
 max_batch_size = {batch}
 preload = true
 """
+#: Both servers run with MAX's telemetry off, which spares `max serve` a process of its own.
 ENVIRON = {"MODULAR_TELEMETRY_ENABLED": "0", "MAX_SERVE_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1"}
+LENGTH = 1024
+SIDES = ("gateway", "max serve")
+FIGURES = ("tokens_per_second", "front_us", "ttft_p50_ms", "gap_p50_ms", "gap_p99_ms")
 
 
-class Side(msgspec.Struct, frozen=True):
-    """One server's figures at so many streams. ``front_us``: processor time a token outside scheduler and model."""
+class Versus(msgspec.Struct, frozen=True):
+    """What to measure. ``folder`` is a model as MAX takes it."""
 
-    streams: int
-    tokens_per_second: float
-    front_us: float
-    ttft_p50_ms: float
-    gap_p99_ms: float
+    folder: Path
+    streams: tuple[int, ...] = (1, 8, 64)
+    tokens: int = 100
+    rounds: int = 3
+    device: str = "cpu"
 
 
 class Served(msgspec.Struct):
-    """A server, and which of its processor time counts as outside MAX's scheduler and model."""
+    """A server that is warm."""
 
+    side: str
     target: Target
     pid: int
-    ours: bool
 
-    def front_seconds(self) -> float:
+    def seconds(self) -> dict[str, float]:
+        """Processor time so far by part, the engine's own last: MAX's scheduler and model, wherever they run."""
         below = procs.children(self.pid)
-        if self.ours:
-            io = sum(cpu for host in below for tid, (name, cpu) in procs.threads(host).items() if name == "io")
-            return procs.cpu_seconds(self.pid) + io
+        if self.side == "gateway":
+            hosts = [thread for host in below for thread in procs.threads(host).values()]
+            io = sum(cpu for name, cpu in hosts if name == "io")
+            return {
+                "process": procs.cpu_seconds(self.pid),
+                "beside": io,
+                "engine": sum(map(procs.cpu_seconds, below)) - io,
+            }
         # Below `max serve` the model worker is the process that works hardest by far.
         worker = max(below, key=procs.cpu_seconds, default=0)
-        return sum(procs.cpu_seconds(pid) for pid in (self.pid, *below) if pid != worker)
+        others = sum(procs.cpu_seconds(pid) for pid in below if pid != worker)
+        return {"process": procs.cpu_seconds(self.pid), "beside": others, "engine": procs.cpu_seconds(worker)}
 
 
-def measure(
-    folder: Path, *, rounds: int = 3, streams: tuple[int, ...] = (1, 8, 64), tokens: int = 100, device: str = "cpu"
-) -> Iterator[str]:
-    """Lines of the report: ``rounds`` alternations. ``folder`` is a model as MAX takes it. Blocks for minutes.
+def measure(versus: Versus, say: Say) -> Report:
+    """``rounds`` alternations, told to ``say`` as they come. Blocks for minutes.
 
     Raises ConfigError when MAX's command is not installed.
     """
     command = shutil.which("max") or str(Path(sys.executable).with_name("max"))
     if not Path(command).exists():
         raise ConfigError("the max command is not installed: pip install 'hyperllama-gateway[max]'")
-    length, batch = 1024, max(streams)
-    results: dict[bool, dict[int, list[Side]]] = {True: {}, False: {}}
-    for number in range(rounds):
-        for ours in (True, False):
-            with _Started(ours, command, folder, length=length, batch=batch, tokens=tokens, device=device) as served:
-                for count in streams:
-                    side = asyncio.run(_one(served, count, tokens))
-                    results[ours].setdefault(count, []).append(side)
-                    yield f"round {number + 1} {'gateway  ' if ours else 'max serve'} {_line(side)}"
+    report = Report(
+        name=f"against-max-serve-{versus.device.replace(':', '-')}",
+        title=f"hyperllama-gateway against max serve, {versus.folder.name} on {versus.device}",
+        settings={
+            "model": versus.folder.name,
+            "device": versus.device,
+            "tokens": versus.tokens,
+            "rounds": versus.rounds,
+            "max_batch_size": max(versus.streams),
+            "max_length": LENGTH,
+            "encoding": "float32" if versus.device == "cpu" else "the model's",
+            "telemetry": "off in both",
+        },
+        plots=(
+            Plot("Tokens a second", "tokens_per_second", "streams", "server"),
+            Plot("Processor time a token outside scheduler and model, us", "front_us", "streams", "server"),
+            Plot("First token, p50 ms", "ttft_p50_ms", "streams", "server"),
+            Plot("Between tokens, p99 ms", "gap_p99_ms", "streams", "server"),
+        ),
+    )
+    for number in range(versus.rounds):
+        for side in SIDES:
+            with _started(side, command, versus) as served:
+                for streams in versus.streams:
+                    row: Row = {"round": number + 1, **asyncio.run(_one(served, streams, versus.tokens))}
+                    report.rows.append(row)
+                    say(f"round {number + 1} {_line(row)}")
+    _sum_up(report, versus.streams, say)
+    return report
+
+
+def _sum_up(report: Report, streams: tuple[int, ...], say: Say) -> None:
     for count in streams:
-        gateway, serve = (_median(results[ours][count]) for ours in (True, False))
-        yield f"median  gateway   {_line(gateway)}"
-        yield f"median  max serve {_line(serve)}"
-        yield (
-            f"ratio at {count} streams: tokens/s {gateway.tokens_per_second / serve.tokens_per_second:.2f} x, "
-            f"front end {serve.front_us / max(gateway.front_us, 0.01):.1f} x less, "
-            f"first token {gateway.ttft_p50_ms / serve.ttft_p50_ms:.2f} x, gap p99 "
-            f"{gateway.gap_p99_ms / max(serve.gap_p99_ms, 1e-6):.2f} x"
+        ours, theirs = (_median(report.rows, side, count) for side in SIDES)
+        report.summary.extend((ours, theirs))
+        say(f"median  {_line(ours)}")
+        say(f"        {_parts(ours)}")
+        say(f"median  {_line(theirs)}")
+        say(f"        {_parts(theirs)}")
+        times = {name: float(ours[name]) / max(float(theirs[name]), 1e-6) for name in FIGURES}
+        report.summary.append({"server": "ratio", "streams": count, **{k: round(v, 3) for k, v in times.items()}})
+        say(
+            f"ratio at {count} streams: tokens/s {times['tokens_per_second']:.2f} x, "
+            f"front end {1 / max(times['front_us'], 1e-6):.1f} x less, first token {times['ttft_p50_ms']:.2f} x, "
+            f"gap p99 {times['gap_p99_ms']:.2f} x"
         )
 
 
-class _Started:
-    """Either server, listening and warm, as a context."""
-
-    def __init__(
-        self, ours: bool, command: str, folder: Path, *, length: int, batch: int, tokens: int, device: str
-    ) -> None:
-        self._ours = ours
-        if ours:
-            config = OURS.format(folder=folder, device=device, length=length, batch=batch)
-            self._context = child.gateway(config, environ=ENVIRON)
-        else:
-            self._scratch = tempfile.TemporaryDirectory(prefix="hyperllama-bench-")
-            self._port = _free_port()
-            arguments = [command, "serve", "--model-path", str(folder), "--devices", device, "--port", str(self._port)]
-            arguments += ["--max-length", str(length), "--max-batch-size", str(batch), "--served-model-name", "bench"]
-            if device == "cpu":
-                arguments += ["--quantization-encoding", "float32"]
-            self._log = Path(self._scratch.name) / "log"
-            self._process = child.process(arguments, self._log, env={**os.environ, **ENVIRON}, cores=None)
-        body = {
-            "model": "bench",
-            "messages": [{"role": "user", "content": "Tell a story."}],
-            "stream": True,
-            "max_tokens": tokens,
-            "ignore_eos": True,
-            "temperature": 0,
-        }
-        self._body = msgspec.json.encode(body)
-
-    def __enter__(self) -> Served:
-        if self._ours:
-            server = self._context.__enter__()
+@contextlib.contextmanager
+def _started(side: str, command: str, versus: Versus) -> Iterator[Served]:
+    body = {
+        "model": "bench",
+        "messages": [{"role": "user", "content": "Tell a story."}],
+        "stream": True,
+        "max_tokens": versus.tokens,
+        "ignore_eos": True,
+        "temperature": 0,
+    }
+    with contextlib.ExitStack() as stack:
+        if side == "gateway":
+            length, batch = LENGTH, max(versus.streams)
+            config = OURS.format(folder=versus.folder, device=versus.device, length=length, batch=batch)
+            server = stack.enter_context(child.gateway(config, environ=ENVIRON))
             child.wait_for(server.log, r'("event": ?"model loaded")', server.pid)
             pid, port = server.pid, server.port
         else:
-            pid, _ = self._process.__enter__()
-            child.wait_port(self._port, pid, self._log)
-            port = self._port
-        target = Target("127.0.0.1", port, "/v1/chat/completions", self._body)
+            log = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hyperllama-bench-"))) / "log"
+            port = _free_port()
+            serve = [command, *_serve(versus), "--port", str(port)]
+            pid, _ = stack.enter_context(child.process(serve, log, env={**os.environ, **ENVIRON}, cores=None))
+            child.wait_port(port, pid, log)
+        target = Target("127.0.0.1", port, "/v1/chat/completions", msgspec.json.encode(body))
         asyncio.run(shoot(target, clients=2, shots=2))
-        return Served(target, pid, self._ours)
-
-    def __exit__(self, *error: object) -> None:
-        if self._ours:
-            self._context.__exit__(None, None, None)
-        else:
-            self._process.__exit__(None, None, None)
-            self._scratch.cleanup()
+        yield Served(side, target, pid)
 
 
-async def _one(served: Served, streams: int, tokens: int) -> Side:
+def _serve(versus: Versus) -> list[str]:
+    arguments = ["serve", "--model-path", str(versus.folder), "--served-model-name", "bench"]
+    arguments += ["--devices", versus.device, "--max-length", str(LENGTH), "--max-batch-size", str(max(versus.streams))]
+    return arguments + (["--quantization-encoding", "float32"] if versus.device == "cpu" else [])
+
+
+async def _one(served: Served, streams: int, tokens: int) -> Row:
     await shoot(served.target, clients=streams)
-    rounds = max(1, 64 // streams // 8)
     loop = asyncio.get_running_loop()
-    began, cpu = loop.time(), served.front_seconds()
-    shots = await shoot(served.target, clients=streams, shots=rounds)
-    took, used = loop.time() - began, served.front_seconds() - cpu
-    _check(shots)
+    began, cpu = loop.time(), served.seconds()
+    shots = await shoot(served.target, clients=streams, shots=max(2, 16 // streams))
+    took, now = loop.time() - began, served.seconds()
+    check(shots)
     made = len(shots) * tokens
-    return Side(
-        streams=streams,
-        tokens_per_second=made / took,
-        front_us=used / made * 1e6,
-        ttft_p50_ms=percentile([shot.first - shot.began for shot in shots], 0.5) * 1e3,
-        gap_p99_ms=percentile([gap for shot in shots for gap in shot.gaps], 0.99) * 1e3,
-    )
+    parts = {part: (now[part] - cpu[part]) / made * 1e6 for part in cpu}
+    gaps = [gap for shot in shots for gap in shot.gaps]
+    return {
+        "server": served.side,
+        "streams": streams,
+        "tokens_per_second": made / took,
+        "front_us": parts["process"] + parts["beside"],
+        "ttft_p50_ms": percentile([shot.first - shot.began for shot in shots], 0.5) * 1e3,
+        "gap_p50_ms": percentile(gaps, 0.5) * 1e3,
+        "gap_p99_ms": percentile(gaps, 0.99) * 1e3,
+        **{f"{part}_us": share for part, share in parts.items()},
+    }
 
 
-def _check(shots: list[Shot]) -> None:
-    bad = [shot for shot in shots if shot.status != 200 or not shot.ended]
-    if bad:
-        raise RuntimeError(f"{len(bad)} of {len(shots)} streams failed, the first with status {bad[0].status}")
+def _median(rows: list[Row], side: str, streams: int) -> Row:
+    mine = [row for row in rows if row["server"] == side and row["streams"] == streams]
+    figures = (*FIGURES, "process_us", "beside_us", "engine_us")
+    return {"server": side, "streams": streams, **{name: median(float(row[name]) for row in mine) for name in figures}}
 
 
-def _median(sides: list[Side]) -> Side:
-    return Side(
-        sides[0].streams,
-        *(
-            median(getattr(side, field) for side in sides)
-            for field in ("tokens_per_second", "front_us", "ttft_p50_ms", "gap_p99_ms")
-        ),
-    )
-
-
-def _line(side: Side) -> str:
+def _line(row: Row) -> str:
     return (
-        f"{side.streams:>3} streams: {side.tokens_per_second:>7,.0f} tokens/s, {side.front_us:>6.1f} us a token "
-        f"outside scheduler and model, first token p50 {side.ttft_p50_ms:.1f} ms, gap p99 {side.gap_p99_ms:.1f} ms"
+        f"{row['server']:<9} {row['streams']:>3} streams: {row['tokens_per_second']:>7,.0f} tokens/s, "
+        f"{row['front_us']:>6.1f} us a token outside scheduler and model, first token p50 {row['ttft_p50_ms']:.1f} ms, "
+        f"gap p50 {row['gap_p50_ms']:.1f} ms, p99 {row['gap_p99_ms']:.1f} ms"
     )
+
+
+def _parts(row: Row) -> str:
+    """Where the processor time of a token goes."""
+    if row["server"] == "gateway":
+        names = ("gateway process", "host's I/O thread", "MAX's scheduler and model")
+    else:
+        names = ("front end", "other processes", "model worker")
+    shown = zip(names, (row["process_us"], row["beside_us"], row["engine_us"]), strict=True)
+    return ", ".join(f"{name} {float(cost):,.1f} us" for name, cost in shown)
 
 
 def _free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-__all__ = ("Side", "measure")
+__all__ = ("Versus", "measure")

@@ -134,8 +134,13 @@ class Host:
                 self._cancel(number)
             case frames.Embed(number, request):
                 self._begin(number, lambda worker: self._reply(number, worker.embed(request), frames.Embedded))
-            case frames.Tokenize(number, input):
-                self._begin(number, lambda worker: self._reply(number, worker.tokenize(input), frames.Tokens))
+            case frames.Tokenize(number, input, tools, reasoning):
+                self._begin(
+                    number,
+                    lambda worker: self._reply(
+                        number, worker.tokenize(input, tools=tools, reasoning=reasoning), frames.Tokens
+                    ),
+                )
             case frames.Detokenize(number, ids):
                 self._begin(number, lambda worker: self._reply(number, worker.detokenize(ids), frames.Detokenized))
             case frames.Ping(sequence):

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from hyperllama.embedding import EmbeddingRequest, Embeddings
-from hyperllama.generation import GenerationRequest, TokenChunk
+from hyperllama.generation import Effort, GenerationRequest, TokenChunk, ToolSpec
 from hyperllama.messages import Input
 from hyperllama.models import LoadProgress, ModelInfo, ModelSpec
 
@@ -58,6 +58,8 @@ class Embed(Frame, frozen=True, tag="embed"):
 class Tokenize(Frame, frozen=True, tag="tokenize"):
     id: int
     input: Input
+    tools: tuple[ToolSpec, ...] = ()
+    reasoning: bool | Effort | None = None
 
 
 class Detokenize(Frame, frozen=True, tag="detokenize"):

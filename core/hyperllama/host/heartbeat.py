@@ -48,6 +48,10 @@ class Heartbeat:
         elif now - self._moved > self._longest_step:
             self._hang(f"{pong.active} requests have not moved for {self._longest_step:.0f} s")
 
+    def age(self) -> float:
+        """Seconds since the last pong; 0 while stopped."""
+        return self._loop.time() - self._heard if self._timer is not None else 0.0
+
     def resume(self) -> None:
         """Begin again after ``stop``."""
         if self._timer is None:

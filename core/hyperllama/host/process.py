@@ -13,8 +13,8 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from hyperllama.embedding import EmbeddingRequest, Embeddings
-from hyperllama.errors import EngineFailed, GatewayError, LoadFailed
-from hyperllama.generation import GenerationRequest
+from hyperllama.errors import EngineFailed, GatewayError, InvalidRequest, LoadFailed
+from hyperllama.generation import Effort, GenerationRequest, ToolSpec
 from hyperllama.host import child_process, failures, frames
 from hyperllama.host.child_process import ChildProcess
 from hyperllama.host.frames import FromHost, ToHost
@@ -84,6 +84,9 @@ class HostedModel:
         """Of the host process."""
         return self._child.pid if self._child is not None else 0
 
+    def silent_for(self) -> float:
+        return self._heartbeat.age() if self._heartbeat is not None else 0.0
+
     def memory(self) -> tuple[int, int]:
         return (self._child.memory() if self._child is not None else 0), self._vram
 
@@ -120,9 +123,11 @@ class HostedModel:
         finally:
             self._requests.pop(number, None)
 
-    async def tokenize(self, input: Input) -> tuple[int, ...]:
+    async def tokenize(
+        self, input: Input, *, tools: Sequence[ToolSpec] = (), reasoning: bool | Effort | None = None
+    ) -> tuple[int, ...]:
         number = next(self._ids)
-        return await self._ask(number, frames.Tokenize(number, input), tuple)
+        return await self._ask(number, frames.Tokenize(number, input, tuple(tools), reasoning), tuple)
 
     async def detokenize(self, ids: Sequence[int]) -> str:
         number = next(self._ids)
@@ -298,6 +303,8 @@ class HostedModel:
             raise
         except frames.BadFrameError as error:
             raise EngineFailed(f"The request is too large for the engine: {error}.") from error
+        except OverflowError as error:
+            raise InvalidRequest("A number in the request is beyond 64 bits.") from error
         finally:
             self._answers.pop(number, None)
 

@@ -10,7 +10,7 @@ import msgspec
 
 from hyperllama.embedding import EmbeddingRequest, Embeddings
 from hyperllama.errors import GatewayError
-from hyperllama.generation import GenerationRequest, TokenChunk
+from hyperllama.generation import Effort, GenerationRequest, TokenChunk, ToolSpec
 from hyperllama.messages import Input
 from hyperllama.models import ModelInfo, ModelSpec
 from hyperllama.spi import Report
@@ -72,7 +72,9 @@ class Worker(Protocol):
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings: ...
 
-    async def tokenize(self, input: Input) -> tuple[int, ...]: ...
+    async def tokenize(
+        self, input: Input, *, tools: Sequence[ToolSpec] = (), reasoning: bool | Effort | None = None
+    ) -> tuple[int, ...]: ...
 
     async def detokenize(self, ids: Sequence[int]) -> str: ...
 

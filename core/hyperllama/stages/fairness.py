@@ -11,7 +11,9 @@ import asyncio
 import heapq
 from collections import OrderedDict
 
-FIRST, LAST = -10, 10
+from hyperllama.identity import IDLE_PRIORITY
+
+FIRST, LAST = IDLE_PRIORITY, 10
 
 
 class Waiter:
@@ -31,7 +33,7 @@ class Waiter:
 class Flow:
     """One principal's calls in one class, oldest first."""
 
-    __slots__ = ("finish", "load_number", "principal", "priority", "stamp", "tokens", "waiters", "weight")
+    __slots__ = ("counted", "finish", "load_number", "principal", "priority", "stamp", "tokens", "waiters", "weight")
 
     def __init__(self, principal: str, priority: int, weight: float) -> None:
         self.principal = principal
@@ -42,17 +44,19 @@ class Flow:
         self.tokens = 0
         self.waiters: OrderedDict[int, Waiter] = OrderedDict()
         self.load_number = 0  # of its entry in the heap of loads; others are stale
+        self.counted = 0.0  # its weight among those who wait
 
 
 class Class:
     """The flows of one priority."""
 
-    __slots__ = ("_heap", "_now", "_number", "credit", "flows", "priority", "waiting")
+    __slots__ = ("_heap", "_now", "_number", "credit", "flows", "priority", "waiting", "weights")
 
     def __init__(self, priority: int) -> None:
         self.priority = priority
         self.flows: dict[str, Flow] = {}
         self.waiting = 0
+        self.weights = 0.0  # of the flows that wait
         self.credit = 0.0
         self._now = 0.0  # virtual time: the stamp last served
         self._number = 0
@@ -72,6 +76,8 @@ class Class:
         flow.tokens += waiter.tokens
         self.waiting += 1
         if len(flow.waiters) == 1:
+            flow.counted = flow.weight
+            self.weights += flow.counted
             self._enlist(flow)
 
     def pop(self) -> Waiter:
@@ -88,7 +94,7 @@ class Class:
         if flow.waiters:
             self._enlist(flow)
         else:
-            self._forget(flow)
+            self._emptied(flow)
         return waiter
 
     def remove(self, waiter: Waiter) -> bool:
@@ -99,7 +105,7 @@ class Class:
         flow.tokens -= waiter.tokens
         self.waiting -= 1
         if not flow.waiters:
-            self._forget(flow)
+            self._emptied(flow)
         return True
 
     def correct(self, waiter: Waiter, cost: int) -> None:
@@ -127,6 +133,10 @@ class Class:
             ]
             heapq.heapify(self._heap)
 
+    def _emptied(self, flow: Flow) -> None:
+        self.weights -= flow.counted
+        self._forget(flow)
+
     def _forget(self, flow: Flow) -> None:
         """Drop a flow that owes nothing; all of them when nobody waits, for then the past is even."""
         if not self.waiting:
@@ -134,6 +144,7 @@ class Class:
             self._heap.clear()
             self._now = 0.0
             self.credit = 0.0
+            self.weights = 0.0
         elif flow.finish <= self._now and not flow.waiters:
             self.flows.pop(flow.principal, None)
 
@@ -184,6 +195,15 @@ class Line:
     def correct(self, waiter: Waiter, cost: int) -> None:
         """What an admitted one really cost."""
         self._classes[waiter.flow.priority].correct(waiter, max(cost, 1))
+
+    def over_share(self, principal: str, *, weight: float, priority: int, places: int) -> bool:
+        """Whether one more of ``principal`` would have more than its share of a line of ``places`` that others want."""
+        class_ = self._class(priority)
+        own = class_.flows.get(principal)
+        mine = len(own.waiters) if own is not None else 0
+        weight = max(weight, 1e-6)
+        weights = class_.weights + (0.0 if mine else weight)
+        return mine < class_.waiting and mine + 1 > max(1.0, places * weight / weights)
 
     def yield_to(self, principal: str, *, weight: float, priority: int) -> Waiter | None:
         """Put out the last comer of whoever fills the line most for its weight, lowest class first.

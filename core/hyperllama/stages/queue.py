@@ -23,6 +23,8 @@ from hyperllama.stages.fairness import Line, Waiter
 
 ASSUMED_ANSWER = 256  # tokens, where the client did not say: only shares depend on it, and they are corrected
 
+CROWDED = 0.25  # of the line, from where on nobody gets more than its share of it
+
 
 class QueueState(msgspec.Struct, frozen=True):
     """One model's queue now. ``seconds``: expected wait of one more caller."""
@@ -84,10 +86,10 @@ class FairQueue:
             for (model, embeddings), lane in self._lanes.items()
         )
 
-    def refuse(self, error: GatewayError) -> None:
-        """Put everyone out who waits, with ``error``: the gateway is stopping."""
-        for lane in self._lanes.values():
-            while lane.line.waiting:
+    def refuse(self, error: GatewayError, model: str | None = None) -> None:
+        """Put everyone out who waits (for ``model``): the gateway is stopping, or the model could not be loaded."""
+        for (name, _), lane in self._lanes.items():
+            while lane.line.waiting and model in (None, name):
                 lane.put_out(lane.line.next(), error)
 
     async def _wait(self, call: Call, lane: _Lane) -> None:
@@ -122,8 +124,16 @@ class FairQueue:
         call.on_finish.append(_Place(lane, waiter).left)
 
     def _make_room(self, call: Call, lane: _Lane, prompt: int) -> None:
-        """Refuse the newcomer, or put out whoever fills the line more than its share."""
+        """Refuse the newcomer, or put out whoever fills the line more than its share.
+
+        Who has its share is refused before the line is full: room is left for the others, and nobody who has waited
+        is put out for them.
+        """
         principal, line, settings = call.caller.principal, lane.line, self._settings
+        if line.waiting >= CROWDED * settings.max_waiting and line.over_share(
+            principal.id, weight=principal.weight, priority=principal.priority, places=settings.max_waiting
+        ):
+            raise self._overloaded(call, lane, "is busy and its queue is full")
         while line.waiting >= settings.max_waiting or (
             line.waiting and line.tokens + prompt > settings.max_waiting_tokens
         ):

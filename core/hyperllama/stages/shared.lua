@@ -1,7 +1,7 @@
 -- One step of one gateway: settle what it owes, then take what it asks for, all or nothing.
 -- Time is the server's, so the gateways' clocks do not matter. Keys are made from KEYS[1], a prefix with a hash tag.
 -- A window is a hash of slice number -> amount, a room a hash of gateway -> places it holds.
--- ARGV is one MessagePack value: {gateway, ttl, settlements, rooms, draws, seats}; a room is {name, 1 to set or 0 to add, places}.
+-- ARGV and the answer are one MessagePack value each, which clients read faster than nested replies. ARGV: {gateway, ttl, settlements, rooms, draws, seats}; a room is {name, 1 to set or 0 to add, places}.
 local prefix = KEYS[1]
 local asked = cmsgpack.unpack(ARGV[1])
 local gateway, ttl, settlements, rooms, draws, seats = unpack(asked)
@@ -96,7 +96,7 @@ for index, seat in ipairs(seats) do
     end
   end
   if held >= seat[2] then
-    return {0, alive, index - 1, held}
+    return cmsgpack.pack({0, alive, index - 1, held})
   end
 end
 
@@ -126,4 +126,4 @@ if fits then
     redis.call('EXPIRE', prefix .. seat[1], math.ceil(20 * ttl))
   end
 end
-return {fits and 1 or 0, alive, -1, answer}
+return cmsgpack.pack({fits and 1 or 0, alive, -1, answer})

@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from importlib.resources import files
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 import structlog
@@ -36,6 +36,9 @@ ALIVE = 10.0  # seconds after which a silent gateway's seats are free
 SETTLE_EVERY = 0.02  # seconds that refunds wait for company
 SLOW = 0.3  # of the timeout: an answer that is later than this makes the others limit alone meanwhile
 CHARGES = 50_000  # windows remembered while Redis is away
+
+#: Admitted, gateways alive, the first full seat or -1, and its places held or one reading per draw.
+_ANSWER: Final = msgspec.msgpack.Decoder(tuple[int, int, int, int | list[tuple[int, int, int, int]]])
 
 log = structlog.get_logger(__name__)
 
@@ -201,7 +204,7 @@ class SharedWindows:
         try:
             async with asyncio.timeout(self._timeout):
                 reply = await script(keys=[PREFIX], args=[asked])
-            answer = self._read(cast("list[object]", reply), seats)
+            answer = self._read(reply, seats)
             if answer.admitted:
                 self._occupy(seats)
         except self._failures as error:
@@ -217,16 +220,13 @@ class SharedWindows:
                 self._quiet.set()
         return answer
 
-    def _read(self, reply: list[object], seats: Sequence[Seat]) -> Taken:
-        admitted, alive, full, rest = reply
-        self._peers = max(int(cast("int", alive)), 1)
-        if (index := int(cast("int", full))) >= 0:
-            mean = self._local.mean(seats[index].key)
-            return Taken(False, (), index, mean / max(int(cast("int", rest)), 1))
-        readings = tuple(
-            Reading(used, wait / 1000, reset / 1000, slice_)
-            for used, wait, reset, slice_ in cast("list[tuple[int, int, int, int]]", rest)
-        )
+    def _read(self, reply: bytes, seats: Sequence[Seat]) -> Taken:
+        admitted, alive, full, rest = _ANSWER.decode(reply)
+        self._peers = max(alive, 1)
+        if isinstance(rest, int):
+            mean = self._local.mean(seats[full].key)
+            return Taken(False, (), full, mean / max(rest, 1))
+        readings = tuple(Reading(used, wait / 1000, reset / 1000, slice_) for used, wait, reset, slice_ in rest)
         return Taken(bool(admitted), readings)
 
     def _went_down(self, error: Exception) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -11,10 +12,14 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from hyperllama import memory
 from hyperllama.access.door import Door
+from hyperllama.access.office import KeyOffice
+from hyperllama.batches.runner import Runner
 from hyperllama.catalog import Catalog
 from hyperllama.config import Config
-from hyperllama.errors import ConfigError
-from hyperllama.gateway import LocalGateway
+from hyperllama.errors import ConfigError, ModelNotFound
+from hyperllama.gateway import Kept, LocalGateway
+from hyperllama.identity import Principal
+from hyperllama.keeping import BatchDialect
 from hyperllama.metrics import Metrics
 from hyperllama.models import ModelSpec
 from hyperllama.pipeline import Pipeline
@@ -22,19 +27,31 @@ from hyperllama.plugins import Plugins
 from hyperllama.posture import is_loopback
 from hyperllama.shelves import CatalogShelf
 from hyperllama.spi import Gate, Gateway, WireProtocol
+from hyperllama.stages.batches import GenerateBatcher
 from hyperllama.stages.embeds import EmbedBatcher
 from hyperllama.stages.limits import RateLimits
 from hyperllama.stages.queue import FairQueue
 from hyperllama.stages.quotas import Quotas
+from hyperllama.store.audit import AuditLog
+from hyperllama.store.audited import AuditedStore
+from hyperllama.store.batches import BatchStore
 from hyperllama.store.database import Database
+from hyperllama.store.files import FOLDER as FILES
+from hyperllama.store.files import FileStore
 from hyperllama.store.loadtimes import LoadTimes
 from hyperllama.store.modelstore import ModelStore
+from hyperllama.store.records import DatabaseRecords
+from hyperllama.store.room import Room
 from hyperllama.store.usage import Ledger
 from hyperllama.telemetry import AccessObserver
 from hyperllama.text import chain
+from hyperllama.web.admin import keys, state
+from hyperllama.web.admin.asked import only_from
+from hyperllama.web.admin.protocol import AdminProtocol
 from hyperllama.web.auth import Authentication, permission_of
 from hyperllama.web.dialects import handlers_for, handlers_for_all
 from hyperllama.web.envelope import Envelope
+from hyperllama.web.inside import Inside
 from hyperllama.web.openapi import openapi_routes
 from hyperllama.web.ops import ops_routes
 from hyperllama.web.origins import Origins
@@ -50,7 +67,13 @@ class Application:
         """Loads plugins and describes models: reads files, opens nothing. Raises ConfigError."""
         self.config = config
         self.plugins = Plugins(config, *plugins)
+        self.protocols = self.plugins.protocols()
+        self.database = Database(config.store_path, config.store.database)
+        self.audit = AuditLog(self.database, config.admin)
         self.store = ModelStore(config.store_path / "models", names=config.store.names)
+        most = config.store.max_key_bytes
+        room = Room(self.database, self.store.blobs, most) if most is not None else None
+        self.managed = AuditedStore(self.store, self.audit, room)
         sources = {**self.plugins.model_sources(), self.store.source.scheme: self.store.source}
         self.catalog = Catalog(
             config.server,
@@ -62,25 +85,37 @@ class Application:
         offered = [spec for source in sources.values() for spec in source.models()]
         self.catalog.add(config.models.values())
         self.left_out = _offer(self.catalog, offered)
-        CatalogShelf(self.catalog, self.store).fill(self.store.manifests.all())
+        CatalogShelf(self.catalog, self.store)
+        self.store.refresh()
         parsers = {**chain.parsers(), **self.plugins.transforms()}
         chain.check((entry.spec for entry in self.catalog.entries()), parsers)
-        self.database = Database(config.store_path, config.store.database)
         self.ledger = Ledger(self.database)
         self.limits = RateLimits(config.limits)
         self.quotas = Quotas(config.limits, self.ledger)
         self.queue = FairQueue(config.queue)
+        self.catalog.on_load_failure(self.queue.refuse)
         self.batcher = EmbedBatcher(config.queue)
+        self.generations = GenerateBatcher(config.queue)
         gates: tuple[Gate, ...] = (self.limits, self.quotas, self.queue, *self.plugins.gates())
         self.pipeline = Pipeline(
             self.catalog,
             gates=sorted(gates, key=lambda gate: gate.order),
             stages=self.plugins.stages(),
             observers=(AccessObserver(), self.ledger, *self.plugins.observers()),
+            generate=self.generations.generate,
             transform=lambda request, entry: chain.compose(request, entry.info, entry.spec, parsers),
         )
-        self.gateway: Gateway = LocalGateway(self.catalog, self.pipeline, self.batcher.embed, store=self.store)
-        self.metrics = Metrics(self.catalog, self.pipeline, self.queue) if config.metrics.enabled else None
+        self.records = DatabaseRecords(self.database, max_bytes=config.store.max_record_bytes)
+        self.files = FileStore(self.database, config.store_path, config.batches)
+        wake = asyncio.Event()
+        self.batches = BatchStore(self.database, self.files, config.batches, changed=wake.set)
+        kept = Kept(self.records, self.files, self.batches) if config.batches.enabled else Kept(self.records)
+        self.gateway: Gateway = LocalGateway(
+            self.catalog, self.pipeline, self.batcher.embed, store=self.managed, kept=kept, audit=self.audit
+        )
+        self.metrics = (
+            Metrics(self.catalog, self.pipeline, self.queue, self.batcher) if config.metrics.enabled else None
+        )
         if self.metrics is not None:
             self.pipeline.add_observer(self.metrics)
         providers = self.plugins.auth_providers()
@@ -93,7 +128,18 @@ class Application:
             allowed_origins=config.server.cors_origins,
             allowed_hosts=config.server.allowed_hosts,
         )
-        self._asgi: ASGIApp = Envelope(guarded)
+        self.runner = Runner(
+            config.store_path / FILES,
+            config.batches,
+            store=self.batches,
+            files=self.files,
+            dialects={n: p for n, p in self.protocols.items() if isinstance(p, BatchDialect)},
+            wake=wake,
+            ask=Inside(Envelope(self.litestar)),
+            places=self._places,
+            renew=self.door.renew,
+        )
+        self._asgi: ASGIApp = Envelope(guarded, answered=self.metrics.answered if self.metrics is not None else None)
 
     @property
     def asks_for_keys(self) -> bool:
@@ -107,16 +153,30 @@ class Application:
         self.quotas.reload(config.limits)
         self.queue.reload(config.queue)
         self.batcher.reload(config.queue)
+        self.generations.reload(config.queue)
 
     def stop_taking_work(self) -> None:
         """Refuse what comes and put out what waits; what runs goes on."""
+        self.runner.stop()
         self.queue.refuse(self.pipeline.refuse())
+
+    def _places(self, model: str, principal: Principal) -> int:
+        """Lines of a batch at once: so many that clients who come find room in the engine's own batch."""
+        if self.config.batches.concurrency:
+            return self.config.batches.concurrency
+        try:
+            most = self.gateway.model(model, principal).max_batch_size
+        except ModelNotFound:
+            return 1
+        return max(most * 3 // 4, 1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._asgi(scope, receive, send)
 
     def _litestar(self) -> Litestar:
-        protocols = list(self.plugins.protocols().values())
+        protocols = list(self.protocols.values())
+        if self.config.admin.enabled:
+            protocols.append(self._admin())
 
         ops = [*ops_routes(self.catalog, self.pipeline, self.metrics)]
         if self.config.server.openapi:
@@ -141,6 +201,18 @@ class Application:
                     permission_of(handler)
         return app
 
+    def _admin(self) -> WireProtocol:
+        async def office() -> KeyOffice:
+            return KeyOffice(await self.door.keyring.store(), self.audit, self.config)
+
+        routes = (
+            *keys.routes(office),
+            *state.usage_routes(self.ledger, office),
+            *state.state_routes(self.catalog, self.pipeline, self.queue),
+            *state.audit_routes(self.audit),
+        )
+        return AdminProtocol(routes, only_from(self.config.admin.networks))
+
     @asynccontextmanager
     async def _lifespan(self, _: Litestar) -> AsyncGenerator[None, None]:
         async with AsyncExitStack() as stack:
@@ -148,10 +220,11 @@ class Application:
             await self.store.open()
             stack.push_async_callback(self.store.close)
             stack.push_async_callback(self.database.close)
-            for room in (self.door, self.ledger, self.limits):
+            for room in (self.door, self.ledger, self.limits, self.records, self.audit):
                 await stack.enter_async_context(room)
             for context in self.plugins.lifespans(self.gateway):
                 await stack.enter_async_context(context)
+            await stack.enter_async_context(self.runner)
             for entry in self.catalog.entries():
                 if entry.spec.preload:
                     self.catalog.preload(entry)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from secrets import token_hex
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 from litestar.enums import ScopeType
@@ -15,14 +16,19 @@ from hyperllama.telemetry import RequestRecord, current_request
 
 log = structlog.get_logger("hyperllama.access")
 
+#: The record of an exchange, its status (499: the client left first), its first and last nanosecond.
+Answered: TypeAlias = Callable[[RequestRecord, int, int, int], None]
+
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class Envelope:
     """Wraps the application. A client's own ``x-request-id`` is kept when it is plain; otherwise one is made."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, answered: Answered | None = None) -> None:
+        """``answered`` is told of each exchange at its end."""
         self._app = app
+        self._answered = answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -47,7 +53,10 @@ class Envelope:
             await self._app(scope, receive, send_with_id)
         finally:
             current_request.reset(token)
-            _write_line(scope, status, record, time.perf_counter_ns() - began)
+            ended = time.perf_counter_ns()
+            if self._answered is not None:
+                self._answered(record, status or 499, began, ended)
+            _write_line(scope, status, record, ended - began)
 
 
 def _request_id(scope: HTTPScope) -> str:
@@ -74,9 +83,11 @@ def _write_line(scope: HTTPScope, status: int, record: RequestRecord, took_ns: i
         if call.usage is not None:
             fields["prompt_tokens"] = sum(each.usage.prompt_tokens for each in record.calls if each.usage)
             fields["completion_tokens"] = sum(each.usage.completion_tokens for each in record.calls if each.usage)
+        if left_out := sum(each.left_out for each in record.calls):
+            fields["left_out"] = left_out
         if call.first:
             fields["ttft_ms"] = round((call.first - call.started) / 1e6, 2)
     log.info("request", **fields)
 
 
-__all__ = ("Envelope",)
+__all__ = ("Answered", "Envelope")

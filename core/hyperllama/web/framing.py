@@ -109,21 +109,20 @@ class Chunks:
         """How far into ``data``, from ``at``, the body goes, and whether it ends there. Raises RefusedError."""
         size = len(data)
         while at < size:
-            if self._left > 2:  # data
-                step = min(self._left - 2, size - at)
-                self._left -= step
-                at += step
-            elif self._left > 0:  # the CRLF after it, or after the last chunk
-                if data[at] != (0x0D if self._left == 2 else 0x0A):
-                    raise RefusedError(400, "the chunked body is malformed")
-                self._left -= 1
-                at += 1
-                if self._left == 0:
-                    if self._total < 0:
-                        return at, True
-                    self._left = -1
-            else:
+            left = self._left
+            if left < 0:
                 at = self._size_line(data, at)
+                continue
+            step = min(size - at, left)
+            closing = data[at + max(left - 2, 0) : at + step]  # what is here of the CRLF after it, or after the last
+            if closing != b"\r\n"[2 - min(left, 2) :][: len(closing)]:
+                raise RefusedError(400, "the chunked body is malformed")
+            at += step
+            self._left = left - step
+            if self._left == 0:
+                if self._total < 0:
+                    return at, True
+                self._left = -1
         return at, False
 
     def _size_line(self, data: bytes, at: int) -> int:

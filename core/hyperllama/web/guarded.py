@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import math
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import httptools
 import msgspec
@@ -13,8 +13,10 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from hyperllama.web.corked import Corked
 from hyperllama.web.framing import Chunks, RefusedError, body_of, check_line, check_partial, path_of, without_upgrade
 from hyperllama.web.guard import Guard, network_of
+from hyperllama.web.streaming import OUTLET
 
 HELD_BYTES = 64 * 1024  # of later requests, taken from the socket while one is answered
 PIECE_BYTES = 16 * 1024  # of those, looked at when its turn comes
@@ -116,6 +118,8 @@ class GuardedProtocol(HttpToolsProtocol):
             self._verdict = error
             raise
         super().on_headers_complete()
+        self.cycle.transport = cast("asyncio.Transport", Corked(self.transport))
+        self.scope["extensions"] = {OUTLET: self}  # type: ignore[dict-item]
 
     def on_message_complete(self) -> None:
         self._ended = True
@@ -137,6 +141,14 @@ class GuardedProtocol(HttpToolsProtocol):
         self._deadline = _IDLE
         if self._held:
             self.loop.call_soon(self._resume, context=self._context)
+
+    @property
+    def lags(self) -> bool:
+        return self.flow.write_paused or not self.cycle.chunked_encoding
+
+    def write_piece(self, body: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
 
     def check(self, now: float) -> None:
         transport = self.transport

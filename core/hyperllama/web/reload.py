@@ -13,6 +13,7 @@ from hyperllama import config as configuration
 from hyperllama.catalog import Entry
 from hyperllama.config import Config
 from hyperllama.errors import ConfigError
+from hyperllama.store.audit import Act
 from hyperllama.web.app import Application
 
 log = structlog.get_logger(__name__)
@@ -55,12 +56,19 @@ class Reloader:
             entries = await asyncio.to_thread(self._described, new)
         except ConfigError as error:
             log.error("configuration not taken on, the old one stays", reason=str(error))
+            await self._kept("refused", reason=str(error))
             return False
         if not changed:
             return True
         self._apply(new, entries)
         log.info("configuration taken on", changed=changed)
+        await self._kept("done", changed=changed)
         return True
+
+    async def _kept(self, outcome: str, **detail: object) -> None:
+        """In the audit log; whose doing it was, only the file knows."""
+        act = Act(act="config.reload", actor="file", subject=self._path.name, outcome=outcome, detail=detail)
+        await self._app.audit.record(act)
 
     def _changed(self, new: Config) -> list[str]:
         """Keys that differ. Raises ConfigError when one of them needs a restart."""

@@ -11,8 +11,11 @@ import uvloop
 from hyperllama.posture import posture
 from hyperllama.web.app import Application
 from hyperllama.web.bodies import declared_encodings, declared_limits
+from hyperllama.web.bounds import Bounds
 from hyperllama.web.drain import Drain
+from hyperllama.web.guard import Guard, within_descriptors
 from hyperllama.web.lag import LoopLag
+from hyperllama.web.ops import ServerState
 from hyperllama.web.reload import Reloader
 from hyperllama.web.server import serve
 
@@ -36,6 +39,12 @@ async def _serve(app: Application, path: Path | None, security: str) -> None:
 
     lag = LoopLag(on_stall=lambda seconds: log.warning("the event loop was busy", seconds=round(seconds, 3)))
 
+    body_limit = declared_limits(app.litestar, config.server.max_body_bytes)
+    bounds = Bounds.of(config.server, body_limit=body_limit, encodings=declared_encodings(app.litestar))
+    guard = Guard(within_descriptors(bounds))
+    if app.metrics is not None:
+        app.metrics.add(ServerState(guard, lag))
+
     def listening(host: str, port: int) -> None:
         log.info("listening", host=host, port=port, security=security)
         lag.start()
@@ -52,8 +61,7 @@ async def _serve(app: Application, path: Path | None, security: str) -> None:
         drain=drain,
         on_reload=reloader.ask if reloader is not None else None,
         abort=app.pipeline.abort,
-        body_limit=declared_limits(app.litestar, config.server.max_body_bytes),
-        encodings=declared_encodings(app.litestar),
+        guard=guard,
     )
     lag.stop()
     if watch is not None:

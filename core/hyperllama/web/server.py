@@ -25,7 +25,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from hyperllama.config import Config
 from hyperllama.errors import ConfigError
-from hyperllama.web.bounds import BodyLimit, Bounds, Encodings
+from hyperllama.web.bounds import Bounds
 from hyperllama.web.drain import Drain
 from hyperllama.web.guard import Guard, within_descriptors
 from hyperllama.web.guarded import GuardedProtocol
@@ -48,8 +48,6 @@ async def serve(
     drain: Drain | None = None,
     abort: Callable[[], None] | None = None,
     on_reload: Callable[[], None] | None = None,
-    body_limit: BodyLimit | None = None,
-    encodings: Encodings | None = None,
     guard: Guard | None = None,
 ) -> None:
     """Serve ``app`` until SIGTERM or SIGINT, and return within ``drain_timeout`` and five seconds of it.
@@ -63,8 +61,7 @@ async def serve(
     drain = drain or Drain()
     sockets = bind(server.host, server.port)
     if guard is None:
-        bounds = within_descriptors(Bounds.of(server, body_limit=body_limit, encodings=encodings))
-        guard = Guard(bounds)
+        guard = Guard(within_descriptors(Bounds.of(server)))
     lifespan = _Lifespan(app)
     settings = uvicorn.Config(
         lifespan,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from types import TracebackType
-from typing import Any, TypeAlias, cast
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol, TypeAlias, cast
 
 from litestar import Request
 from litestar.datastructures import State
@@ -29,6 +29,9 @@ GatewayRequest: TypeAlias = Request[Principal, None, State]
 
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*(\d{1,6})\b")
 
+#: The ASGI extension under which a server offers an :class:`Outlet`.
+OUTLET = "hyperllama.outlet"
+
 Start: TypeAlias = Callable[[], Awaitable[Sequence[TokenStream]]]
 
 
@@ -41,6 +44,7 @@ def caller(request: Request[Any, Any, Any], protocol: str) -> Caller:
         request_id=request_id(scope),
         headers=scope["state"].get("headers", {}),
         patience=_patience(request.headers.get("prefer")),
+        traceparent=request.headers.get("traceparent", ""),
     )
 
 
@@ -53,6 +57,17 @@ def _patience(prefer: str | None) -> float:
 def request_id(scope: Scope) -> str:
     """The id that the answer carries as ``x-request-id``."""
     return cast(str, scope["state"]["request_id"])
+
+
+class Outlet(Protocol):
+    """Where a server takes pieces of an answer that has begun, past the ``send`` of every layer around the route."""
+
+    @property
+    def lags(self) -> bool:
+        """The reader must be waited for: ``await send`` instead."""
+        ...
+
+    def write_piece(self, body: bytes) -> None: ...
 
 
 class TokenResponse(ASGIResponse):
@@ -70,27 +85,27 @@ class TokenResponse(ASGIResponse):
         self._extra = _raw({"content-type": encoder.media_type, "cache-control": "no-cache", **(headers or {})})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        streams: Sequence[TokenStream] = ()
-        async with _WhileThere(receive):
-            try:
-                streams = await self._start()
-                await self._send(streams[0] if len(streams) == 1 else _Merged(streams), send)
-            finally:
-                await asyncio.shield(_close(streams))
+        outlet = cast("Outlet | None", (scope.get("extensions") or {}).get(OUTLET))
+        await _while_there(receive, self._answer(send, outlet))
 
-    async def _send(self, source: TokenStream | _Merged, send: Send) -> None:
+    async def _answer(self, send: Send, outlet: Outlet | None) -> None:
+        streams: Sequence[TokenStream] = ()
+        try:
+            streams = await self._start()
+            alone = len(streams) == 1
+            await self._send(_Alone(streams[0], self._encoder, outlet) if alone else _Merged(streams), send)
+        finally:
+            await asyncio.shield(_close(streams))
+
+    async def _send(self, source: _Alone | _Merged, send: Send) -> None:
         encoder = self._encoder
-        single = isinstance(source, TokenStream)
-        index, chunks = (0, await source.batch()) if single else await source.next()  # type: ignore[union-attr]
+        index, chunks = await source.next()
         await send({"type": "http.response.start", "status": 200, "headers": self._extra})
         try:
             while chunks:
                 if body := encoder.chunks(index, chunks):
                     await send({"type": "http.response.body", "body": body, "more_body": True})
-                if single:
-                    chunks = await source.batch()  # type: ignore[union-attr]
-                else:
-                    index, chunks = await source.next()  # type: ignore[union-attr]
+                index, chunks = await source.next()
             tail = encoder.end()
         except GatewayError as error:
             tail = encoder.failure(error)
@@ -115,66 +130,96 @@ class WholeResponse(ASGIResponse):
         self._extra = _raw({"content-type": media_type, **(headers or {})})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with _WhileThere(receive):
-            body = await self._work()
-            head = [*self._extra, (b"content-length", str(len(body)).encode())]
-            await send({"type": "http.response.start", "status": self.status_code, "headers": head})
-            await send({"type": "http.response.body", "body": body, "more_body": False})
+        await _while_there(receive, self._answer(send))
+
+    async def _answer(self, send: Send) -> None:
+        body = await self._work()
+        head = [*self._extra, (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": self.status_code, "headers": head})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 class PieceResponse(ASGIResponse):
     """An answer in pieces that are no tokens (progress lines). The status line leaves with the first piece."""
 
-    def __init__(self, pieces: AsyncGenerator[bytes, None], media_type: str) -> None:
+    def __init__(
+        self, pieces: AsyncGenerator[bytes, None], media_type: str, *, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(status_code=200, media_type=media_type)
         self._pieces = pieces
-        self._extra = _raw({"content-type": media_type, "cache-control": "no-cache"})
+        self._extra = _raw({"content-type": media_type, "cache-control": "no-cache", **(headers or {})})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with _WhileThere(receive):
-            try:
-                first = await anext(self._pieces, b"")
-                await send({"type": "http.response.start", "status": 200, "headers": self._extra})
-                await send({"type": "http.response.body", "body": first, "more_body": True})
-                async for piece in self._pieces:
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
-            finally:
-                await asyncio.shield(self._pieces.aclose())
+        await _while_there(receive, self._answer(send))
+
+    async def _answer(self, send: Send) -> None:
+        try:
+            first = await anext(self._pieces, b"")
+            await send({"type": "http.response.start", "status": 200, "headers": self._extra})
+            await send({"type": "http.response.body", "body": first, "more_body": True})
+            async for piece in self._pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            await asyncio.shield(self._pieces.aclose())
 
 
-class _WhileThere:
-    """Cancels its block when the client leaves, and then swallows that cancellation. The body must be read before."""
+async def _while_there(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
+    """Run ``work`` to its end, or until the client leaves. The body must be read before.
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._left = False
+    It gets a task of its own: a token then wakes the few frames of ``work``, and not those of every layer around it.
+    """
+    here = asyncio.current_task()
+    assert here is not None  # noqa: S101 - ASGI applications run in tasks
+    task = asyncio.create_task(work)
+    waiting, woken = True, False
 
-    async def __aenter__(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - ASGI applications run in tasks
-        self._task: asyncio.Task[Any] | None = task
-        self._watch = asyncio.create_task(self._gone())
-        self._watch.add_done_callback(self._cancel)
+    def wake(_: asyncio.Task[None]) -> None:
+        nonlocal woken
+        if waiting:
+            woken = True
+            here.cancel()
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> bool:
-        task, self._task = self._task, None
-        self._watch.cancel()
-        if self._left and task is not None:
-            task.uncancel()
-            return kind is asyncio.CancelledError
-        return False
-
-    async def _gone(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
+    task.add_done_callback(wake)
+    try:
+        while (await receive())["type"] != "http.disconnect":
             pass
+    except asyncio.CancelledError:
+        if not woken or here.uncancel():
+            task.cancel()
+            await asyncio.wait((task,))
+            raise
+    finally:
+        waiting = False
+    left = task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not left or here.cancelling():
+            raise
 
-    def _cancel(self, watch: asyncio.Task[None]) -> None:
-        if self._task is not None and not watch.cancelled():
-            self._left = True
-            self._task.cancel()
+
+class _Alone:
+    """One stream. Once its answer has begun, chunks go from the engine to the socket without waking a task."""
+
+    def __init__(self, stream: TokenStream, encoder: ChunkEncoder, outlet: Outlet | None) -> None:
+        self._stream = stream
+        self._encoder = encoder
+        self._outlet = outlet
+        self._begun = False
+
+    async def next(self) -> tuple[int, Sequence[TokenChunk]]:
+        if self._begun and self._outlet is not None:
+            return 0, await self._stream.relay(partial(self._take, self._outlet))
+        self._begun = True
+        return 0, await self._stream.batch()
+
+    def _take(self, outlet: Outlet, chunks: Sequence[TokenChunk]) -> bool:
+        if outlet.lags:
+            return False
+        if body := self._encoder.chunks(0, chunks):
+            outlet.write_piece(body)
+        return True
 
 
 class _Merged:
@@ -218,8 +263,10 @@ def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
 
 
 __all__ = (
+    "OUTLET",
     "GatewayRequest",
     "InjectedGateway",
+    "Outlet",
     "PieceResponse",
     "TokenResponse",
     "WholeResponse",
