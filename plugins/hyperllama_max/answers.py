@@ -7,6 +7,7 @@ from typing import Any
 from hyperllama.generation import FinishReason, TokenChunk, TokenLogprob, ToolCallDelta, TopLogprob, Usage
 from hyperllama_max.forced import ForcedCall
 from hyperllama_max.parsers import CallParser
+from hyperllama_max.scoring import Scoring
 from hyperllama_max.vocabulary import Vocabulary
 
 
@@ -23,6 +24,7 @@ class Answer:
         "_logprobs",
         "_plain",
         "_prompt",
+        "_scored",
         "_vocabulary",
         "number",
     )
@@ -39,6 +41,7 @@ class Answer:
         forced: ForcedCall | None,
         calls: CallParser | None,
         visible: frozenset[int] = frozenset(),
+        scored: Scoring | None = None,
     ) -> None:
         """``ends``: ids that end the answer and are not part of it; ``visible``: special tokens that are shown."""
         self.number = number
@@ -50,12 +53,17 @@ class Answer:
         self._logprobs = logprobs
         self._forced = forced
         self._calls = calls
+        self._scored = scored
         self._completion = 0
         self._plain = not return_ids and logprobs is None and forced is None and calls is None
 
-    def chunk(self, output: Any) -> TokenChunk:
-        """``output`` is MAX's TextGenerationOutput of one step."""
+    def chunk(self, output: Any) -> TokenChunk | None:
+        """``output`` is MAX's TextGenerationOutput of one step. None: it has nothing of the answer."""
         tokens = output.tokens
+        if self._scored is not None:
+            tokens = self._scored.written(tokens)
+            if not tokens and not output.is_done:
+                return None
         first = not self._completion
         self._completion += len(tokens)
         if self._plain and len(tokens) == 1 and not output.is_done and not first:
@@ -83,10 +91,26 @@ class Answer:
             finish_reason=reason,
             usage=self._usage(output) if done or first else None,
             tool_calls=calls,
-            logprobs=self._token_logprobs(output, len(shown)) if self._logprobs is not None else (),
+            logprobs=self._token_logprobs(output, len(output.tokens) - len(tokens), len(shown))
+            if self._logprobs is not None
+            else (),
             token_ids=tuple(shown) if self._ids else (),
             prompt_token_ids=tuple(self._prompt) if done and self._ids else (),
+            prompt_logprobs=self._of_prompt() if first else (),
         )
+
+    def empty(self) -> TokenChunk:
+        """The whole of an answer of no tokens."""
+        return TokenChunk(
+            tokens=0,
+            finish_reason="length",
+            usage=Usage(prompt_tokens=len(self._prompt)),
+            prompt_token_ids=tuple(self._prompt) if self._ids else (),
+            prompt_logprobs=self._of_prompt(),
+        )
+
+    def _of_prompt(self) -> tuple[TokenLogprob, ...]:
+        return self._scored.logprobs(self._spelled) if self._scored is not None else ()
 
     def _usage(self, output: Any) -> Usage:
         return Usage(
@@ -95,7 +119,7 @@ class Answer:
             cached_tokens=output.num_cached_tokens or 0,
         )
 
-    def _token_logprobs(self, output: Any, count: int) -> tuple[TokenLogprob, ...]:
+    def _token_logprobs(self, output: Any, skip: int, count: int) -> tuple[TokenLogprob, ...]:
         found: list[TokenLogprob] = []
         for item in output.log_probabilities or ():
             for token, logprob, top in zip(
@@ -108,21 +132,11 @@ class Answer:
                         tuple(TopLogprob(*self._spelled(int(other), float(value))) for other, value in ranked),
                     )
                 )
-        return tuple(found[:count])
+        return tuple(found[skip : skip + count])
 
     def _spelled(self, token: int, logprob: float) -> tuple[str, float, int, bytes]:
         data = self._vocabulary.text_of(token)
         return data.decode("utf-8", "replace"), logprob, token, data
 
 
-def empty(prompt: list[int], *, return_ids: bool) -> TokenChunk:
-    """The whole of an answer of no tokens."""
-    return TokenChunk(
-        tokens=0,
-        finish_reason="length",
-        usage=Usage(prompt_tokens=len(prompt)),
-        prompt_token_ids=tuple(prompt) if return_ids else (),
-    )
-
-
-__all__ = ("Answer", "empty")
+__all__ = ("Answer",)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,11 @@ class Built(msgspec.Struct):
     architecture: Any
     embeds: bool
     cold: bool
+
+    @property
+    def tells_logprobs(self) -> bool:
+        """MAX has none where a step begins before the last one's tokens are known, or a draft says them first."""
+        return not (self.config.runtime.enable_overlap_scheduler or self.config.speculative)
 
 
 def build(
@@ -82,17 +88,15 @@ def build(
                 cold = True
         if cold:
             reporter.phase("compiling", "first load of this model on this machine")
-            with_limit = _Limit(compile_memory)
             try:
-                pipeline = _export(artifacts, retrieved.factory)
+                with _limited(compile_memory, cpu=spec.device.startswith("cpu")):
+                    pipeline = _export(artifacts, retrieved.factory)
             except MemoryError as error:
                 raise LoadFailed(f"model {spec.name!r} needs more memory to compile than it may have") from error
             except RuntimeError as error:
                 if "Failed to compile" in str(error):
                     raise LoadFailed(f"model {spec.name!r} {COMPILE_FAILED}: {_first(error)}") from error
                 raise LoadFailed(f"MAX could not load model {spec.name!r}: {_first(error)}") from error
-            finally:
-                with_limit.lift()
     finally:
         logger.removeHandler(reporter)
         logger.setLevel(logging.WARNING)
@@ -123,6 +127,8 @@ def _arguments(spec: ModelSpec, files: ModelFiles, info: ModelInfo, options: Max
         arguments["quantization_encoding"] = encoding
     if files.gguf is not None:
         arguments["weight_path"] = list(files.weights)
+        if files.architecture in support.ROTATED_BY_HALVES:
+            arguments["rope_type"] = "neox"
     if files.architecture in support.EMBEDDING:
         return {**arguments, "enable_prefix_caching": False, **options.flags}
     if cpu or options.max_batch_input_tokens is not None:
@@ -142,9 +148,12 @@ def _arguments(spec: ModelSpec, files: ModelFiles, info: ModelInfo, options: Max
     if options.device_memory_utilization is not None:
         arguments["device_memory_utilization"] = options.device_memory_utilization
     if options.draft_model is not None:
-        arguments["draft_model_path"] = options.draft_model
+        # Without a method a draft is read and not used; `flags` may name another one.
+        arguments |= {"draft_model_path": options.draft_model, "speculative_method": "eagle"}
     if options.lora:
-        arguments |= {"enable_lora": True, "lora_paths": [f"{name}={path}" for name, path in options.lora.items()]}
+        paths = [f"{name}={path}" for name, path in options.lora.items()]
+        # Only these graphs take adapters.
+        arguments |= {"enable_lora": True, "lora_paths": paths, "max_num_loras": len(paths), "prefer_module_v3": True}
     return {**arguments, **options.flags}
 
 
@@ -208,18 +217,24 @@ def _export(artifacts: Artifacts, factory: Callable[[], Any]) -> Any:
     return pipeline
 
 
-class _Limit:
-    """A cap on the address space while MAX compiles: one model once took all memory of a machine."""
+@contextlib.contextmanager
+def _limited(limit: int | None, *, cpu: bool) -> Iterator[None]:
+    """A cap on the address space while MAX compiles: one model once took all memory of a machine.
 
-    def __init__(self, limit: int | None) -> None:
-        self._old = resource.getrlimit(resource.RLIMIT_AS)
-        wanted = limit if limit is not None else max(8 * GIB, int(memory.available(16 * GIB) * 0.8))
-        size = max(wanted, GIB) + memory.mapped(os.getpid())
-        if self._old[1] == resource.RLIM_INFINITY or size < self._old[1]:
-            resource.setrlimit(resource.RLIMIT_AS, (size, self._old[1]))
-
-    def lift(self) -> None:
-        resource.setrlimit(resource.RLIMIT_AS, self._old)
+    A GPU's driver maps more addresses than there is memory, so that there only a configured cap holds.
+    """
+    if limit is None and not cpu:
+        yield
+        return
+    old = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = limit if limit is not None else max(8 * GIB, int(memory.available(16 * GIB) * 0.8))
+    size = max(wanted, GIB) + memory.mapped(os.getpid())
+    if old[1] == resource.RLIM_INFINITY or size < old[1]:
+        resource.setrlimit(resource.RLIMIT_AS, (size, old[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, old)
 
 
 def _first(error: BaseException) -> str:

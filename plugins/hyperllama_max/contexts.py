@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from hyperllama.errors import ContextTooLong, InvalidRequest, UnsupportedFeature
-from hyperllama.generation import AnyTool, GenerationRequest, NamedTool, NoTool, ToolSpec
+from hyperllama.generation import AnyTool, Effort, GenerationRequest, NamedTool, NoTool, Sampling, ToolSpec
 from hyperllama.messages import Chat, Input, Prompt, PromptTokens
 from hyperllama.models import ModelInfo
-from hyperllama_max import sampling, schemas
+from hyperllama_max import sampling, schemas, scoring
 from hyperllama_max.answers import Answer
 from hyperllama_max.describe import FILL_IN_MIDDLE
 from hyperllama_max.forced import CallFormat, ForcedCall
 from hyperllama_max.grammar import Attach, GrammarCompiler
 from hyperllama_max.parsers import CallParser
 from hyperllama_max.sampling import Defaults, Limits
+from hyperllama_max.scoring import Scoring
 from hyperllama_max.template import ChatTemplate
 from hyperllama_max.vocabulary import Vocabulary
 
@@ -30,7 +32,6 @@ class Admitted(msgspec.Struct):
 
     answer: Answer
     context: Any
-    prompt: list[int]
 
 
 class Admission:
@@ -47,8 +48,15 @@ class Admission:
         limits: Limits,
         ends: frozenset[int],
         parser: str | None,
+        apart: bool,
+        adapters: frozenset[str] = frozenset(),
+        images: bool = False,
     ) -> None:
-        """``ends``: the model's end-of-sequence ids; ``parser``: MAX's own for its tool calls, None: the core's."""
+        """``ends``: the model's end-of-sequence ids; ``parser``: MAX's own for its tool calls, None: the core's.
+
+        ``apart``: a cached prompt serves the tenant it came from and no other. ``adapters``: names that, asked for as
+        the model's, choose one. ``images``: it was made for them, too; it gets text.
+        """
         self._info = info
         self._vocabulary = vocabulary
         self._template = template
@@ -57,6 +65,9 @@ class Admission:
         self._limits = limits
         self._ends = ends
         self._parser = parser
+        self._apart = apart
+        self._adapters = adapters
+        self._images = images
         self._calls = CallFormat(info.template)
         self._reasoning_marks = self._marks(_REASONING_MARKS)
         self._tool_marks = self._marks(_TOOL_MARKS)
@@ -67,7 +78,7 @@ class Admission:
             raise UnsupportedFeature("This engine takes no chat template from a request.", param="template")
         asked = self._defaults.apply(request.sampling)
         sampling.check(asked, self._limits)
-        ids = await self.encode(request.input, request)
+        ids = await self.encode(request.input, tools=request.tools, reasoning=request.reasoning, system=request.system)
         room = self._room(ids, request)
         new = room if asked.max_tokens is None else min(asked.max_tokens, room)
         forced_tools = self._forced(request)
@@ -84,8 +95,13 @@ class Admission:
         if self._parser is not None and offered and forced is None:
             calls = CallParser(self._parser, request.tools)
         ends = frozenset(asked.stop_token_ids)
-        if not asked.ignore_eos or attach is not None:  # a format is over when it is complete
+        if attach is not None:  # a format is over when it is complete: nothing may follow, and nothing need
+            asked = msgspec.structs.replace(asked, min_tokens=None)
+        if not asked.ignore_eos or attach is not None:
             ends |= self._ends
+        scored = scoring.scoring(asked, ids, self._limits, ends)
+        if scored is not None and attach is not None:
+            raise UnsupportedFeature("An output format and log-probabilities of the prompt do not go together.")
         answer = Answer(
             number,
             self._vocabulary,
@@ -95,31 +111,43 @@ class Admission:
             logprobs=asked.logprobs,
             forced=forced,
             calls=calls,
+            scored=scored,
             visible=self._reasoning_marks | self._tool_marks if offered else self._reasoning_marks,
         )
-        if new <= 0:
-            return Admitted(answer, None, ids)
-        return Admitted(answer, self._context(number, ids, new, asked, ends, attach), ids)
+        before = ids if scored is None else ids[:1]
+        written = len(ids) - len(before)
+        if not written + new:
+            return Admitted(answer, None)
+        asked = scoring.begun(asked, written)
+        context = self._context(number, before, written + new, asked, ends, attach, scored)
+        # MAX takes an empty salt for none: then every tenant finds every other's prompts in the cache.
+        context.cache_salt = request.tenant if self._apart else None
+        if request.model in self._adapters:
+            context.model_name = request.model
+        return Admitted(answer, context)
 
-    async def encode(self, input: Input, request: GenerationRequest | None = None) -> list[int]:
-        """The ids the engine would see."""
+    async def encode(
+        self,
+        input: Input,
+        *,
+        tools: tuple[ToolSpec, ...] = (),
+        reasoning: bool | Effort | None = None,
+        system: str | None = None,
+    ) -> list[int]:
+        """The ids the engine would see. ``system`` replaces whatever system prompt there is; None: it stays."""
         match input:
             case Chat():
                 if self._template is None:
                     raise UnsupportedFeature(
                         "This model has no chat template; send it a plain prompt.", param="messages"
                     )
-                system = self._info.system if request is None or request.system is None else request.system
                 replaced = input
-                if request is not None and request.system is not None:
+                if system is None:
+                    system = self._info.system
+                else:
                     others = tuple(message for message in input.messages if message.role != "system")
                     replaced = msgspec.structs.replace(input, messages=others)
-                rendered = self._template.render(
-                    replaced,
-                    () if request is None else request.tools,
-                    system=system,
-                    reasoning=None if request is None else request.reasoning,
-                )
+                rendered = self._template.render(replaced, tools, system=system, reasoning=reasoning)
                 self._bound(sum(map(len, rendered.pieces)))
                 ids = await self._vocabulary.encode(rendered)
             case Prompt(text, suffix, special):
@@ -198,22 +226,32 @@ class Admission:
         return await self._grammar.compile(format)
 
     def _context(
-        self, number: int, ids: list[int], new: int, asked: Any, ends: frozenset[int], attach: Attach | None
+        self,
+        number: int,
+        ids: list[int],
+        new: int,
+        asked: Sampling,
+        ends: frozenset[int],
+        attach: Attach | None,
+        scored: Scoring | None = None,
     ) -> Any:
         import numpy as np
-        from max.pipelines.context import EOSTracker, TextContext, TokenBuffer
+        from max.pipelines.context import EOSTracker, TextAndVisionContext, TextContext, TokenBuffer
         from max.pipelines.request import RequestID
 
         # Zero and one of the chosen token's own are the same to MAX: it takes no zero.
         logprobs = 0 if asked.logprobs is None else max(1, asked.logprobs)
+        kind = partial(TextAndVisionContext, vision_token_ids=[]) if self._images else TextContext
         try:
-            context = TextContext(
+            context = kind(
                 request_id=RequestID(str(number)),
                 max_length=len(ids) + new,
                 tokens=TokenBuffer(np.asarray(ids, dtype=np.int64)),
                 eos_tracker=EOSTracker(eos_token_ids=set(ends)),
                 log_probabilities=logprobs,
-                sampling_params=sampling.parameters(asked, self._limits, new),
+                sampling_params=sampling.parameters(
+                    asked, self._limits, new, before=() if scored is None else (scored,)
+                ),
             )
         except ValueError as error:
             raise InvalidRequest(f"The request cannot be run as written: {error}") from error

@@ -10,6 +10,8 @@ from hyperllama.models import Capability, ModelInfo, ModelSpec
 from hyperllama_max import files as model_files
 from hyperllama_max import support
 from hyperllama_max.files import ModelFiles
+from hyperllama_max.footprint import footprint
+from hyperllama_max.gguf import KEPT_ITEMS
 from hyperllama_max.settings import options
 
 MAX_LOGPROBS: Final = 7  # asking MAX for more raises inside its worker
@@ -27,15 +29,17 @@ def describe(spec: ModelSpec, path: Path) -> ModelInfo:
     support.check(spec, files)
     options(spec)
     template = chat_template(spec, files)
+    length = context_length(spec, files)
     return ModelInfo(
         name=spec.name,
         engine="max",
         capabilities=capabilities(spec, files, template),
-        context_length=context_length(spec, files),
+        context_length=length,
         aliases=spec.aliases,
         modified=files.modified(),
         digest=files.digest(),
         size_bytes=files.size(),
+        memory_bytes=footprint(spec, files, length),
         format=files.format,
         family=str(files.config.get("model_type", "")),
         parameter_count=files.parameter_count,
@@ -50,6 +54,7 @@ def describe(spec: ModelSpec, path: Path) -> ModelInfo:
         parent=files.card("base_model"),
         parameters=spec.parameters,
         metadata=_metadata(files),
+        tensors=files.gguf.tensors if files.gguf is not None else (),
     )
 
 
@@ -112,7 +117,8 @@ def context_length(spec: ModelSpec, files: ModelFiles) -> int:
 
 def _metadata(files: ModelFiles) -> dict[str, Any]:
     if files.gguf is not None:
-        return files.gguf.metadata
+        lengths = files.gguf.lengths  # of an array only the beginning was read, which is not what it holds
+        return {key: None if lengths.get(key, 0) > KEPT_ITEMS else value for key, value in files.gguf.metadata.items()}
     return files.config
 
 

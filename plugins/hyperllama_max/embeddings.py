@@ -24,7 +24,8 @@ class Embedder:
         self._waiting: dict[Any, asyncio.Future[Any]] = {}
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
-        prompts = [await self._ids(text, request) for text in request.inputs]
+        read = [await self._ids(text, request) for text in request.inputs]
+        prompts, cut = [ids for ids, _ in read], tuple(short for _, short in read)
         futures = [self._submit(ids) for ids in prompts]
         try:
             rows = await asyncio.gather(*(future for _, future in futures))
@@ -34,7 +35,7 @@ class Embedder:
                 self._loop.cancel(request_id)
         finish = _finisher(request)
         counts = tuple(len(ids) for ids in prompts)
-        return Embeddings(tuple(finish(row) for row in rows), sum(counts), input_tokens=counts)
+        return Embeddings(tuple(finish(row) for row in rows), sum(counts), input_tokens=counts, cut=cut)
 
     def deliver(self, request_id: Any, result: Any) -> None:
         """A result of the scheduler."""
@@ -47,7 +48,8 @@ class Embedder:
         else:
             future.set_result(result.result.embeddings)
 
-    async def _ids(self, text: str | tuple[int, ...], request: EmbeddingRequest) -> list[int]:
+    async def _ids(self, text: str | tuple[int, ...], request: EmbeddingRequest) -> tuple[list[int], bool]:
+        """The ids of an input, and whether some were cut off."""
         if isinstance(text, str):
             ids = await self._vocabulary.encode_plain(text)
         else:
@@ -65,8 +67,8 @@ class Embedder:
                 )
             # An encoder was trained to see its closing special token.
             tail = ids[-1:] if ids[-1] in self._vocabulary.special_ids else []
-            ids = ids[: self._limit - len(tail)] + tail
-        return ids
+            return ids[: self._limit - len(tail)] + tail, True
+        return ids, False
 
     def _submit(self, ids: list[int]) -> tuple[Any, asyncio.Future[Any]]:
         import numpy as np

@@ -11,7 +11,9 @@ from typing import Any, Final
 import msgspec
 
 from hyperllama.errors import ConfigError
+from hyperllama_max import gguf_settings, gguf_tokenizer
 from hyperllama_max.gguf import GgufHeader, read_header
+from hyperllama_max.gguf_settings import GgufSettings
 
 MAX_JSON: Final = 64 * 1024 * 1024
 MAX_LICENSE: Final = 64 * 1024
@@ -31,6 +33,7 @@ class ModelFiles(msgspec.Struct, frozen=True, kw_only=True):
     parameter_count: int
     quantization: str  # as the weights are stored
     gguf: GgufHeader | None = None
+    told: bool = False  # by the GGUF file's header alone: there are no settings and no tokenizer beside it
 
     @property
     def architecture(self) -> str:
@@ -107,29 +110,28 @@ def read(path: Path, where: str) -> ModelFiles:
         folder, weights = path, _weights(path, where)
     else:
         raise ConfigError(f"{where}: {path} is neither a model directory nor a .gguf file")
-    if not (folder / "config.json").is_file():
-        hint = (
-            "; MAX reads a GGUF file's settings from config.json and tokenizer files beside it"
-            if path.is_file()
-            else ""
-        )
-        raise ConfigError(f"{where}: {folder} has no config.json{hint}")
     gguf = read_header(weights[0]) if weights[0].suffix.lower() == ".gguf" else None
-    if gguf is not None:
-        parameters, stored = gguf.parameter_count, gguf.quantization
+    if (folder / "config.json").is_file():
+        names = ("config.json", "tokenizer_config.json", "generation_config.json")
+        settings = GgufSettings(*(_json(folder / name, where) for name in names))
+    elif gguf is not None:
+        gguf_tokenizer.check(gguf, f"{where}: {weights[0].name}")
+        settings = gguf_settings.settings_of(gguf, f"{where}: {weights[0].name}")
     else:
-        parameters, stored = _safetensors(weights, where)
+        raise ConfigError(f"{where}: {folder} has no config.json")
+    parameters, stored = _safetensors(weights, where) if gguf is None else (gguf.parameter_count, gguf.quantization)
     return ModelFiles(
         folder=folder,
         weights=weights,
         format="safetensors" if gguf is None else "gguf",
-        config=_json(folder / "config.json", where),
-        tokenizer_config=_json(folder / "tokenizer_config.json", where),
-        generation_config=_json(folder / "generation_config.json", where),
+        config=settings.config,
+        tokenizer_config=settings.tokenizer_config,
+        generation_config=settings.generation_config,
         added_tokens=_added_tokens(folder / "tokenizer.json"),
         parameter_count=parameters,
         quantization=stored,
         gguf=gguf,
+        told=gguf is not None and not (folder / "config.json").is_file(),
     )
 
 

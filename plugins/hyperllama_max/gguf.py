@@ -9,11 +9,15 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from hyperllama.errors import ConfigError
+from hyperllama.models import TensorInfo
 
 MAGIC: Final = b"GGUF"
 MAX_STRING: Final = 16 * 1024 * 1024
 MAX_ITEMS: Final = 16 * 1024 * 1024  # of an array, metadata entries or tensors: more is a damaged file
 KEPT_ITEMS: Final = 64  # of an array; vocabularies are counted, not kept
+MAX_FACTORS: Final = 4096
+ALIGNMENT: Final = 32  # of tensors, where the file does not say
+_FACTORS: Final = "rope_freqs.weight"
 
 _SCALARS: Final = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
@@ -45,18 +49,13 @@ _MIXES: Final = {
 }
 
 
-class GgufTensor(msgspec.Struct, frozen=True):
-    name: str
-    shape: tuple[int, ...]
-    type: str
-
-
 class GgufHeader(msgspec.Struct, frozen=True):
-    """``lengths`` gives the true length of arrays that ``metadata`` keeps only the beginning of."""
+    """``lengths`` gives the true length of arrays that ``metadata`` may keep only the beginning of."""
 
     metadata: dict[str, Any]
     lengths: dict[str, int]
-    tensors: tuple[GgufTensor, ...]
+    tensors: tuple[TensorInfo, ...]
+    rope_factors: tuple[float, ...] = ()  # by which a tensor of that name divides the frequencies of positions
 
     @property
     def parameter_count(self) -> int:
@@ -77,18 +76,20 @@ class GgufHeader(msgspec.Struct, frozen=True):
         return max(set(types), key=types.count) if types else ""
 
 
-def read_header(path: Path) -> GgufHeader:
-    """Raises ConfigError, with a sentence that names the file's fault and nothing of its content."""
+def read_header(path: Path, *, whole: bool = False) -> GgufHeader:
+    """``whole``: arrays to their end. Raises ConfigError, with a sentence that names the file's fault and nothing of
+    its content.
+    """
     try:
         with path.open("rb") as file:
-            return _read(file)
+            return _read(file, MAX_ITEMS if whole else KEPT_ITEMS)
     except (struct.error, EOFError, UnicodeDecodeError, ValueError, OverflowError, MemoryError) as error:
         raise ConfigError(f"{path.name}: not a readable GGUF file: {error}") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _read(file: BinaryIO) -> GgufHeader:
+def _read(file: BinaryIO, kept: int) -> GgufHeader:
     if _take(file, 4) != MAGIC:
         raise ValueError("it does not begin with GGUF")
     version = _scalar(file, "I")
@@ -99,22 +100,40 @@ def _read(file: BinaryIO) -> GgufHeader:
     lengths: dict[str, int] = {}
     for _ in range(entries):
         key = _string(file)
-        metadata[key] = _value(file, _scalar(file, "I"), key, lengths)
-    return GgufHeader(metadata, lengths, tuple(_tensor(file) for _ in range(tensors)))
+        metadata[key] = _value(file, _scalar(file, "I"), key, lengths, kept)
+    found = [_tensor(file) for _ in range(tensors)]
+    align = metadata.get("general.alignment", ALIGNMENT)
+    if not isinstance(align, int) or align < 1:
+        raise ValueError("its alignment is no number of bytes")
+    start = -(-file.tell() // align) * align
+    factors = next(((tensor, offset) for tensor, offset in found if tensor.name == _FACTORS), None)
+    return GgufHeader(
+        metadata,
+        lengths,
+        tuple(tensor for tensor, _ in found),
+        _float32s(file, start + factors[1], factors[0]) if factors is not None else (),
+    )
 
 
-def _tensor(file: BinaryIO) -> GgufTensor:
+def _float32s(file: BinaryIO, at: int, tensor: TensorInfo) -> tuple[float, ...]:
+    if tensor.type != "F32" or len(tensor.shape) != 1 or tensor.shape[0] > MAX_FACTORS:
+        raise ValueError(f"{tensor.name} is no short vector of F32")
+    file.seek(at)
+    return struct.unpack(f"<{tensor.shape[0]}f", _take(file, 4 * tensor.shape[0]))
+
+
+def _tensor(file: BinaryIO) -> tuple[TensorInfo, int]:
+    """And where its data is, from their beginning."""
     name = _string(file)
     dimensions = _scalar(file, "I")
     if dimensions > 8:
         raise ValueError(f"a tensor has {dimensions} dimensions")
     shape = tuple(_scalar(file, "Q") for _ in range(dimensions))
     kind = _scalar(file, "I")
-    _scalar(file, "Q")
-    return GgufTensor(name, shape, _TYPES.get(kind, f"type {kind}"))
+    return TensorInfo(name, _TYPES.get(kind, f"type {kind}"), shape), _scalar(file, "Q")
 
 
-def _value(file: BinaryIO, kind: int, key: str, lengths: dict[str, int]) -> Any:
+def _value(file: BinaryIO, kind: int, key: str, lengths: dict[str, int], keep: int) -> Any:
     if kind == _STRING:
         return _string(file)
     if kind != _ARRAY:
@@ -125,13 +144,13 @@ def _value(file: BinaryIO, kind: int, key: str, lengths: dict[str, int]) -> Any:
         kept = []
         for index in range(length):
             text = _string(file)
-            if index < KEPT_ITEMS:
+            if index < keep:
                 kept.append(text)
         return kept
     if item not in _SCALARS:
         return _unknown(item)
     size = struct.calcsize(f"<{_SCALARS[item]}")
-    head = min(length, KEPT_ITEMS)
+    head = min(length, keep)
     values = list(struct.unpack(f"<{head}{_SCALARS[item]}", _take(file, head * size)))
     file.seek((length - head) * size, 1)
     return values
@@ -166,4 +185,4 @@ def _take(file: BinaryIO, size: int) -> bytes:
     return data
 
 
-__all__ = ("GgufHeader", "GgufTensor", "read_header")
+__all__ = ("GgufHeader", "read_header")

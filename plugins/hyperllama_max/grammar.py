@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
 from typing import Any, Final
 
 from hyperllama.errors import InvalidRequest, Overloaded
@@ -16,6 +19,11 @@ from hyperllama_max.vocabulary import Vocabulary
 COMPILE_SECONDS: Final = 2.0
 QUEUE_SECONDS: Final = 10.0  # to wait for the compiler
 THREADS: Final = 2
+STEP_SECONDS: Final = 1e-3  # a token's share of a step that all rows of the batch wait for
+TRIAL: Final = 64  # tokens in which a format shows what it takes
+TRIED: Final = 1024  # formats that are not tried again
+
+_PLACE: Final = re.compile(r"^\[[0-9:]+\] \S+:[0-9]+: ")
 
 #: Puts the format on a context, just before it is submitted.
 Attach = Callable[[Any], None]
@@ -29,7 +37,10 @@ class GrammarCompiler:
         from max.pipelines.lib.pipeline_variants.structured_output_backend import make_grammar_backend
 
         self._backend = make_grammar_backend("xgrammar", delegate, vocab_size, stop_token_ids=set(stop_ids))
-        self._masks = Utf8Masks(vocabulary, (vocab_size + 31) // 32, stop_ids)
+        self._vocabulary = vocabulary
+        self._words = (vocab_size + 31) // 32
+        self._masks = Utf8Masks(vocabulary, self._words, stop_ids)
+        self._tried: dict[bytes, None] = {}
         self._pool = ThreadPoolExecutor(THREADS, "grammar")
         self._free = asyncio.Semaphore(THREADS)
 
@@ -49,6 +60,8 @@ class GrammarCompiler:
             raise InvalidRequest(
                 f"The output format takes longer than {COMPILE_SECONDS:g} s to compile; make it simpler."
             ) from None
+        except InvalidRequest:
+            raise
         except Exception as error:
             logging.getLogger("hyperllama").debug("format refused: %s", error)
             raise InvalidRequest(f"The output format cannot be enforced: {_sentence(error)}") from error
@@ -57,7 +70,35 @@ class GrammarCompiler:
     def _compile(self, tag: str) -> Any:
         from max import _xgrammar as xgrammar
 
-        return self._backend._compiler.compile_structural_tag(xgrammar.StructuralTag.model_validate_json(tag))  # noqa: SLF001 - its own methods compile and match in one
+        compiler = self._backend._compiler  # noqa: SLF001 - its own methods compile and match in one
+        compiled = compiler.compile_structural_tag(xgrammar.StructuralTag.model_validate_json(tag))
+        if (digest := blake2b(tag.encode()).digest()) not in self._tried:
+            self._try(xgrammar.GrammarMatcher(compiled))
+            self._tried[digest] = None
+            if len(self._tried) > TRIED:
+                self._tried.pop(next(iter(self._tried)), None)
+        return compiled
+
+    def _try(self, matcher: Any) -> None:
+        """Write the longest text it allows for a while.
+
+        Raises InvalidRequest when its tokens take too long each, or it leads to where nothing may follow: MAX would
+        stop holding the answer to it there.
+        """
+        import numpy as np
+
+        length_of = self._vocabulary.text_of
+        began = time.thread_time()
+        for tokens in range(1, TRIAL + 1):
+            allowed = np.flatnonzero(_bits(matcher, self._words * 32))
+            some = allowed[:: len(allowed) // 64 + 1].tolist()
+            longest = max(some, key=lambda number: len(length_of(number)), default=-1)
+            if longest < 0 and not matcher.is_completed():
+                raise InvalidRequest("The output format asks for something that no text is.")
+            if longest < 0 or not matcher.accept_token(longest) or matcher.is_terminated():
+                return
+            if time.thread_time() - began > STEP_SECONDS * max(tokens, TRIAL // 4):
+                raise InvalidRequest("The output format takes too long to check at every token; make it simpler.")
 
 
 def _attach(context: Any, compiled: Any, masks: Utf8Masks) -> None:
@@ -80,6 +121,10 @@ def _attach(context: Any, compiled: Any, masks: Utf8Masks) -> None:
             self._length = length
             consumed: int = super().try_consume_tokens(tokens)
             return consumed
+
+        def allowed(self, size: int) -> Any:
+            """Which of the first ``size`` tokens may come next, as an array of booleans."""
+            return _bits(self._matcher, size)
 
     context.grammar = "attached"  # whether a batch needs masks is told from this field
     context.grammar_state = GrammarEnforcementState(grammar_enforced=True, tools_forced=True)
@@ -113,11 +158,20 @@ class _Utf8Matcher:
             bitmask[index] = row
 
 
+def _bits(matcher: Any, size: int) -> Any:
+    """Which of ``size`` tokens ``matcher`` lets through, as booleans."""
+    import numpy as np
+
+    packed = np.zeros((1, (size + 31) // 32), np.int32)
+    matcher.fill_next_token_bitmask(packed, 0)
+    return np.unpackbits(packed[0].view(np.uint8), count=size, bitorder="little").astype(bool)
+
+
 def _sentence(error: BaseException) -> str:
-    """The last line xgrammar has to say, without its source positions."""
+    """The last line xgrammar has to say, without the time and the place in its source."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[-1] if lines else type(error).__name__
-    return text.rpartition("] ")[2][:300]
+    return _PLACE.sub("", text)[:300]
 
 
 __all__ = ("COMPILE_SECONDS", "Attach", "GrammarCompiler")

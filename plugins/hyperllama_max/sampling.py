@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +23,7 @@ OPTION_NAMES: Final = {
     "frequency_penalty": "frequency_penalty",
     "num_predict": "max_tokens",
 }
+MAX_REPETITION: Final = 10.0  # more, and what a format allows could be pushed below what it does not
 BANNED: Final = -1e9  # a logit no sampler takes; infinities make some of them answer nothing at all
 
 
@@ -65,8 +66,13 @@ class Limits(msgspec.Struct, frozen=True):
     host_logits: bool  # its logits are in this process's memory
 
 
-def parameters(sampling: Sampling, limits: Limits, max_new_tokens: int) -> Any:
-    """MAX's SamplingParams. Raises InvalidRequest or UnsupportedFeature; ``sampling`` has its defaults applied."""
+def parameters(
+    sampling: Sampling, limits: Limits, max_new_tokens: int, *, before: Sequence[Callable[[Any], None]] = ()
+) -> Any:
+    """MAX's SamplingParams. Raises InvalidRequest or UnsupportedFeature; ``sampling`` has its defaults applied.
+
+    ``before``: processors of logits that see them as the model gave them.
+    """
     from max.pipelines.context import SamplingParams
 
     check(sampling, limits)
@@ -86,8 +92,11 @@ def parameters(sampling: Sampling, limits: Limits, max_new_tokens: int) -> Any:
             found[name] = value
     if sampling.min_tokens:
         found["min_new_tokens"] = min(sampling.min_tokens, max_new_tokens)
-    if processors := _processors(sampling, temperature):
-        found["logits_processors"] = processors
+    if limits.host_logits:
+        if processors := [*before, *_processors(sampling, temperature)]:
+            found["logits_processors"] = processors
+    elif sampling.min_p:
+        found["min_p"] = sampling.min_p  # its sampler on CPUs takes this and does nothing
     try:
         return SamplingParams(**found)
     except ValueError as error:
@@ -107,22 +116,25 @@ def check(sampling: Sampling, limits: Limits) -> None:
         if value is not None and not (math.isfinite(value) and low <= value <= high):
             raise InvalidRequest(f"{name} must be between {low:g} and {high:g} for this model.", param=name)
     penalty = sampling.repetition_penalty
-    if penalty is not None and not (math.isfinite(penalty) and penalty > 0):
-        raise InvalidRequest("repetition_penalty must be greater than 0.", param="repetition_penalty")
+    if penalty is not None and not 0 < penalty <= MAX_REPETITION:
+        raise InvalidRequest(
+            f"repetition_penalty must be greater than 0 and at most {MAX_REPETITION:g}.", param="repetition_penalty"
+        )
     if not limits.penalties and any(
         (penalty not in (None, 1.0), sampling.presence_penalty, sampling.frequency_penalty)
     ):
         raise UnsupportedFeature("This model is loaded without penalties.", param="repetition_penalty")
     if not limits.min_tokens and sampling.min_tokens:
         raise UnsupportedFeature("This model is loaded without min_tokens.", param="min_tokens")
+    if sampling.logprobs is not None and not limits.max_logprobs:
+        raise UnsupportedFeature("This model gives no logprobs as it is loaded.", param="logprobs")
     if sampling.logprobs is not None and sampling.logprobs > limits.max_logprobs:
         raise UnsupportedFeature(
             f"This model gives at most {limits.max_logprobs} logprobs a token, not {sampling.logprobs}.",
             param="top_logprobs",
         )
-    if not limits.host_logits and (sampling.logit_bias or sampling.min_p):
-        name = "logit_bias" if sampling.logit_bias else "min_p"
-        raise UnsupportedFeature(f"MAX has no {name} on GPUs.", param=name)
+    if not limits.host_logits and sampling.logit_bias:
+        raise UnsupportedFeature("MAX has no logit_bias on GPUs.", param="logit_bias")
     for number in (*sampling.logit_bias, *sampling.stop_token_ids):
         if not 0 <= number < limits.vocab_size:
             raise InvalidRequest(f"Token id {number} is not in the model's vocabulary of {limits.vocab_size}.")
@@ -150,12 +162,16 @@ def _bias(bias: Mapping[int, float]) -> Callable[[Any], None]:
 
 
 def _min_p(share: float, temperature: float) -> Callable[[Any], None]:
-    """A token stays if its probability is at least ``share`` of the likeliest one's; in logits, a distance."""
+    """A token stays if its probability is at least ``share`` of the likeliest one's; in logits, a distance.
+
+    The likeliest of those that a format allows: MAX masks the others after this, at less distance than BANNED.
+    """
     distance = temperature * math.log(share)
 
     def apply(inputs: Any) -> None:
-        row = inputs.logits.to_numpy()[-1]
-        row[row < row.max() + distance] = BANNED
+        row, matcher = inputs.logits.to_numpy()[-1], inputs.context.matcher
+        best = row.max() if matcher is None else row[matcher.allowed(len(row))].max(initial=BANNED)
+        row[row < best + distance] = BANNED
 
     return apply
 

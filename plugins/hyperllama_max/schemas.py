@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, Final, assert_never
 
@@ -12,7 +13,10 @@ from hyperllama.generation import AnyJson, Choice, Grammar, JsonSchema, OutputFo
 MAX_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 16
 MAX_PATTERN: Final = 4 * 1024
-MAX_REPEAT: Final = 10_000  # of minItems and the like: the automaton counts by unrolling
+MAX_REPEAT: Final = 10_000  # of minItems and the like
+MAX_WEIGHT: Final = 10_000  # states of the automaton, roughly: its memory grows with their square, to gigabytes
+_UNROLLED: Final = 129  # longer repetitions are counted in another way than by a state for each
+_REPEAT: Final = re.compile(r"[{,]([0-9]{1,9})(?=[,}])")
 _COUNTS: Final = frozenset({"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"})
 _STYLE: Final = {"any_whitespace": False, "separators": [", ", ": "], "reject_unsupported": True}
 
@@ -35,16 +39,17 @@ def of_output(output: OutputFormat) -> dict[str, Any]:
             return {"type": "or", "elements": [{"type": "const_string", "value": option} for option in options]}
         case Grammar(text):
             _size(text, "guided_grammar")
+            _weighed(_repeats(text), "guided_grammar")
             return {"type": "grammar", "grammar": text}
     assert_never(output)
 
 
 def of_call(tools: Sequence[ToolSpec], prefixes: Sequence[str], suffix: str) -> dict[str, Any]:
     """Exactly one call, of any of ``tools``: its prefix, arguments that fit its schema, then ``suffix``."""
-    elements = []
+    elements, weight = [], 0
     for tool, prefix in zip(tools, prefixes, strict=True):
         schema = {**tool.parameters, "type": "object"} if isinstance(tool.parameters, dict) else {"type": "object"}
-        _bound(schema, "tools")
+        weight = _weighed(weight + _bound(schema, "tools"), "tools")
         elements.append(
             {
                 "type": "sequence",
@@ -62,8 +67,9 @@ def _json(schema: Any) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": schema, **_STYLE}
 
 
-def _bound(schema: Any, param: str) -> None:
-    depth, level = 0, [schema]
+def _bound(schema: Any, param: str) -> int:
+    """How heavy it is. Raises InvalidRequest when it is too large, too deep or too heavy."""
+    weight, depth, level = 0, 0, [schema]
     while level:
         depth += 1
         if depth > MAX_DEPTH * 2:  # a level of schema is a keyword and what it holds
@@ -71,7 +77,7 @@ def _bound(schema: Any, param: str) -> None:
         below: list[Any] = []
         for node in level:
             if isinstance(node, dict):
-                _keywords(node, param)
+                weight += _keywords(node, param)
                 below += [value for value in node.values() if isinstance(value, dict | list)]
             else:
                 below += [value for value in node if isinstance(value, dict | list)]
@@ -80,21 +86,41 @@ def _bound(schema: Any, param: str) -> None:
         _size(json.dumps(schema, ensure_ascii=False), param)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidRequest("The schema is no JSON.", param=param) from error
+    return _weighed(weight, param)
 
 
-def _keywords(node: dict[str, Any], param: str) -> None:
+def _keywords(node: dict[str, Any], param: str) -> int:
+    weight = 0
     for key in _COUNTS & node.keys():
-        if isinstance(node[key], int | float) and node[key] > MAX_REPEAT:
-            raise InvalidRequest(f"{key} may be at most {MAX_REPEAT}.", param=param)
+        if isinstance(node[key], int | float):
+            if node[key] > MAX_REPEAT:
+                raise InvalidRequest(f"{key} may be at most {MAX_REPEAT}.", param=param)
+            weight += min(int(node[key]), _UNROLLED)
     if isinstance(node.get("pattern"), str):
-        _pattern(node["pattern"], param)
+        weight += _pattern(node["pattern"], param)
+    return weight
 
 
-def _pattern(pattern: str, param: str) -> None:
+def _pattern(pattern: str, param: str) -> int:
     if not pattern:
         raise InvalidRequest("The pattern is empty.", param=param)
     if len(pattern.encode("utf-8", "surrogatepass")) > MAX_PATTERN:
         raise InvalidRequest(f"The pattern is longer than {MAX_PATTERN} bytes.", param=param)
+    return _weighed(2 * (len(pattern) + _repeats(pattern)), param)  # a character of it may be several bytes
+
+
+def _repeats(text: str) -> int:
+    """What ``{1,100}`` and its like add up to."""
+    return sum(min(int(number), _UNROLLED) for number in _REPEAT.findall(text))
+
+
+def _weighed(weight: int, param: str) -> int:
+    if weight > MAX_WEIGHT:
+        raise InvalidRequest(
+            "The format's lengths, counts and patterns add up to more than can be enforced; make it simpler.",
+            param=param,
+        )
+    return weight
 
 
 def _size(text: str, param: str) -> None:
@@ -102,4 +128,4 @@ def _size(text: str, param: str) -> None:
         raise InvalidRequest(f"The format is larger than {MAX_BYTES} bytes.", param=param)
 
 
-__all__ = ("MAX_BYTES", "MAX_DEPTH", "MAX_PATTERN", "MAX_REPEAT", "of_call", "of_output")
+__all__ = ("MAX_BYTES", "MAX_DEPTH", "MAX_PATTERN", "MAX_REPEAT", "MAX_WEIGHT", "of_call", "of_output")

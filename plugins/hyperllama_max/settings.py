@@ -16,6 +16,31 @@ from hyperllama.models import ModelSpec
 COMPILE_FAILED: Final = "could not be compiled"  # part of the sentence of a load that a damaged cache may have failed
 
 
+#: Flags of MAX that have a key of their own here, or must not be set at all.
+_TAKEN: Final = {
+    "config_file": "a file of its own would set what this table sets",
+    "device_memory_utilization": "set options.device_memory_utilization",
+    "device_specs": "set device",
+    "devices": "set device",
+    "draft_model_path": "set options.draft_model",
+    "enable_chunked_prefill": "set options.chunked_prefill",
+    "enable_in_flight_batching": "set options.in_flight_batching",
+    "enable_lora": "set options.lora",
+    "enable_min_tokens": "set options.min_tokens",
+    "enable_penalties": "set options.penalties",
+    "enable_prefix_caching": "set options.prefix_caching",
+    "enable_structured_output": "set options.structured_output",
+    "lora_paths": "set options.lora",
+    "max_batch_input_tokens": "set options.max_batch_input_tokens",
+    "max_batch_size": "set max_batch_size",
+    "max_length": "set max_length",
+    "model_path": "set source",
+    "quantization_encoding": "set quantization",
+    "trust_remote_code": "code that comes with a model never runs here",
+    "weight_path": "set source",
+}
+
+
 class MaxSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cache_dir: str | None = None  # compiled models; None: hyperllama/max beneath XDG_CACHE_HOME, by default ~/.cache
     compile_memory: int | None = None  # bytes a compiling host may map; None: 80 % of what is free, at least 8 GiB
@@ -38,6 +63,7 @@ class MaxOptions(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     in_flight_batching: bool = True  # let prompts and running answers share a step
     chunked_prefill: bool = True
     prefix_caching: bool = True
+    shared_prefixes: bool = False  # also between tenants, who can then tell by the time whether another sent the same
     penalties: bool = True  # repetition, presence and frequency penalty; compiled in
     min_tokens: bool = True  # compiled in
     structured_output: bool = True  # JSON, schemas, regular expressions, forced tool calls; compiled in
@@ -57,6 +83,12 @@ def options(spec: ModelSpec) -> MaxOptions:
         for name in ("draft_model", "lora", "device_memory_utilization"):
             if getattr(found, name):
                 raise ConfigError(f'models.{spec.name}.options.{name}: MAX has this on GPUs only; set device = "gpu"')
+    for name in found.lora:
+        if name not in spec.aliases:
+            raise ConfigError(f"models.{spec.name}.options.lora: {name!r} must be among aliases, to be asked for")
+    for name in found.flags:
+        if name in _TAKEN:
+            raise ConfigError(f"models.{spec.name}.options.flags.{name}: {_TAKEN[name]}")
     if found.max_batch_input_tokens is not None and found.max_batch_input_tokens < spec.max_batch_size:
         raise ConfigError(
             f"models.{spec.name}.options.max_batch_input_tokens: must be at least max_batch_size, {spec.max_batch_size}"

@@ -22,6 +22,19 @@ CPU_TEXT: Final = frozenset(
     }
 )
 EMBEDDING: Final = frozenset({"BertModel", "MPNetForMaskedLM", "MPNetModel"})
+#: Whose GGUF files keep queries and keys in the order of Hugging Face's; MAX takes others' for granted.
+ROTATED_BY_HALVES: Final = frozenset({"Olmo2ForCausalLM", "Phi3ForCausalLM", "Qwen2ForCausalLM"})
+#: Made for images, and given positions and grids of their own with every prompt, which nothing here works out yet.
+OWN_CONTEXTS: Final = frozenset(
+    {
+        "Gemma4ForConditionalGeneration",
+        "KimiK25ForConditionalGeneration",
+        "KimiVLForConditionalGeneration",
+        "Qwen2_5_VLForConditionalGeneration",
+        "Qwen3VLForConditionalGeneration",
+        "Qwen3VLMoeForConditionalGeneration",
+    }
+)
 CPU_ENCODINGS: Final = ("float32", "q4_k", "q4_0", "q6_k")
 _GGUF_CPU: Final = frozenset({"F32", "Q4_0", "Q4_K", "Q6_K"})
 _GGUF_ENCODINGS: Final = {"F32": "float32", "Q4_0": "q4_0", "Q4_K": "q4_k", "Q6_K": "q6_k"}
@@ -36,8 +49,16 @@ def check(spec: ModelSpec, files: ModelFiles) -> None:
     known = kind in ("cpu", "gpu") and (not numbers or (kind == "gpu" and all(map(str.isdigit, numbers.split(",")))))
     if not known and spec.device != "gpu:all":
         raise ConfigError(f'{where}.device: {spec.device!r} is none of "cpu", "gpu", "gpu:0,1", "gpu:all"')
-    if not (files.folder / "tokenizer.json").is_file() and not (files.folder / "tokenizer.model").is_file():
+    if (
+        not files.told
+        and not (files.folder / "tokenizer.json").is_file()
+        and not (files.folder / "tokenizer.model").is_file()
+    ):
         raise ConfigError(f"{where}: {files.folder} has no tokenizer.json")
+    if files.architecture in OWN_CONTEXTS:
+        raise ConfigError(
+            f"{where}: the gateway cannot give {files.architecture} its prompts in the form that it needs"
+        )
     if kind == "cpu":
         _check_cpu(spec, files, where)
 
@@ -80,4 +101,4 @@ def _check_cpu(spec: ModelSpec, files: ModelFiles, where: str) -> None:
             )
 
 
-__all__ = ("CPU_ENCODINGS", "CPU_TEXT", "EMBEDDING", "check", "encoding")
+__all__ = ("CPU_ENCODINGS", "CPU_TEXT", "EMBEDDING", "OWN_CONTEXTS", "ROTATED_BY_HALVES", "check", "encoding")

@@ -14,19 +14,20 @@ import msgspec
 
 from hyperllama.embedding import EmbeddingRequest, Embeddings
 from hyperllama.errors import EngineFailed, GatewayError, LoadFailed, UnsupportedFeature
-from hyperllama.generation import GenerationRequest, TokenChunk
+from hyperllama.generation import Effort, GenerationRequest, TokenChunk, ToolSpec
 from hyperllama.host.worker import Line, Pulse
 from hyperllama.messages import Input
 from hyperllama.models import ModelInfo, ModelSpec
 from hyperllama.spi import Report
-from hyperllama_max import answers
 from hyperllama_max import build as builder
 from hyperllama_max import files as model_files
+from hyperllama_max import support
 from hyperllama_max.answers import Answer
 from hyperllama_max.contexts import Admission
 from hyperllama_max.describe import describe
 from hyperllama_max.embeddings import Embedder
 from hyperllama_max.files import ModelFiles
+from hyperllama_max.gguf_folder import laid_out
 from hyperllama_max.grammar import GrammarCompiler
 from hyperllama_max.loop import Results, SchedulerLoop
 from hyperllama_max.parsers import parser_of
@@ -57,13 +58,16 @@ class MaxWorker:
             raise LoadFailed("there are no files to load")
         _log_to_gateway()
         info, chosen = describe(spec, path), options(spec)
+        cache = Path(settings["cache"])
         files = model_files.read(path, f"models.{spec.name}")
+        if files.told:
+            files = laid_out(files, support.encoding(spec, files), cache)
         built = builder.build(
             spec,
             files,
             info,
             chosen,
-            Path(settings["cache"]),
+            cache,
             settings.get("compile_memory"),
             lambda estimate: LoadReporter(report, estimate),
         )
@@ -83,6 +87,8 @@ class MaxWorker:
             info, context_length=length, max_batch_size=built.pipeline.max_batch_size, vocab_size=size
         )
         if not built.embeds:
+            if not built.tells_logprobs:
+                info = msgspec.structs.replace(info, capabilities=info.capabilities - {"logprobs"}, max_logprobs=0)
             self._admission = _admission(spec, files, info, chosen, built, vocabulary)
         return info
 
@@ -103,7 +109,7 @@ class MaxWorker:
             raise UnsupportedFeature("This model makes embeddings; it does not generate text.", param="model")
         admitted = await self._admission.admit(id, request)
         if admitted.context is None:
-            last = answers.empty(admitted.prompt, return_ids=request.return_token_ids)
+            last = admitted.answer.empty()
             self._line.later(lambda: self._line.step([(id, last)]))
             return
         self._answers[str(id)] = admitted.answer
@@ -120,9 +126,11 @@ class MaxWorker:
             raise UnsupportedFeature("This model generates text; it does not make embeddings.", param="model")
         return await self._embedder.embed(request)
 
-    async def tokenize(self, input: Input) -> tuple[int, ...]:
+    async def tokenize(
+        self, input: Input, *, tools: Sequence[ToolSpec] = (), reasoning: bool | Effort | None = None
+    ) -> tuple[int, ...]:
         if self._admission is not None:
-            return tuple(await self._admission.encode(input))
+            return tuple(await self._admission.encode(input, tools=tuple(tools), reasoning=reasoning))
         text = getattr(input, "text", None)
         if self._vocabulary is None or not isinstance(text, str):
             raise UnsupportedFeature("This model tokenizes plain text only.")
@@ -167,12 +175,14 @@ class MaxWorker:
         output = result.result
         if output is not None:
             try:
-                chunks.append((answer.number, answer.chunk(output)))
+                chunk = answer.chunk(output)
             except Exception:
                 logging.getLogger("hyperllama").exception("an answer could not be put into words")
                 broken.append((answer.number, EngineFailed("The engine's answer could not be put into words.")))
                 self.cancel(answer.number)
                 return
+            if chunk is not None:
+                chunks.append((answer.number, chunk))
             if not output.is_done:
                 return
         else:
@@ -224,7 +234,16 @@ def _admission(
         ),
         ends=ends,
         parser=parser_of(built.architecture),
+        apart=not chosen.shared_prefixes,
+        adapters=frozenset(chosen.lora),
+        images=_takes_images(built.architecture),
     )
+
+
+def _takes_images(architecture: Any) -> bool:
+    from max.pipelines.context import TextAndVisionContext
+
+    return issubclass(architecture.context_type, TextAndVisionContext)
 
 
 def _ends(files: ModelFiles, delegate: Any) -> frozenset[int]:

@@ -1,6 +1,6 @@
 """A Llama of any size with random weights, as files MAX loads: for measuring speed, not for talking to.
 
-python tests/bench/synthetic.py DIRECTORY [8b|1b|tiny]
+python tests/bench/synthetic.py DIRECTORY [8b|1b|tiny|probe]
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ SIZES = {
     "8b": (4096, 32, 32, 8, 14336, 128256),
     "1b": (2048, 16, 32, 8, 8192, 128256),
     "tiny": (256, 2, 4, 2, 768, 2048),
+    "probe": (192, 5, 6, 2, 512, 2048),  # the built-in model's, with whose compiled graphs it runs
 }
 SHARD = 4 * 2**30
 
@@ -41,7 +42,8 @@ def tensors(size: str) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield f"{at}.mlp.up_proj.weight", (inner, hidden)
         yield f"{at}.mlp.down_proj.weight", (hidden, inner)
     yield "model.norm.weight", (hidden,)
-    yield "lm_head.weight", (vocabulary, hidden)
+    if size != "probe":
+        yield "lm_head.weight", (vocabulary, hidden)
 
 
 def bfloat16(shape: tuple[int, ...], dice: np.random.Generator) -> bytes:
@@ -67,21 +69,39 @@ def write_shard(path: Path, names: list[tuple[str, tuple[int, ...]]], dice: np.r
             out.write(bfloat16(shape, dice))
 
 
-def main(folder: Path, size: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
+def write_tokenizer(folder: Path, vocabulary: int) -> None:
+    """The built-in model's, with a word for every further id: answers of random weights are text, too."""
+    for name in ("tokenizer_config.json", "generation_config.json"):
         shutil.copy(TOKENIZER / name, folder)
-    config = json.loads((TOKENIZER / "config.json").read_text())
+    tokenizer = json.loads((TOKENIZER / "tokenizer.json").read_text("utf-8"))
+    words = tokenizer["model"]["vocab"]
+    words |= {f"\u0120w{number:x}": number for number in range(len(words), vocabulary)}
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
+
+
+def configuration(size: str) -> dict[str, object]:
+    config: dict[str, object] = json.loads((TOKENIZER / "config.json").read_text("utf-8"))
+    if size == "probe":
+        return config
     hidden, layers, heads, groups, inner, vocabulary = SIZES[size]
-    config |= {
+    return config | {
         "hidden_size": hidden,
         "num_hidden_layers": layers,
         "num_attention_heads": heads,
         "vocab_size": vocabulary,
+        "num_key_value_heads": groups,
+        "intermediate_size": inner,
+        "head_dim": hidden // heads,
+        "tie_word_embeddings": False,
+        "max_position_embeddings": 8192,
+        "torch_dtype": "bfloat16",
     }
-    config |= {"num_key_value_heads": groups, "intermediate_size": inner, "head_dim": hidden // heads}
-    config |= {"tie_word_embeddings": False, "max_position_embeddings": 8192, "torch_dtype": "bfloat16"}
-    (folder / "config.json").write_text(json.dumps(config, indent=1))
+
+
+def main(folder: Path, size: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tokenizer(folder, SIZES[size][-1])
+    (folder / "config.json").write_text(json.dumps(configuration(size), indent=1))
     shards: list[list[tuple[str, tuple[int, ...]]]] = [[]]
     taken = 0
     for name, shape in tensors(size):

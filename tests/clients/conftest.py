@@ -5,71 +5,101 @@ The clients may live in an environment of their own: HYPERLLAMA_GATEWAY_PYTHON n
 
 from __future__ import annotations
 
+import gc
 import os
-import re
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
+from pydantic import BaseModel, Field
+
+from hyperllama.testing.running import RunningGateway
 
 PYTHON = os.environ.get("HYPERLLAMA_GATEWAY_PYTHON", sys.executable)
+WEIGHTS = Path(__file__).parents[2] / "plugins" / "hyperllama_builtin" / "weights" / "hyperllama-tiny"
 CHAT, EMBED = "hyperllama-tiny", "hyperllama-tiny-embed"
+TOKEN = "hf_of_the_tests"
 SIM = f"""
 [models.{CHAT}]
 engine = "sim"
+max_length = 1024
+[[models.{CHAT}.options.script]]
+when = "weather in Oslo"
+tool_calls = [{{ name = "get_weather", arguments = {{ city = "Oslo" }} }}]
 [models.{EMBED}]
 engine = "sim"
 [models.{EMBED}.options]
 embedding = 8
+capabilities = ["embedding"]
 """
 
 
-class Running:
-    """A gateway that serves the two built-in models' names."""
+class Person(BaseModel):
+    """Somebody."""
 
-    def __init__(self, url: str, engine: str) -> None:
+    name: str = Field(max_length=24)  # a small model may not find the end of a text by itself
+    age: int = Field(ge=0, le=150)
+
+
+class Served:
+    """A gateway that serves the two built-in models' names, and what to ask of it."""
+
+    chat = CHAT
+    embed = EMBED
+    question = "What port does the gateway listen on?"
+    weather = "What is the weather in Oslo?"  # with get_weather on offer it is called without being forced
+    token = TOKEN  # which the gateway has for the hub
+    extract = "Extract name and age as JSON: Anna is 31 years old."
+    person = Person
+    parameters: ClassVar[dict[str, Any]] = {
+        "type": "object",
+        "properties": {"city": {"type": "string", "maxLength": 24}},
+        "required": ["city"],
+        "additionalProperties": False,
+    }
+    tool: ClassVar[dict[str, Any]] = {
+        "type": "function",
+        "function": {"name": "get_weather", "description": "Get the weather in a city", "parameters": parameters},
+    }
+
+    def __init__(self, url: str, engine: str, hub: Any) -> None:
         self.url = url
         self.v1 = f"{url}/v1"
         self.engine = engine
-        self.chat = CHAT
-        self.embed = EMBED
+        self.hub = hub  # holds org/tiny, which is the chat model's files
+
+
+@pytest.fixture(scope="session")
+def hub(loopback_hub: Callable[..., AbstractContextManager[Any]]) -> Iterator[Any]:
+    files = {path.name: path.read_bytes() for path in WEIGHTS.iterdir() if path.suffix in (".json", ".safetensors")}
+    with loopback_hub({"org/tiny": files}) as found:
+        yield found
 
 
 @pytest.fixture(scope="session", params=["sim", pytest.param("max", marks=pytest.mark.max)])
-def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, hub: Any) -> Iterator[Served]:
     engine: str = request.param
     if engine == "max" and subprocess.run([PYTHON, "-c", "import max"], capture_output=True).returncode:
         pytest.skip("the [max] extra is not installed")
+    config = "[server]\nport = 0\n" + (SIM if engine == "sim" else "")
     folder = tmp_path_factory.mktemp(engine)
-    (folder / "config.toml").write_text("[server]\nport = 0\n" + (SIM if engine == "sim" else ""))
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("HYPERLLAMA_", "OLLAMA_"))}
-    environ = {**kept, "HYPERLLAMA_LOGS_FORMAT": "json", "HYPERLLAMA_STORE_PATH": str(folder / "store")}
-    log = folder / "log"
-    with log.open("wb") as sink:
-        process = subprocess.Popen(
-            [PYTHON, "-m", "hyperllama", "--config", str(folder / "config.toml")],
-            stdout=sink,
-            stderr=sink,
-            env=environ,
-        )
+    running = RunningGateway.launch(folder, config, python=PYTHON, HF_ENDPOINT=hub.url, HF_TOKEN=TOKEN)
     try:
-        yield Running(f"http://127.0.0.1:{_port(process, log)}", engine)
+        running.wait_listening(60)
+        yield Served(running.url, engine, hub)
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        running.stop()
 
 
-def _port(process: subprocess.Popen[bytes], log: Path) -> int:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        if found := re.search(r'"port": ?(\d+)', log.read_text()):
-            return int(found.group(1))
-        time.sleep(0.05)
-    raise AssertionError(f"not listening:\n{log.read_text()}")
+@pytest.fixture(autouse=True, scope="module")
+def _collected() -> Iterator[None]:
+    """What clients that are never closed leave behind is found while their module's filters hold."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)

@@ -7,12 +7,13 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import ollama
 import pytest
 
@@ -35,14 +36,9 @@ engine = "sim"
 
 
 @pytest.fixture(scope="module")
-def hub() -> Iterator[Any]:
-    spec = importlib.util.spec_from_file_location("e2e_hub", ROOT / "tests" / "store" / "models" / "hub_server.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+def hub(loopback_hub: Callable[..., AbstractContextManager[Any]]) -> Iterator[Any]:
     files = {name: (TINY / name).read_bytes() for name in NAMES}
-    with module.loopback_hub({"org/tiny": files}) as found:
+    with loopback_hub({"org/tiny": files}) as found:
         yield found
 
 
@@ -79,7 +75,7 @@ def test_every_management_method_of_the_official_client(start: Any, hub: Any) ->
         )
         assert done.status == "success"
         shown = client.show("mine")
-        assert shown.details is not None and shown.details.parent_model == "org/tiny"
+        assert shown.details is not None and shown.details.parent_model == "org/tiny:latest"
         assert "temperature" in (shown.parameters or "") and "seed" in (shown.parameters or "")
         raw = httpx.post(f"{gateway.url}/api/show", json={"model": "mine"}).json()
         assert raw["system"] == "You are brief."
@@ -164,10 +160,54 @@ def test_models_of_the_store_are_there_after_a_restart_and_for_the_command_line(
     assert run("delete", "org/tiny", "alias").returncode == 0
     missing = run("delete", "alias")
     assert missing.returncode == 2 and "not found" in missing.stderr
+    audit = [*command[:-1], "audit", "--act", "models.", "--json"]
+    environ = {**os.environ, "HYPERLLAMA_STORE_PATH": str(store)}
+    shown = subprocess.run(audit, env=environ, capture_output=True, text=True, timeout=100).stdout
+    acts = [msgspec.json.decode(line) for line in shown.splitlines()][::-1]
+    assert [(act["act"], act["subject"], act["outcome"]) for act in acts] == [
+        ("models.copy", "alias:latest", "done"),
+        ("models.pull", "org/tiny", "done"),
+        ("models.copy", "second", "done"),
+        ("models.delete", "org/tiny", "done"),
+        ("models.delete", "alias", "done"),
+        ("models.delete", "alias", "model_not_found"),
+    ]
+    assert [act["actor"].partition(":")[0] for act in acts[1:]] == ["cli"] * 5
     again = start(CONFIG, HYPERLLAMA_STORE_PATH=str(store))
     with official(again.url) as client:
-        names = {model.model for model in client.list().models}
-    assert "second:latest" in names and "org/tiny:latest" not in names and "alias:latest" not in names
+
+        def listed() -> set[str]:
+            return {model.model or "" for model in client.list().models}
+
+        assert "second:latest" in listed() and not listed() & {"org/tiny:latest", "alias:latest"}
+        assert run("copy", "second", "third").returncode == 0
+        assert "third:latest" in listed()
+        assert client.show("third").details is not None
+        assert run("delete", "third").returncode == 0
+        assert "third:latest" not in listed()
+        with pytest.raises(ollama.ResponseError, match="not found"):
+            client.show("third")
+
+
+@pytest.mark.nightly
+def test_a_repository_that_holds_nothing_but_a_gguf_file_becomes_a_model_that_answers(start: Any, hub: Any) -> None:
+    """Nightly, for its graphs are others than those of safetensors and are compiled for minutes."""
+    sys.path.append(str(ROOT / "tests" / "max"))
+    from gguf_files import lone
+
+    hub.repos["org/tiny-GGUF"] = {"tiny-F32.gguf": lone(TINY), "README.md": b"---\nlicense: mit\n---\n"}
+    gateway = start(CONFIG, HF_ENDPOINT=hub.url)
+    question = {"messages": [{"role": "user", "content": "Hello"}], "options": {"temperature": 0, "num_predict": 16}}
+    with official(gateway.url) as client:
+        assert client.pull("hf.co/org/tiny-GGUF:F32").status == "success"
+        shown = httpx.post(f"{gateway.url}/api/show", json={"model": "hf.co/org/tiny-GGUF:F32"}).json()
+        assert shown["details"]["format"] == "gguf" and shown["license"] == "mit"
+        assert shown["model_info"]["llama.context_length"] == 2048
+        assert {"name": "token_embd.weight", "type": "F32", "shape": [192, 2048]} in shown["tensors"]
+        answer = client.chat("hf.co/org/tiny-GGUF:F32", **question)
+        client.pull("org/tiny")
+        own = client.chat("org/tiny", **question)
+        assert answer.message.content and answer.message.content == own.message.content
 
 
 def test_a_hub_model_of_the_configuration_is_fetched_once_and_then_needs_no_hub(

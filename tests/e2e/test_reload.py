@@ -45,6 +45,17 @@ def ask(gateway: Any, model: str) -> httpx.Response:
     return httpx.post(f"{gateway.url}/v1/chat/completions", json=body)
 
 
+def wait_for_act(gateway: Any, outcome: str) -> dict[str, Any]:
+    """The newest act on record, once it ended so."""
+    deadline = time.monotonic() + 20
+    while True:
+        acts = httpx.get(f"{gateway.url}/admin/v1/audit?act=config.reload").json()["acts"]
+        if acts and acts[0]["outcome"] == outcome:
+            return acts[0]
+        assert time.monotonic() < deadline, acts
+        time.sleep(0.05)
+
+
 def test_a_change_is_taken_on_and_running_requests_do_not_notice(start: Callable[..., Any]) -> None:
     gateway = start(CONFIG)
     body = {"model": "sim", "messages": [{"role": "user", "content": "hi"}], "stream": True}
@@ -58,6 +69,7 @@ def test_a_change_is_taken_on_and_running_requests_do_not_notice(start: Callable
     assert "models.added" in gateway.log()
     statuses = [ask(gateway, "added").status_code for _ in range(4)]
     assert 429 in statuses
+    assert wait_for_act(gateway, "done")["detail"]["changed"] == ["models.added", "limits.key"]
 
 
 def test_a_bad_file_changes_nothing(start: Callable[..., Any]) -> None:
@@ -67,6 +79,7 @@ def test_a_bad_file_changes_nothing(start: Callable[..., Any]) -> None:
     wait_for_log(gateway, "did you mean 'server'?")
     assert ask(gateway, "added").status_code == 404
     assert ask(gateway, "sim").status_code == 200
+    assert "serverr" in wait_for_act(gateway, "refused")["detail"]["reason"]
 
 
 def test_what_needs_a_restart_is_refused_as_a_whole(start: Callable[..., Any]) -> None:

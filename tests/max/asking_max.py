@@ -25,6 +25,30 @@ LENGTH = {"max_length": 1024}
 CHAT, EMBED = WEIGHTS / "hyperllama-tiny", WEIGHTS / "hyperllama-tiny-embed"
 
 
+#: What `dress` calls three of the model's special tokens, and the template it gives it.
+RENAMED = {"<|tools|>": "<|fim_prefix|>", "<|tool|>": "<|fim_suffix|>", "<|pad|>": "<|fim_middle|>"}
+THINKING = (
+    "{{ bos_token }}{% if tools %}{% for tool in tools %}{{ tool.function.name }} {% endfor %}<tool_call>{% endif %}"
+    "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}<|assistant|>"
+    "{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}"
+    "{% if reasoning_effort is defined %}{{ reasoning_effort }}{% endif %}"
+)
+
+
+def dress(folder: Path) -> Path:
+    """A model in ``folder`` of the same weights, that can fill in, think and call tools as Hermes does."""
+    for path in CHAT.iterdir():
+        if path.suffix == ".safetensors" or path.name in ("config.json", "generation_config.json"):
+            (folder / path.name).symlink_to(path)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        text = (CHAT / name).read_text("utf-8")
+        for old, new in RENAMED.items():
+            text = text.replace(f'"{old}"', f'"{new}"')
+        (folder / name).write_text(text, "utf-8")
+    (folder / "chat_template.jinja").write_text(THINKING)
+    return folder
+
+
 async def load_model(path: Path, reports: list[LoadProgress] | None = None, **changes: Any) -> HostedModel:
     spec = ModelSpec(**{"name": path.name, "max_batch_size": 32, **(LENGTH if path is CHAT else {}), **changes})
     seen = [] if reports is None else reports
@@ -34,7 +58,8 @@ async def load_model(path: Path, reports: list[LoadProgress] | None = None, **ch
 
 
 def prompt(ids: Sequence[int], tokens: int = 20, **changes: Any) -> GenerationRequest:
-    fields = {name: changes.pop(name) for name in ("output", "tools", "tool_choice") if name in changes}
+    names = ("output", "tools", "tool_choice", "tenant")
+    fields = {name: changes.pop(name) for name in names if name in changes}
     sampling = Sampling(**{"max_tokens": tokens, "temperature": 0.0, **changes})
     return GenerationRequest(
         model="m", input=PromptTokens(tuple(ids)), sampling=sampling, return_token_ids=True, **fields

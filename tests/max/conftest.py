@@ -15,7 +15,7 @@ from hyperllama.host.process import HostedModel
 
 sys.path.append(str(Path(__file__).parent))  # for asking_max, which the tests share
 
-from asking_max import CHAT, EMBED, load_model
+from asking_max import CHAT, EMBED, LENGTH, dress, load_model
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,12 +34,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _loads(item: pytest.Item) -> bool:
-    return isinstance(item, pytest.Function) and not {"chat", "encoder", "load"}.isdisjoint(item.fixturenames)
+    return isinstance(item, pytest.Function) and not {"chat", "dressed", "encoder", "load"}.isdisjoint(
+        item.fixturenames
+    )
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chat() -> AsyncIterator[HostedModel]:
     model = await load_model(CHAT)
+    yield model
+    await model.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def dressed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[HostedModel]:
+    """The same weights with a tokenizer that knows how to fill in, and a template that thinks and calls tools."""
+    model = await load_model(dress(tmp_path_factory.mktemp("dressed")), **LENGTH)
     yield model
     await model.close()
 

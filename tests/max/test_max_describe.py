@@ -85,6 +85,17 @@ def test_counts_and_lengths_come_from_headers_and_config(tmp_path):
         describe(path, max_length=8192)
 
 
+def test_memory_is_told_before_a_load(tmp_path):
+    llama = {**LLAMA, "num_hidden_layers": 10, "num_attention_heads": 8, "num_key_value_heads": 2}
+    path = folder(tmp_path / "m", llama, tensors={"w": ("BF16", [1000, 2500])})
+    small, large = describe(path, max_batch_size=1, max_length=1024), describe(path, max_batch_size=9, max_length=2048)
+    assert small.memory_bytes > 4 * 2_500_000 + 300 * 2**20  # float32 on a CPU, whatever the file holds
+    token = 10 * 2 * 2 * (64 // 8) * 4  # layers, keys and values, groups, width, bytes
+    assert large.memory_bytes - small.memory_bytes == (9 * 2048 - 1024) * token
+    assert describe(path, device="gpu", max_batch_size=9).memory_bytes < 2 * 2**30
+    assert describe(EMBED).memory_bytes < describe(CHAT).memory_bytes
+
+
 def test_capabilities_follow_template_tokens_and_options(tmp_path):
     plain = folder(tmp_path / "plain")
     assert describe(plain).capabilities == {"completion", "structured", "logprobs"}

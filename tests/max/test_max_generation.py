@@ -166,6 +166,16 @@ async def test_a_repeated_prompt_comes_from_the_cache(chat):
     assert second.token_ids == first.token_ids
 
 
+@pytest.mark.parametrize("after", ["another", ""])
+async def test_a_tenant_cannot_tell_what_another_has_sent(chat, after):
+    ids = [random.Random(f"tenant {after}").randrange(8, 2000) for _ in range(400)]
+    await whole(chat, prompt(ids, 4, tenant="one"))
+    own, others = await whole(chat, prompt(ids, 4, tenant="one")), await whole(chat, prompt(ids, 4, tenant=after))
+    assert own.usage.cached_tokens >= 256
+    assert others.usage.cached_tokens == 0
+    assert others.token_ids == own.token_ids
+
+
 async def test_leaving_in_every_phase_leaves_nothing_behind(chat):
     dice = random.Random(3)
 
@@ -213,14 +223,19 @@ async def test_killing_the_host_fails_its_streams(load, after):
 
 async def test_a_model_loads_with_its_own_defaults_and_is_found_out_when_it_stops(load):
     reports = []
-    model = await load(reports=reports, parameters={"temperature": 0.0, "num_predict": 5})
+    model = await load(
+        reports=reports, parameters={"temperature": 0.0, "num_predict": 5}, options={"shared_prefixes": True}
+    )
     assert reports[0].phase == "importing"
     assert reports[-1].phase in ("loading", "compiling")
     assert model.info.name == CHAT.name
-    assert model.memory()[0] > 100_000_000
+    assert 0.6 * model.info.memory_bytes < model.memory()[0] < 2 * model.info.memory_bytes  # more if it compiled now
     unsaid = [await whole(model, prompt([9, 10, 11], None, temperature=None, ignore_eos=True)) for _ in range(2)]
     assert [answer.usage.completion_tokens for answer in unsaid] == [5, 5]
     assert unsaid[0].token_ids == unsaid[1].token_ids
+    ids = [9] * 300
+    await whole(model, prompt(ids, 1, tenant="one"))
+    assert (await whole(model, prompt(ids, 1, tenant="another"))).usage.cached_tokens >= 256
     stream = await model.generate(prompt([9, 10, 11], 1000, ignore_eos=True))
     os.kill(model.pid, signal.SIGSTOP)
     with pytest.raises(EngineFailed, match="no sign of life"):

@@ -101,6 +101,9 @@ def test_schemas_of_ordinary_depth_pass(levels):
         {"type": "string", "pattern": "a" * 5000},
         {"properties": {"a": {"items": {"pattern": ""}}}},
         {"minLength": 1e9},
+        {"properties": {f"f{n}": {"type": "string", "maxLength": 100} for n in range(120)}},
+        {"properties": {f"f{n}": {"type": "string", "pattern": "." * 100} for n in range(60)}},
+        {"properties": {f"f{n}": {"type": "string", "pattern": "^[a-z]{1,100}$"} for n in range(60)}},
     ],
 )
 def test_schemas_out_of_bounds_do_not(schema):

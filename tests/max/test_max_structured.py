@@ -9,9 +9,10 @@ import re
 import jsonschema
 import pytest
 from asking_max import prompt, talk, whole
+from format_bombs import bombs
 from random_schemas import schema
 
-from hyperllama.errors import InvalidRequest
+from hyperllama.errors import InvalidRequest, Overloaded
 from hyperllama.generation import AnyJson, AnyTool, Choice, Grammar, JsonSchema, NamedTool, Regex, ToolSpec
 
 PERSON = {
@@ -138,13 +139,64 @@ async def test_a_call_that_is_cut_off_says_so(chat):
         Choice(()),
         Grammar("root ::= undefined"),
         Grammar("nonsense"),
+        Grammar("root ::= root"),
+        JsonSchema({"type": "integer", "minimum": -(10**300)}),
     ],
-    ids=["large", "count", "type", "long", "unclosed", "empty", "none", "undefined", "nonsense"],
+    ids=["large", "count", "type", "long", "unclosed", "empty", "none", "undefined", "nonsense", "endless", "number"],
 )
 async def test_a_format_out_of_bounds_is_refused(chat, output):
     with pytest.raises(InvalidRequest):
         await chat.generate(talk("?", output=output))
     assert chat.failure is None
+
+
+async def test_what_narrows_the_choice_narrows_it_to_the_format(chat):
+    for changes in ({"min_p": 1.0}, {"min_p": 0.5, "temperature": 1.5}, {"top_k": 1}, {"top_p": 0.01}):
+        answer = await whole(chat, talk("who?", 200, output=JsonSchema(PERSON), seed=5, **changes))
+        jsonschema.validate(json.loads(answer.text), PERSON)
+    greedy = await whole(chat, talk("who?", 200, output=JsonSchema(PERSON)))
+    narrow = await whole(chat, talk("who?", 200, output=JsonSchema(PERSON), temperature=1.5, min_p=1.0, seed=1))
+    assert narrow.token_ids == greedy.token_ids
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"min_tokens": 150},
+        {"ignore_eos": True},
+        {"repetition_penalty": 10.0},
+        {"frequency_penalty": 2.0, "presence_penalty": 2.0},
+        {"logit_bias": {1: -100.0}},
+        {"logit_bias": dict.fromkeys(range(300, 900), 100.0)},
+    ],
+    ids=["min_tokens", "ignore_eos", "repetition", "penalties", "no end", "bias"],
+)
+async def test_nothing_else_that_is_asked_for_breaks_the_format(chat, changes):
+    answer = await whole(chat, talk("who?", 300, output=JsonSchema(PERSON), temperature=1.0, seed=6, **changes))
+    assert answer.finish_reason == "stop"
+    jsonschema.validate(json.loads(answer.text), PERSON)
+
+
+#: Those of them that once took memory, time or a batch of others; the whole collection is tried at night.
+WORST = ("grammar ambiguous", "grammar endless", "grammar exponential", "schema many required fields", "schema endless")
+
+
+@pytest.mark.parametrize("names", [WORST, pytest.param(tuple(bombs()), marks=pytest.mark.nightly)], ids=["some", "all"])
+async def test_hostile_formats_hold_up_nobody_and_keep_no_memory(chat, names):
+    found, before = bombs(), chat.memory()[0]
+    bystander = asyncio.create_task(whole(chat, prompt([9, 10, 11], 400, ignore_eos=True)))
+    refused = 0
+    for name in names:
+        try:
+            answer = await whole(chat, talk("?", 8, output=found[name], temperature=1.0, seed=1))
+            assert answer.usage.completion_tokens <= 8
+        except (InvalidRequest, Overloaded) as error:
+            refused += 1
+            assert not re.search(r"\.cc|\.h:|xgrammar|0x", error.message)
+    assert refused >= 2
+    assert (await bystander).usage.completion_tokens == 400
+    assert chat.failure is None
+    assert chat.memory()[0] - before < 300 * 2**20
 
 
 async def test_a_schema_nested_too_deep_is_refused(chat):
