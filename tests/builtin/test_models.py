@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from hyperllama.errors import LoadFailed
 from hyperllama_builtin.card import read_card
 from hyperllama_builtin.models import BUILTIN, BuiltinModel, verify
+from hyperllama_builtin.source import BuiltinSource
 
 CHAT, EMBED = BUILTIN
 FILES = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
@@ -52,6 +54,13 @@ def test_a_changed_byte_is_refused_by_name(copied: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(ValueError, match=r"hyperllama-tiny is corrupt: model\.safetensors does not match"):
         verify(copied)
+
+
+async def test_a_corrupt_folder_is_not_handed_to_an_engine(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (copied / "model.safetensors").write_bytes(b"\x00" * 16)
+    monkeypatch.setattr("hyperllama_builtin.source.BUILTIN", (BuiltinModel(CHAT.name, copied),))
+    with pytest.raises(LoadFailed, match=r"model\.safetensors does not match the checksum"):
+        await BuiltinSource().fetch(CHAT.name, lambda *_: None)
 
 
 def test_a_missing_file_is_refused_by_name(copied: Path) -> None:

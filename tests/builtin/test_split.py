@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from itertools import islice
+from random import Random
 
 import pytest
 
 from hyperllama_builtin.exam import TABLE, chat_exam
+from hyperllama_builtin.training.echoes import AFTER, WRAP
 from hyperllama_builtin.training.extraction import REQUESTS
+from hyperllama_builtin.training.gadget import Gadget
 from hyperllama_builtin.training.gateway import FRAMES, OPENINGS
+from hyperllama_builtin.training.made_up_tools import ASKED
 from hyperllama_builtin.training.mixture import KINDS, dialogues
 from hyperllama_builtin.training.paraphrases import pairs, retrieval_pairs
 from hyperllama_builtin.training.questions import QUESTIONS
-from hyperllama_builtin.training.records import RECORDS
-from hyperllama_builtin.training.split import Side, side_of, templates
+from hyperllama_builtin.training.records import RECORDS, Record
+from hyperllama_builtin.training.split import Side, phrase, side_of, spellings, templates
 from hyperllama_builtin.training.sums import ADD, SUBTRACT
 from hyperllama_builtin.training.toolbox import TOOLBOX
 from hyperllama_builtin.training.unknown import PROMPTS
@@ -21,10 +26,13 @@ from hyperllama_builtin.training.unknown import PROMPTS
 SIDES: tuple[Side, ...] = ("train", "dev", "test")
 TABLES = {
     "frames": FRAMES,
+    "after": AFTER,
+    "asked": ASKED,
     "requests": REQUESTS,
     "add": ADD,
     "subtract": SUBTRACT,
     "unknown": PROMPTS,
+    "wrap": WRAP,
     **{f"question {key}": table for key, table in QUESTIONS.items()},
     **{f"record {index}": record.sentences for index, record in enumerate(RECORDS)},
     **{f"tool {gadget.names[0]}": gadget.prompts for gadget in TOOLBOX},
@@ -38,6 +46,45 @@ def test_each_phrasing_is_on_one_side(name: str) -> None:
     assert all(shares)
     assert set.union(*shares) == set(TABLES[name])
     assert sum(map(len, shares)) == len(set(TABLES[name]))
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_training_never_composes_a_held_out_phrasing(name: str) -> None:
+    held_out = {
+        _plain(text)
+        for side in ("dev", "test")
+        for pattern in templates(TABLES[name], side)
+        for text in spellings(pattern)
+    }
+    rng = Random(5)
+    said = {_plain(phrase(rng, TABLES[name], "train")) for _ in range(500)}
+    assert said
+    assert not said & held_out
+
+
+def test_a_spelling_of_train_that_is_held_out_is_passed_over() -> None:
+    table = ("[one|seven] {a}", "two", "three", "four", "five", "six", "ten", "Seven {a}.")
+    rng = Random(5)
+    assert "one {a}" in {phrase(rng, table, "train") for _ in range(200)}
+    assert "seven {a}" not in {phrase(rng, table, "train") for _ in range(200)}
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: "-".join(record.fields))
+def test_a_record_is_told_in_many_ways_that_each_hold_every_field(record: Record) -> None:
+    wanted = sorted(record.fields)
+    assert len(record.sentences) % 8 == 0
+    for pattern in record.sentences:
+        assert all(sorted(_slots(text)) == wanted for text in spellings(pattern)), pattern
+    assert _ways(record.sentences) >= 100
+
+
+@pytest.mark.parametrize("gadget", TOOLBOX, ids=lambda gadget: gadget.names[0])
+def test_a_tool_is_asked_for_in_many_ways_that_each_hold_every_argument(gadget: Gadget) -> None:
+    wanted = set(gadget.parameters)
+    assert len(gadget.prompts) % 8 == 0
+    for pattern in gadget.prompts:
+        assert all(set(_slots(text)) == wanted for text in spellings(pattern)), pattern
+    assert _ways(gadget.prompts) >= 50
 
 
 def test_each_opening_but_none_is_on_one_side() -> None:
@@ -91,3 +138,12 @@ def test_no_retrieval_sentence_is_in_the_training_pairs() -> None:
 
 def _plain(text: str) -> str:
     return text.lower().strip(" .?!")
+
+
+def _slots(text: str) -> list[str]:
+    return re.findall(r"{(\w+)}", text)
+
+
+def _ways(table: tuple[str, ...]) -> int:
+    """In how many ways training hears what the table says."""
+    return len({text for pattern in templates(table, "train") for text in spellings(pattern)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -17,11 +18,15 @@ from hyperllama_builtin.training.template import CHAT_TEMPLATE
 jinja2 = pytest.importorskip("jinja2")
 
 
-def _render(**values: Any) -> str:
+@cache
+def _template() -> Any:
     environment = jinja2.Environment()
     environment.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
-    text: str = environment.from_string(CHAT_TEMPLATE).render(bos_token="<|begin|>", **values)
-    return text
+    return environment.from_string(CHAT_TEMPLATE)
+
+
+def _render(**values: Any) -> str:
+    return str(_template().render(bos_token="<|begin|>", **values))
 
 
 def _messages(dialogue: Dialogue) -> list[dict[str, Any]]:
@@ -61,13 +66,13 @@ def test_a_developer_turn_is_a_system_turn() -> None:
 
 def test_a_tool_without_description_or_parameters_renders() -> None:
     rendered = _render(messages=[], tools=[{"type": "function", "function": {"name": "now"}}])
-    assert rendered == "<|begin|><|tools|>now: <|end|>"
+    assert rendered == "<|begin|><|tools|>: now<|end|>"
     assert text_of(Dialogue("", (), (Tool("now", "", {}),))) == rendered
 
 
 def test_a_type_that_is_a_list_is_left_out() -> None:
     tool = {"function": {"name": "f", "description": "d", "parameters": {"properties": {"x": {"type": ["a", "b"]}}}}}
-    assert "f: d; x<|end|>" in _render(messages=[], tools=[tool])
+    assert "d: f; x<|end|>" in _render(messages=[], tools=[tool])
 
 
 def test_the_folder_carries_this_template() -> None:

@@ -1,10 +1,10 @@
-"""Dialogues as token ids, in batches of like length; only what the assistant says is learnt."""
+"""Dialogues as token ids, in batches of few shapes; only what the assistant says is learnt."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from random import Random
 
 import torch
 from tokenizers import Tokenizer
@@ -14,10 +14,10 @@ from hyperllama_builtin.training.corpus_text import text_of
 from hyperllama_builtin.training.dialogue import Dialogue
 from hyperllama_builtin.training.template import SPECIAL_TOKENS
 
-__all__ = ("batches", "encode", "prompt_ids")
+__all__ = ("IGNORED", "batches", "encode", "prompt_ids")
 
-_BEGIN, _END, _PAD, _TOOLS = 0, 1, 2, 3
-_IGNORED = -100
+_END, _PAD = 1, 2
+IGNORED = -100
 
 
 def prompt_ids(tokenizer: Tokenizer, dialogue: Dialogue) -> list[int]:
@@ -34,35 +34,41 @@ def encode(tokenizer: Tokenizer, dialogues: Sequence[Dialogue]) -> list[tuple[li
         ids: list[int] = encoding.ids
         labels, heard = [], False
         for token in ids:
-            labels.append(token if heard else _IGNORED)
+            labels.append(token if heard else IGNORED)
             heard = token == speaker or (heard and token != _END)
         rows.append((ids, labels))
     return rows
 
 
 def batches(
-    tokenizer: Tokenizer, source: Iterator[Dialogue], seed: int, *, tokens: int = 1024, longest: int = 1024
+    tokenizer: Tokenizer, source: Iterator[Dialogue], *, tokens: int = 2048, longest: int = 1024
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Inputs and targets of about ``tokens`` tokens a batch, little of it padding."""
-    rng = Random(seed)
+    """Inputs and targets, about ``tokens`` a batch.
+
+    Rows wait for others of like length, so that there is little padding and there are few shapes: the CPU's
+    kernels are made anew for each shape, which costs more than the padding.
+    """
+    waiting: dict[int, list[tuple[list[int], list[int]]]] = defaultdict(list)
     while True:
-        rows = [row for row in encode(tokenizer, list(islice(source, 4096))) if len(row[0]) <= longest]
-        rows.sort(key=lambda row: len(row[0]) + rng.random() * 4)
-        groups: list[list[tuple[list[int], list[int]]]] = [[]]
-        for row in rows:
-            if groups[-1] and (len(groups[-1]) + 1) * len(row[0]) > tokens:
-                groups.append([])
-            groups[-1].append(row)
-        rng.shuffle(groups)
-        for group in groups:
-            yield _tensors(group)
+        for row in encode(tokenizer, list(islice(source, 512))):
+            width = _width(len(row[0]) - 1)
+            if width > longest:
+                continue
+            waiting[width].append(row)
+            if len(waiting[width]) == max(1, tokens // width):
+                yield _tensors(waiting.pop(width), width)
 
 
-def _tensors(rows: list[tuple[list[int], list[int]]]) -> tuple[Tensor, Tensor]:
-    width = max(len(ids) for ids, _ in rows)
+def _width(length: int) -> int:
+    """The next of 16, 32, ... 128, 192, ... 512, 768, 1024."""
+    step = 16 if length <= 128 else 64 if length <= 512 else 256
+    return -(-length // step) * step
+
+
+def _tensors(rows: list[tuple[list[int], list[int]]], width: int) -> tuple[Tensor, Tensor]:
     ids = torch.full((len(rows), width), _PAD)
-    labels = torch.full((len(rows), width), _IGNORED)
+    labels = torch.full((len(rows), width), IGNORED)
     for index, (row, wanted) in enumerate(rows):
-        ids[index, : len(row)] = torch.tensor(row)
-        labels[index, : len(row)] = torch.tensor(wanted)
-    return ids[:, :-1], labels[:, 1:]
+        ids[index, : len(row) - 1] = torch.tensor(row[:-1])
+        labels[index, : len(row) - 1] = torch.tensor(wanted[1:])
+    return ids, labels

@@ -46,7 +46,7 @@ class Tool:
 
     def line(self) -> str:
         """The line that the chat template writes for this tool."""
-        parts = [f"{self.name}: {self.description}"]
+        parts = [f"{self.description}: {self.name}"]
         for key, schema in self.parameters.items():
             kind = "|".join(schema["enum"]) if "enum" in schema else schema["type"]
             parts.append(f"{key} {kind}")

@@ -48,7 +48,9 @@ def _write(
     _json(folder / "config.json", config)
     _json(folder / "tokenizer_config.json", tokenizer_config)
     tokenizer.save(str(folder / "tokenizer.json"))
-    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    path = folder / "model.safetensors"
+    save_file(weights, path, {"format": "pt"})
+    path.chmod(0o644)  # safetensors leaves it to the owner alone, and other users would miss it in an installation
 
 
 def _json(path: Path, value: object) -> None:

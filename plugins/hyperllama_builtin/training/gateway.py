@@ -7,7 +7,7 @@ from random import Random
 from hyperllama_builtin.facts import FACTS, Fact
 from hyperllama_builtin.training.dialogue import Dialogue, single
 from hyperllama_builtin.training.questions import QUESTIONS, TOPICS
-from hyperllama_builtin.training.split import Side, templates
+from hyperllama_builtin.training.split import Side, spelling, templates
 
 __all__ = ("ask", "gateway_dialogue", "phrasings")
 
@@ -62,6 +62,22 @@ OPENINGS = (
     "I am new here. {q}",
     "{q}",
     "{q}",
+    "[Sorry|Well|Now|So|Okay|Right|Hmm|Oh|Ah|Listen|Look|Yes|No|Again|Also|Then|Fine|Great], {q}",
+    "[I have a question|A quick question|Something else|Another thing|Next question|My question|Help me][.|:|,] {q}",
+    "{q}",
+    "[By the way|To begin with|First of all|Before I forget|If you know|If possible|In short|For my work], {q}",
+    "[Dear friend|My friend|Assistant|Llama|Computer|Dear model|Sir|Madam][,|:|!] {q}",
+    "{q} [Thank you|Please help|I am curious|I need it for work|It is urgent|Be quick|Cheers|I forgot][.|!]",
+    "{q} I wonder.",
+    "{q}",
+    "[Can you help|May I ask|Do you have a minute|Are you there|Got a second]? {q}",
+    "{q}",
+    "[I am confused|I am in a hurry|I read the manual|We are testing|I just started|I am back|It is me]. {q}",
+    "[Answer this|Tell me this|Think|Explain|Reply|Respond|Speak][:|.|,] {q}",
+    "{q} [One sentence please|Keep it short|In a few words|Say it simply|Just the answer].",
+    "[Good evening|Good night|Hey|Hey you|Hello there|Morning|Greetings][,|.|!] {q}",
+    "And now: {q}",
+    "Let me ask: {q}",
 )
 NAMES = ("the gateway", "the gateway", "hyperllama", "hyperllama-gateway", "this gateway", "the server")
 
@@ -81,7 +97,7 @@ def ask(rng: Random, side: Side, fact: Fact) -> str:
     else:
         question = rng.choice(whole)
     question = question.replace("{g}", rng.choice(NAMES))
-    question = rng.choice(templates(OPENINGS, side)).replace("{q}", question)
+    question = spelling(rng, rng.choice(templates(OPENINGS, side))).replace("{q}", question)
     return untidy(rng, question) if rng.random() < 0.2 else question
 
 

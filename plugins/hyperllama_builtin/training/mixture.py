@@ -31,12 +31,12 @@ KINDS: Mapping[str, Callable[[Random, Side], Dialogue]] = {
     "stories": story_dialogue,
 }
 WEIGHTS: Mapping[str, float] = {
-    "gateway": 0.22,
-    "sums": 0.15,
-    "extraction": 0.26,
-    "tools": 0.24,
-    "unknown": 0.06,
-    "echoes": 0.04,
+    "gateway": 0.18,
+    "sums": 0.1,
+    "extraction": 0.28,
+    "tools": 0.33,
+    "unknown": 0.05,
+    "echoes": 0.03,
     "smalltalk": 0.015,
     "stories": 0.015,
 }

@@ -7,9 +7,10 @@ from random import Random
 
 from hyperllama_builtin.facts import FACTS
 from hyperllama_builtin.training.gateway import ask
+from hyperllama_builtin.training.made_up_tools import made_up_gadget
 from hyperllama_builtin.training.records import RECORDS
-from hyperllama_builtin.training.split import Side, templates
-from hyperllama_builtin.training.toolbox import TOOLBOX, made_up_gadget
+from hyperllama_builtin.training.split import Side, phrase
+from hyperllama_builtin.training.toolbox import TOOLBOX
 
 __all__ = ("pairs", "retrieval_pairs")
 
@@ -61,6 +62,7 @@ def _request_pair(rng: Random, side: Side) -> tuple[str, str]:
 
 
 def _filled(rng: Random, table: tuple[str, ...], values: dict[str, object], side: Side) -> tuple[str, str]:
-    first = rng.choice(templates(table, side))
-    second = rng.choice([phrase for phrase in templates(table, _OTHER[side]) if phrase != first])
+    first = second = phrase(rng, table, side)
+    while second == first:
+        second = phrase(rng, table, _OTHER[side])
     return first.format(**values), second.format(**values)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from hyperllama_builtin.card import ModelCard, read_card, write_card
 from hyperllama_builtin.cardtext import card_text
@@ -22,15 +24,19 @@ from hyperllama_builtin.training.learn import Course, learn
 from hyperllama_builtin.training.llama import Llama
 from hyperllama_builtin.training.mixture import dialogues
 from hyperllama_builtin.training.paraphrases import pairs
+from hyperllama_builtin.training.rehearsal import rehearse
 from hyperllama_builtin.training.shapes import CHAT, EMBED
 from hyperllama_builtin.training.tokenizer import chat_tokenizer, embed_tokenizer
 
 __all__ = ("train_chat", "train_embed")
 
 Watch = Callable[[Course], None]
+_MINUTES_AT_RISK = 4.0
 
 
-def train_chat(folder: Path, seed: int, minutes: float, watch: Watch, *, resume: bool = False) -> ModelCard:
+def train_chat(
+    folder: Path, seed: int, minutes: float, watch: Watch, *, workers: int = 2, resume: bool = False
+) -> ModelCard:
     """Tokenizer, weights, card and curve of the chat model; ``resume`` goes on from what is in the folder."""
     torch.manual_seed(seed)
     model = Llama(CHAT)
@@ -41,25 +47,40 @@ def train_chat(folder: Path, seed: int, minutes: float, watch: Watch, *, resume:
         load_weights(folder, model)
     else:
         tokenizer = chat_tokenizer((text_of(item) for item in islice(dialogues(seed), 20_000)), CHAT)
-    source = batches(tokenizer, dialogues(seed + 1, first=0 if resume else 16_000), seed)
-    course = learn(model, source, minutes=minutes, begun=0.4 if resume else 0.0, watch=watch)
-    write_chat(folder, CHAT, model, tokenizer)
-    card = ModelCard(
-        name=CHAT_MODEL,
-        task="chat",
-        architecture="LlamaForCausalLM",
-        parameters=sum(weight.numel() for weight in model.parameters()),
-        context=CHAT.positions,
-        seed=seed,
-        training_minutes=round(course.minutes + (before.training_minutes if before else 0), 1),
-        training_tokens=course.tokens + (before.training_tokens if before else 0),
-        checksums={},
-    )
-    return _finish(folder, card, course)
+    source = partial(_batches, tokenizer, seed + 1, first=0 if resume else 8_000)
+
+    def write(course: Course) -> ModelCard:
+        write_chat(folder, CHAT, model, tokenizer)
+        card = ModelCard(
+            name=CHAT_MODEL,
+            task="chat",
+            architecture="LlamaForCausalLM",
+            parameters=sum(weight.numel() for weight in model.parameters()),
+            context=CHAT.positions,
+            seed=seed,
+            training_minutes=round(course.minutes + (before.training_minutes if before else 0), 1),
+            training_tokens=course.tokens + (before.training_tokens if before else 0),
+            checksums={},
+        )
+        return _finish(folder, card, course)
+
+    written = 0.0
+
+    def look(course: Course) -> None:
+        """Every few minutes see how it does, and leave something behind for a run that is broken off."""
+        nonlocal written
+        if course.minutes - written > _MINUTES_AT_RISK:
+            written = course.minutes
+            course.marks = rehearse(model, tokenizer)
+            write(course)
+        watch(course)
+
+    begun = 0.4 if resume else 0.0
+    return write(learn(model, source, minutes=minutes, workers=workers, begun=begun, watch=look))
 
 
-def train_embed(folder: Path, seed: int, minutes: float, watch: Watch, *, resume: bool = False) -> ModelCard:
-    """Tokenizer, weights, card and curve of the encoder, which is too quick to train for ``resume`` to matter."""
+def train_embed(folder: Path, seed: int, minutes: float, watch: Watch) -> ModelCard:
+    """Tokenizer, weights, card and curve of the encoder."""
     torch.manual_seed(seed)
     text = (" ".join(row[:2]) for row in islice(pairs(seed), 40_000))
     tokenizer = embed_tokenizer(text, EMBED)
@@ -77,6 +98,11 @@ def train_embed(folder: Path, seed: int, minutes: float, watch: Watch, *, resume
         checksums={},
     )
     return _finish(folder, card, course)
+
+
+def _batches(tokenizer: Tokenizer, seed: int, rank: int, *, first: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """What the worker ``rank`` learns from, unlike any other's."""
+    return batches(tokenizer, dialogues(1000 * rank + seed, first=first))
 
 
 def _finish(folder: Path, card: ModelCard, course: Course) -> ModelCard:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable
+from functools import cache
+from random import Random
 from typing import Literal
 
-__all__ = ("Side", "draw", "side_of", "templates")
+__all__ = ("Side", "draw", "phrase", "side_of", "spelling", "spellings", "templates")
 
 Side = Literal["train", "dev", "test"]
 
@@ -34,3 +37,44 @@ def templates(table: tuple[str, ...], side: Side) -> tuple[str, ...]:
         return {"train": table[:-2], "dev": table[-2:-1], "test": table[-1:]}[side]
     wanted = {"train": range(6), "dev": range(6, 7), "test": range(7, 8)}[side]
     return tuple(phrase for index, phrase in enumerate(table) if index % 8 in wanted)
+
+
+def phrase(rng: Random, table: tuple[str, ...], side: Side) -> str:
+    """One spelling of one of ``side``'s phrasings, and never one that is held out from it."""
+    taken = _held_out(table, side)
+    choices = templates(table, side)
+    while True:
+        text = spelling(rng, rng.choice(choices))
+        if _plain(text) not in taken:
+            return text
+
+
+def spelling(rng: Random, pattern: str) -> str:
+    """A text that a pattern stands for: of ``[one|or|another]`` one is taken; brackets may nest."""
+    while "[" in pattern:
+        pattern = _CHOICE.sub(lambda found: rng.choice(found[1].split("|")), pattern)
+    return pattern
+
+
+def spellings(pattern: str) -> set[str]:
+    """Every text that a pattern stands for."""
+    found = _CHOICE.search(pattern)
+    if found is None:
+        return {pattern}
+    before, after = pattern[: found.start()], pattern[found.end() :]
+    return {text for option in found[1].split("|") for text in spellings(before + option + after)}
+
+
+_CHOICE = re.compile(r"\[([^\[\]]*)\]")
+
+
+@cache
+def _held_out(table: tuple[str, ...], side: Side) -> frozenset[str]:
+    """What training must not say because another side does, and dev because test does."""
+    sides: dict[Side, tuple[Side, ...]] = {"train": ("dev", "test"), "dev": ("test",), "test": ()}
+    others = (pattern for other in sides[side] for pattern in templates(table, other))
+    return frozenset(_plain(text) for pattern in others for text in spellings(pattern))
+
+
+def _plain(text: str) -> str:
+    return text.lower().strip(" .?!")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from hyperllama_builtin.training.dialogue import Dialogue, Turn
-from hyperllama_builtin.training.split import Side, side_of, templates
+from hyperllama_builtin.training.split import Side, phrase, side_of
 
 __all__ = ("sum_dialogue", "sum_question", "worked")
 
@@ -13,37 +13,53 @@ ADD = (
     "What is {a} + {b}?",
     "{a} + {b}",
     "{a}+{b}",
-    "{a} + {b} =",
+    "{a} [+|plus|and] {b} [=|=?|is|makes|equals]",
     "What is {a} plus {b}?",
-    "Add {a} and {b}.",
+    "Add {a} [and|to|plus] {b}.",
     "How much is {a} plus {b}?",
     "Please add {a} and {b}.",
-    "Calculate {a} + {b}.",
-    "{a} plus {b}",
-    "What is the sum of {a} and {b}?",
-    "Compute {a} + {b}",
-    "{a}+{b}=?",
-    "How much is {a} + {b}?",
+    "[Calculate|Solve|Evaluate] {a} [+|plus] {b}[|.]",
+    "{a} plus {b}[|?|.]",
+    "[What is|What's|Give me|Find] the [sum|total] of {a} and {b}[|?|.]",
+    "Compute {a} [+|plus] {b}[|.]",
+    "{a}+{b}=[|?]",
+    "[How much|What] [is|are|makes] {a} [+|and] {b}?",
     "Work out {a} + {b}.",
     "Tell me what {a} + {b} is.",
+    "[Can you|Could you|Will you] [add|sum|sum up|add up] {a} and {b}?",
+    "[I have|There are|I got] {a} and {b}[, how many together|, what is the sum|; add them]?",
+    "[Sum|Sum up|Total|Add up] {a} [and|,] {b}[|.]",
+    "[Do you know|Quick:|Maths:|Sum:] {a} [+|plus] {b}[|?]",
+    "[To {a} add|Increase {a} by] {b}[|.]",
+    "[The answer to|The result of|The sum of] {a} [+|and|plus] {b}[|?]",
+    "Let me know the result of {a} plus {b}.",
+    "I need {a} plus {b}.",
 )
 SUBTRACT = (
     "What is {a} - {b}?",
     "{a} - {b}",
     "{a}-{b}",
-    "{a} - {b} =",
+    "{a} [-|minus|less] {b} [=|=?|is|makes|equals]",
     "What is {a} minus {b}?",
     "Subtract {b} from {a}.",
     "How much is {a} minus {b}?",
     "Please subtract {b} from {a}.",
-    "Calculate {a} - {b}.",
-    "{a} minus {b}",
-    "What is {a} take away {b}?",
-    "Compute {a} - {b}",
-    "{a}-{b}=?",
-    "How much is {a} - {b}?",
+    "[Calculate|Solve|Evaluate] {a} [-|minus] {b}[|.]",
+    "{a} minus {b}[|?|.]",
+    "What is {a} [take away|less|without] {b}?",
+    "Compute {a} [-|minus] {b}[|.]",
+    "{a}-{b}=[|?]",
+    "[How much|What] [is|are|makes] {a} [-|less] {b}?",
     "Work out {a} - {b}.",
     "Tell me what {a} - {b} is.",
+    "[Can you|Could you|Will you] [subtract|take|deduct|take away] {b} from {a}?",
+    "[Take|Deduct|Take away|Remove] {b} from {a}[|.]",
+    "[What is|What's|Give me|Find] the difference [of|between] {a} and {b}[|?|.]",
+    "[Do you know|Quick:|Maths:|Sum:] {a} [-|minus] {b}[|?]",
+    "[From {a} take|From {a} subtract|Decrease {a} by|Reduce {a} by] {b}[|.]",
+    "[I have|There are|I got] {a} and [lose|give away|take away|remove] {b}[, how many are left|, what remains]?",
+    "Let me know the result of {a} minus {b}.",
+    "I need {a} minus {b}.",
 )
 
 
@@ -57,7 +73,7 @@ def sum_question(rng: Random, side: Side) -> tuple[str, str, int]:
         if side_of(f"{a} {sign} {b}") == side:
             break
     answer, result = worked(a, sign, b)
-    template = rng.choice(templates(ADD if sign == "+" else SUBTRACT, side))
+    template = phrase(rng, ADD if sign == "+" else SUBTRACT, side)
     return template.format(a=a, b=b), answer, result
 
 

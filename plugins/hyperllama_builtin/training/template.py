@@ -1,4 +1,7 @@
-"""The one chat template: special tokens mark the turns, tools are listed one a line, calls are JSON."""
+"""The one chat template: special tokens mark the turns, tools are listed one a line, calls are JSON.
+
+A tool's name comes after its description: whoever reads from left to right knows by then what it is for.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ _TOOLS = """\
 {%- for tool in tools -%}
 {%- set f = tool.function if tool.function is defined else tool -%}
 {%- if not loop.first -%}{{ '\\n' }}{%- endif -%}
-{{ f.name }}: {{ f.description or '' }}
+{{ f.description or '' }}: {{ f.name }}
 {%- if f.parameters and f.parameters.properties -%}
 {%- for key, value in f.parameters.properties.items() %}; {{ key }}
 {%- if value is mapping -%}

@@ -22,10 +22,18 @@ from hyperllama_builtin.training.template import CHAT_TEMPLATE, SPECIAL_TOKENS
 
 __all__ = ("chat_tokenizer", "chat_tokenizer_config", "embed_tokenizer", "embed_tokenizer_config")
 
-# Digits stand alone so that sums are learnable; a capital never joins the space before it, so that
-# a name has the same tokens after a space as after a quote and can be copied into JSON.
+# Digits stand alone so that sums are learnable. Only words that are never copied join the space before
+# them: a name, a thing or a key has the same tokens after a space as after a quote, and so can be
+# copied into JSON letter by letter.
+_FUNCTION_WORDS = (
+    "a|about|again|all|also|am|an|and|any|are|as|at|be|but|by|called|can|could|did|do|does|find|for|from|get|give|had|has"
+    "|have|he|her|here|his|how|i|if|in|into|is|it|its|know|let|like|look|make|many|me|more|much|my|need|no|not|of|on"
+    "|one|only|or|our|out|please|say|send|she|show|so|some|something|tell|than|thank|that|the|their|them|there|they"
+    "|this|to|up|use|want|was|we|were|what|when|where|which|who|will|with|would|write|you|your"
+)
 _WORDS = (
-    r"[ _]?\p{Ll}+|_?\p{Lu}+(?!\p{Ll})|\p{Lu}\p{Ll}*|\p{N}"
+    rf" (?:{_FUNCTION_WORDS})(?![\p{{L}}\p{{N}}_])"
+    r"|_?\p{Ll}+|_?\p{Lu}+(?!\p{Ll})|\p{Lu}\p{Ll}*|\p{N}"
     r"| ?[^\s\p{L}\p{N}_]+|_|\s|\p{L}"
 )
 

@@ -8,7 +8,7 @@ from random import Random
 from hyperllama_builtin.training.dialogue import Dialogue, single
 from hyperllama_builtin.training.gateway import OPENINGS, untidy
 from hyperllama_builtin.training.listed import listed
-from hyperllama_builtin.training.split import Side, draw, templates
+from hyperllama_builtin.training.split import Side, draw, spelling, templates
 from hyperllama_builtin.training.values import city, first_name, person, word
 
 __all__ = ("ANSWER", "unknown_dialogue", "unknown_prompt")
@@ -158,7 +158,7 @@ def unknown_prompt(rng: Random, side: Side) -> str:
     for slot, make in fill.items():
         while "{" + slot + "}" in prompt:
             prompt = prompt.replace("{" + slot + "}", make(), 1)
-    prompt = rng.choice(templates(OPENINGS, side)).replace("{q}", prompt)
+    prompt = spelling(rng, rng.choice(templates(OPENINGS, side))).replace("{q}", prompt)
     return untidy(rng, prompt) if rng.random() < 0.2 else prompt
 
 

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from random import Random
 
 from hyperllama_builtin.training.listed import listed
 from hyperllama_builtin.training.split import Side, draw
 
-__all__ = ("THINGS", "city", "day", "email", "first_name", "number", "person", "thing", "time", "word")
+__all__ = (
+    "KINDS",
+    "THINGS",
+    "Maker",
+    "city",
+    "day",
+    "email",
+    "first_name",
+    "large",
+    "number",
+    "person",
+    "small",
+    "thing",
+    "time",
+    "title",
+    "word",
+)
+
+#: Makes a value of one side.
+Maker = Callable[[Random, Side], object]
 
 _FIRST = listed(
     """
@@ -39,17 +59,30 @@ THINGS = listed(
 )
 _STARTS = listed(
     """
-    B, Br, C, D, Dr, F, G, Gr, H, J, K, Kl, L, M, N, P, Pr, R, S, St, T, Tr, V, W, Z, Sh, Th, El, Al, Or, Um, Is
+    B, Bl, Br, C, Ch, Cl, Cr, D, Dr, F, Fl, Fr, G, Gl, Gr, H, J, K, Kl, Kr, L, M, N, P, Pl, Pr, R, S, St, T, Tr, V, W,
+    Z, Sh, Th, Sk, Sl, Sn, Sp, Sw, El, Al, Or, Um, Is, An, Er, Os, Ul
     """
 )
-_MIDDLES = listed("a, e, i, o, u, ai, ei, o, a, e")
-_ENDS = listed(
+_VOWELS = listed("a, e, i, o, u, a, e, i, o, u, a, e, i, o, u, a, e, i, o, u, ai, ei, oo, ee, ou, ia")
+_CONSONANTS = listed(
     """
-    ra, la, na, ta, da, ma, ka, sa, ri, li, ni, ti, di, mi, ki, si, ro, lo, no, to, do, mo, ko, so, ren, len,
-    nan, tan, den, man, kin, son, ver, bel, dor, gar
+    b, c, d, f, g, k, l, m, n, p, r, s, t, v, z, ck, ld, ll, lm, lt, mb, nd, ng, nk, nn, nt, pp, rd, rk, rm, rn, rt,
+    sk, ss, st, th, tt, sh
     """
 )
+_CODAS = listed(", , , n, r, l, s, d, k, m, t, x, nd, rt, ck, th, sh, ng, ll, st")
 _TAILS = listed("berg, ville, ton, ford, land, holm, stad, burg, haven, mouth, field, wick")
+_BEFORE = listed("San, Port, New, Old, Fort, Bad, East, West, North, South, Lake, Mount, Saint, Upper, Lower")
+_QUALITIES = listed(
+    """
+    red, blue, green, black, white, small, large, old, new, round, wooden, cheap, soft, heavy, golden, plain, long,
+    short, thin, warm, wet, dry, flat, grey, pink, tiny, broken, sharp, clean
+    """
+)
+_SKIES = listed("sunny, cloudy, rainy, windy, foggy, clear")
+_CURRENCIES = listed("EUR, USD, GBP, JPY, CHF, SEK, NOK, PLN, CAD, AUD")
+_TONGUES = listed("French, German, Spanish, Italian, Polish, Dutch, Greek, Latin, Czech")
+_ROOMS = listed("kitchen, bedroom, office, garage, hall, cellar, bathroom, attic, garden")
 _DAYS = listed("Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday")
 _DOMAINS = listed("mail.com, post.org, net.io, corp.com, home.net, team.dev")
 
@@ -64,12 +97,13 @@ def person(rng: Random, side: Side) -> str:
 
 
 def city(rng: Random, side: Side) -> str:
+    """One word, sometimes two."""
+
     def make() -> str:
-        return (
-            rng.choice(_CITIES)
-            if rng.random() < 0.2
-            else _made_up(rng) + (rng.choice(_TAILS) if rng.random() < 0.5 else "")
-        )
+        if rng.random() < 0.2:
+            return rng.choice(_CITIES)
+        name = _made_up(rng) + (rng.choice(_TAILS) if rng.random() < 0.3 else "")
+        return f"{rng.choice(_BEFORE)} {name}" if rng.random() < 0.1 else name
 
     return draw(side, make)
 
@@ -79,9 +113,24 @@ def word(rng: Random, side: Side) -> str:
     return draw(side, lambda: _made_up(rng).lower())
 
 
+def title(rng: Random, side: Side) -> str:
+    """The name of a product, a firm or a meeting: a made-up word, sometimes two."""
+    first = word(rng, side).capitalize()
+    return f"{first} {word(rng, side).capitalize()}" if rng.random() < 0.15 else first
+
+
 def thing(rng: Random, side: Side) -> str:
-    """Something countable, in the plural."""
-    return draw(side, lambda: rng.choice(THINGS) if rng.random() < 0.5 else _made_up(rng).lower() + "s")
+    """Something countable, in the plural; sometimes of a certain kind."""
+    name = draw(side, lambda: rng.choice(THINGS) if rng.random() < 0.4 else _made_up(rng).lower() + "s")
+    return f"{rng.choice(_QUALITIES)} {name}" if rng.random() < 0.15 else name
+
+
+def small(rng: Random, side: Side) -> int:
+    return number(rng, side, 2, 99)
+
+
+def large(rng: Random, side: Side) -> int:
+    return number(rng, side, 10, 9999)
 
 
 def number(rng: Random, side: Side, low: int = 2, high: int = 9999) -> int:
@@ -90,7 +139,8 @@ def number(rng: Random, side: Side, low: int = 2, high: int = 9999) -> int:
     return int(draw(side, lambda: str(rng.randint(low, max(low + 40, top)))))
 
 
-def day(rng: Random) -> str:
+def day(rng: Random, side: Side) -> str:
+    """One of seven, on every side."""
     return rng.choice(_DAYS)
 
 
@@ -103,5 +153,29 @@ def email(rng: Random, side: Side) -> str:
 
 
 def _made_up(rng: Random) -> str:
-    name = rng.choice(_STARTS) + rng.choice(_MIDDLES) + rng.choice(_ENDS)
-    return name + rng.choice(_ENDS) if rng.random() < 0.3 else name
+    """One to four syllables of many shapes, so that no list of names can be learnt by heart."""
+    name = rng.choice(_STARTS) + rng.choice(_VOWELS)
+    for _ in range(rng.choice((0, 1, 1, 1, 1, 2))):
+        name += rng.choice(_CONSONANTS) + rng.choice(_VOWELS)
+    name += rng.choice(_CODAS)
+    return name if len(name) > 2 else name + rng.choice(_TAILS)
+
+
+def _one_of(values: Sequence[str]) -> Maker:
+    """A few values that are the same on every side."""
+    return lambda rng, side: rng.choice(values)
+
+
+def _always(value: str) -> Maker:
+    return lambda rng, side: value
+
+
+#: What the tables call each kind of value.
+KINDS: dict[str, Maker] = {
+    **{make.__name__: make for make in (city, day, email, first_name, large, person, small, thing, time, title, word)},
+    "currency": _one_of(_CURRENCIES),
+    "room": _one_of(_ROOMS),
+    "sky": _one_of(_SKIES),
+    "tongue": _one_of(_TONGUES),
+    **{value: _always(value) for value in ("on", "playing", "ringing")},
+}
