@@ -8,6 +8,7 @@ from random import Random
 from hyperllama_builtin.training.dialogue import Dialogue, single
 from hyperllama_builtin.training.records import RECORDS, made_up_record
 from hyperllama_builtin.training.split import Side, phrase
+from hyperllama_builtin.training.values import led
 
 __all__ = ("extraction", "extraction_dialogue")
 
@@ -69,15 +70,17 @@ def extraction(rng: Random, side: Side) -> tuple[str, dict[str, object]]:
 
 def extraction_dialogue(rng: Random, side: Side) -> Dialogue:
     """As the exam asks or, to teach where a value begins and ends, with made-up fields and idle words around."""
-    if rng.random() < 0.2:
+    if rng.random() < 0.15:
         text, values = made_up_record(rng, side)
         request, wanted = _request(rng, side, text, values)
-    elif rng.random() < 0.3:
+    elif rng.random() < 0.5:
         record = rng.choice(RECORDS)
         values = {key: make(rng, side) for key, make in record.fields.items()}
         text = phrase(rng, record.sentences, side).format(**values)
+        if rng.random() < 0.6:
+            text = led(rng, text)
         before, after = rng.choice(_BEFORE), rng.choice(_AFTER)
-        text = rng.choice((before + text, text + after, before + text + after))
+        text = rng.choice((text, before + text, text + after, before + text + after))
         request, wanted = _request(rng, side, text, values)
     else:
         request, wanted = extraction(rng, side)

@@ -122,7 +122,7 @@ def _steps(
         shared.news[rank] = torch.tensor((loss.item(), ids.numel(), clock() if clock else 0.0))
         shared.barrier.wait()
         done = float(shared.news[0, 2])
-        if done >= 1:
+        if steps and done >= 1:  # one step at least, so that there is a course to speak of
             return
         for index in mine:
             for other, gradients in enumerate(shared.gradients):

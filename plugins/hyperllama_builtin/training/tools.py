@@ -12,7 +12,7 @@ from hyperllama_builtin.training.gateway import OPENINGS
 from hyperllama_builtin.training.made_up_tools import DECOYS, made_up_gadget
 from hyperllama_builtin.training.split import Side, phrase, spelling, templates
 from hyperllama_builtin.training.toolbox import TOOLBOX
-from hyperllama_builtin.training.values import word
+from hyperllama_builtin.training.values import led, word
 
 __all__ = ("offer", "tool_case", "tool_dialogue")
 
@@ -55,6 +55,8 @@ def _case(rng: Random, side: Side) -> tuple[Gadget, str, tuple[Tool, ...], Call,
     tools = [tool, *(other for other in idle if other.name != tool.name)]
     rng.shuffle(tools)
     prompt = phrase(rng, gadget.prompts, side).format(**values)
+    if side == "train" and rng.random() < 0.15:
+        prompt = led(rng, prompt)
     if rng.random() < 0.3:
         prompt = spelling(rng, rng.choice(templates(OPENINGS, side))).replace("{q}", prompt)
     call = Call(tool.name, {keys[key]: value for key, value in values.items()})

@@ -17,6 +17,7 @@ __all__ = (
     "email",
     "first_name",
     "large",
+    "led",
     "number",
     "person",
     "small",
@@ -79,6 +80,17 @@ _QUALITIES = listed(
     short, thin, warm, wet, dry, flat, grey, pink, tiny, broken, sharp, clean
     """
 )
+_LEADS = listed(
+    """
+    Today, Now, Visit, Ask, With, About, Near, Thank, Tell, Show, Join, Attend, Move, Cancel, Confirm, Announce,
+    Prepare, Perhaps, Maybe, Surely, Clearly, Again, Soon, Often, Once, Since, Until, Because, Although, While,
+    After, Before,
+    Under, Behind, Beside, Against, Without, Like, Unlike, Dear, Poor, Good, Old, Young, Little, Our, Their, Its, His,
+    Both, Each, Every, All, Most, Many, Few, Another, Such, That, Those, These, Welcome, Greet, Praise, Call, Follow,
+    Help, Watch, Hear, See, Use, Try, Take, Keep, Leave, Open, Close, Start, Stop, Test, Check, Count, Push, Pull, Drop,
+    Carry, Share, Mark, Mention, Consider, Imagine, Remove, Forget, Accept, Copy, Read, Print, Trust, Choose, Want
+    """
+)
 _SKIES = listed("sunny, cloudy, rainy, windy, foggy, clear")
 _CURRENCIES = listed("EUR, USD, GBP, JPY, CHF, SEK, NOK, PLN, CAD, AUD")
 _TONGUES = listed("French, German, Spanish, Italian, Polish, Dutch, Greek, Latin, Czech")
@@ -137,6 +149,11 @@ def number(rng: Random, side: Side, low: int = 2, high: int = 9999) -> int:
     """A number that is short more often than long."""
     top = min(high, 10 ** rng.randint(len(str(low)), len(str(high))) - 1)
     return int(draw(side, lambda: str(rng.randint(low, max(low + 40, top)))))
+
+
+def led(rng: Random, text: str) -> str:
+    """``text`` behind a capital word that is no part of it, for a model that takes each capital for a name."""
+    return f"{rng.choice(_LEADS)} {text}"
 
 
 def day(rng: Random, side: Side) -> str:
