@@ -95,10 +95,12 @@ class Admission:
         if self._parser is not None and offered and forced is None:
             calls = CallParser(self._parser, request.tools)
         ends = frozenset(asked.stop_token_ids)
-        if attach is not None:  # a format is over when it is complete: nothing may follow, and nothing need
-            asked = msgspec.structs.replace(asked, min_tokens=None)
         if not asked.ignore_eos or attach is not None:
             ends |= self._ends
+        if attach is not None or not ends:
+            # A format is over when it is complete: nothing may follow, and nothing need. And where no token ends the
+            # answer there is nothing to keep away, which MAX's mask takes for an error of the whole step.
+            asked = msgspec.structs.replace(asked, min_tokens=None)
         scored = scoring.scoring(asked, ids, self._limits, ends)
         if scored is not None and attach is not None:
             raise UnsupportedFeature("An output format and log-probabilities of the prompt do not go together.")

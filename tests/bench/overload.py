@@ -46,13 +46,13 @@ max_length = 1024
 preload = true
 """,
 }
-TOKENS = {"sim": 20, "max": 128}
+TOKENS = {"sim": 20, "max": 48}
 CONFIG = """
 [server]
 port = 0
 [queue]
-max_waiting = 64
-max_wait = "3s"
+max_waiting = 128
+max_wait = "10s"
 [logs]
 level = "info"
 """

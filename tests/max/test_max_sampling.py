@@ -101,6 +101,12 @@ async def test_min_tokens_keeps_the_end_away(chat):
     assert answer.finish_reason == "stop"
 
 
+async def test_min_tokens_and_ignore_eos_go_together(chat):
+    answer = await whole(chat, prompt(IDS, 9, logit_bias={1: 50.0}, ignore_eos=True, min_tokens=5))
+    assert answer.usage.completion_tokens == 9
+    assert answer.finish_reason == "length"
+
+
 async def test_ignore_eos_goes_on(chat):
     answer = await whole(chat, prompt(IDS, 9, logit_bias={1: 50.0}, ignore_eos=True))
     assert answer.usage.completion_tokens == 9
