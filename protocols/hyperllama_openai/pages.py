@@ -7,14 +7,19 @@ from collections.abc import Sequence
 from hyperllama_openai.errors import InvalidValue
 
 
-def number(text: str | None, param: str, default: int, *, least: int = 1, most: int) -> int:
+def integer(text: str | None, param: str, default: int) -> int:
     """Raises InvalidValue."""
     if text is None:
         return default
     try:
-        value = int(text[:20])
+        return int(text[:20])
     except ValueError as error:
         raise InvalidValue(f"Invalid value for '{param}': expected a number.", param=param) from error
+
+
+def number(text: str | None, param: str, default: int, *, least: int = 1, most: int) -> int:
+    """``default`` is between ``least`` and ``most``. Raises InvalidValue."""
+    value = integer(text, param, default)
     if not least <= value <= most:
         raise InvalidValue(f"Invalid value for '{param}': expected {least} to {most}.", param=param)
     return value
@@ -28,4 +33,4 @@ def chosen(text: str, param: str, options: Sequence[str]) -> str:
     return text
 
 
-__all__ = ("chosen", "number")
+__all__ = ("chosen", "integer", "number")

@@ -28,6 +28,15 @@ from hyperllama.web.ops import ServerState
 from hyperllama.web.server import serve
 
 PATIENCE = 60.0
+#: A model whose streams go on and on, for who must not notice.
+SOUND = """
+[models.sound]
+engine = "sim"
+[models.sound.options]
+tokens_per_second = 100
+answer_tokens = 100000
+context_length = 1000000
+"""
 PLUGINS = '\n[plugins]\nenabled = ["sim", "openai", "ollama"]\n'
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from live import Listener, answer, asked, chat, events, p99, text_of, unchunked, until, whole
+from live import SOUND, Listener, answer, asked, chat, events, p99, text_of, unchunked, until, whole
 
 from hyperllama import hookimpl
 from hyperllama.config import Config
@@ -30,14 +30,6 @@ engine = "sim"
 placement = "host"
 tokens_per_second = 200
 answer_tokens = 60
-"""
-SOUND = """
-[models.sound]
-engine = "sim"
-[models.sound.options]
-tokens_per_second = 100
-answer_tokens = 100000
-context_length = 1000000
 """
 
 

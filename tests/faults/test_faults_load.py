@@ -23,7 +23,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from live import Listener, answer, asked, chat, connect, events, p99, text_of, unchunked, until, whole
+from live import SOUND, Listener, answer, asked, chat, connect, events, p99, text_of, unchunked, until, whole
 
 from hyperllama import hookimpl
 from hyperllama.config import Config
@@ -39,14 +39,6 @@ max_batch_size = 256
 answer_tokens = 200000
 context_length = 1000000
 embedding = 8
-"""
-SOUND = """
-[models.sound]
-engine = "sim"
-[models.sound.options]
-tokens_per_second = 100
-answer_tokens = 100000
-context_length = 1000000
 """
 
 

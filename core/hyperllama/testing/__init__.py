@@ -1,6 +1,7 @@
 """What a plugin author tests with: contract suites, fakes, fixtures. Needs pytest; the gateway never imports it.
 
 ==================  ============================================================
+``loading``         what the next three share: the engine, the model, and the model loaded
 ``engine``          ``EngineContract``: what every engine promises
 ``embeddings``      ``EmbeddingContract``: and one whose models make vectors
 ``batches``         ``BatchContract``: and one that runs whole batches

@@ -16,26 +16,14 @@ from hyperllama.messages import Prompt
 from hyperllama.models import ModelSpec
 from hyperllama.spi import Engine, GeneratesBatches, LoadedModel
 from hyperllama.stream import collect
+from hyperllama.testing.loading import LoadingContract
 
 
 @pytest.mark.asyncio
-class BatchContract:
+class BatchContract(LoadingContract):
     """Override ``engine`` and ``spec``, with a ``max_batch_size`` of at least 3; ``path`` where the model has files."""
 
-    patience: ClassVar[float] = 60.0  # seconds that anything may take
     tokens: ClassVar[int] = 8  # of the answers; the model must not end before
-
-    @pytest.fixture
-    def engine(self) -> Engine:
-        raise NotImplementedError("override the fixture 'engine'")
-
-    @pytest.fixture
-    def spec(self) -> ModelSpec:
-        raise NotImplementedError("override the fixture 'spec'")
-
-    @pytest.fixture
-    def path(self) -> Path | None:
-        return None
 
     async def test_a_batch_answers_each_as_it_would_alone(
         self, engine: Engine, spec: ModelSpec, path: Path | None
@@ -90,13 +78,9 @@ class BatchContract:
 
     @asynccontextmanager
     async def loaded(self, engine: Engine, spec: ModelSpec, path: Path | None) -> AsyncIterator[LoadedModel]:
-        async with asyncio.timeout(self.patience):
-            model = await engine.load(spec, path, lambda _progress: None)
-        try:
-            async with asyncio.timeout(self.patience):
-                yield model
-        finally:
-            await model.close()
+        """As ever, and what is done with it takes no longer than ``patience`` either."""
+        async with super().loaded(engine, spec, path) as model, asyncio.timeout(self.patience):
+            yield model
 
 
 __all__ = ("BatchContract",)

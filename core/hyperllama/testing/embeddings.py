@@ -16,29 +16,17 @@ from hyperllama.embedding import EmbeddingRequest
 from hyperllama.errors import ContextTooLong
 from hyperllama.models import ModelSpec
 from hyperllama.spi import Embeds, Engine
+from hyperllama.testing.loading import LoadingContract
 
 
 @pytest.mark.asyncio
-class EmbeddingContract:
+class EmbeddingContract(LoadingContract):
     """Override ``engine`` and ``spec``; ``path`` where the model has files."""
 
-    patience: ClassVar[float] = 60.0  # seconds that anything may take
     tolerance: ClassVar[float] = 1e-3  # between vectors made alone and together
 
-    @pytest.fixture
-    def engine(self) -> Engine:
-        raise NotImplementedError("override the fixture 'engine'")
-
-    @pytest.fixture
-    def spec(self) -> ModelSpec:
-        raise NotImplementedError("override the fixture 'spec'")
-
-    @pytest.fixture
-    def path(self) -> Path | None:
-        return None
-
     async def test_one_vector_each_and_in_order(self, engine: Engine, spec: ModelSpec, path: Path | None) -> None:
-        async with self.loaded(engine, spec, path) as model:
+        async with self.embedder(engine, spec, path) as model:
             together = await model.embed(EmbeddingRequest(model=spec.name, inputs=("one", "two", "three")))
             alone = [await model.embed(EmbeddingRequest(model=spec.name, inputs=(text,))) for text in ("one", "two")]
         assert len({len(vector) for vector in together.vectors}) == 1
@@ -49,14 +37,14 @@ class EmbeddingContract:
         assert together.prompt_tokens > alone[0].prompt_tokens > 0
 
     async def test_normalised_vectors_have_length_one(self, engine: Engine, spec: ModelSpec, path: Path | None) -> None:
-        async with self.loaded(engine, spec, path) as model:
+        async with self.embedder(engine, spec, path) as model:
             made = await model.embed(EmbeddingRequest(model=spec.name, inputs=("one", "two")))
         assert [math.hypot(*_floats(vector)) for vector in made.vectors] == pytest.approx([1.0, 1.0], abs=1e-3)
 
     async def test_fewer_dimensions_are_cut_and_normalised_again(
         self, engine: Engine, spec: ModelSpec, path: Path | None
     ) -> None:
-        async with self.loaded(engine, spec, path) as model:
+        async with self.embedder(engine, spec, path) as model:
             whole = await model.embed(EmbeddingRequest(model=spec.name, inputs=("one",)))
             cut = await model.embed(EmbeddingRequest(model=spec.name, inputs=("one",), dimensions=4))
         first = _floats(whole.vectors[0])[:4]
@@ -67,7 +55,7 @@ class EmbeddingContract:
     async def test_an_input_over_the_context_is_cut_or_refused_as_asked(
         self, engine: Engine, spec: ModelSpec, path: Path | None
     ) -> None:
-        async with self.loaded(engine, spec, path) as model:
+        async with self.embedder(engine, spec, path) as model:
             long = "word " * (engine.describe(spec, path).context_length + 8)
             made = await model.embed(EmbeddingRequest(model=spec.name, inputs=(long,)))
             assert len(made.vectors) == 1
@@ -75,16 +63,13 @@ class EmbeddingContract:
                 await model.embed(EmbeddingRequest(model=spec.name, inputs=("ok", long), truncate=False))
 
     @asynccontextmanager
-    async def loaded(self, engine: Engine, spec: ModelSpec, path: Path | None) -> AsyncIterator[Embeds]:
-        async with asyncio.timeout(self.patience):
-            model = await engine.load(spec, path, lambda _progress: None)
-        try:
+    async def embedder(self, engine: Engine, spec: ModelSpec, path: Path | None) -> AsyncIterator[Embeds]:
+        """The model loaded; what is done with it takes no longer than ``patience``."""
+        async with self.loaded(engine, spec, path) as model:
             assert isinstance(model, Embeds)
             assert "embedding" in model.info.capabilities
             async with asyncio.timeout(self.patience):
                 yield model
-        finally:
-            await model.close()
 
 
 def _floats(vector: bytes) -> list[float]:

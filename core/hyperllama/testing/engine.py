@@ -17,8 +17,6 @@ Needs pytest-asyncio. Each test loads the model anew and closes it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -30,28 +28,18 @@ from hyperllama.messages import Prompt
 from hyperllama.models import LoadProgress, ModelSpec
 from hyperllama.spi import Engine, LoadedModel, Tokenizes
 from hyperllama.stream import TokenStream, collect
+from hyperllama.testing.loading import LoadingContract
 
 
 @pytest.mark.asyncio
-class EngineContract:
-    """Override ``engine`` and ``spec``; ``path`` where the model has files."""
+class EngineContract(LoadingContract):
+    """Override ``engine`` and ``spec``; ``path`` where the model has files.
 
-    patience: ClassVar[float] = 60.0  # seconds that anything may take
+    A small ``max_batch_size`` makes the tests of places quick.
+    """
+
     prompt: ClassVar[str] = "Once upon a time"
     tokens: ClassVar[int] = 8  # of the answers; the model must not end before
-
-    @pytest.fixture
-    def engine(self) -> Engine:
-        raise NotImplementedError("override the fixture 'engine'")
-
-    @pytest.fixture
-    def spec(self) -> ModelSpec:
-        """Its name is what requests ask for. A small ``max_batch_size`` makes the tests of places quick."""
-        raise NotImplementedError("override the fixture 'spec'")
-
-    @pytest.fixture
-    def path(self) -> Path | None:
-        return None
 
     async def test_loading_reports_and_ends_ready_to_serve(
         self, engine: Engine, spec: ModelSpec, path: Path | None
@@ -191,15 +179,6 @@ class EngineContract:
             async with self.loaded(engine, spec, path) as model:
                 texts.append((await self.answer(model, self.request(spec))).text)
         assert texts[0] == texts[1]
-
-    @asynccontextmanager
-    async def loaded(self, engine: Engine, spec: ModelSpec, path: Path | None) -> AsyncIterator[LoadedModel]:
-        async with asyncio.timeout(self.patience):
-            model = await engine.load(spec, path, lambda _progress: None)
-        try:
-            yield model
-        finally:
-            await model.close()
 
     def request(
         self,

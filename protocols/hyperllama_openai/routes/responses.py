@@ -29,6 +29,7 @@ from hyperllama_openai.decode import responses as decode
 from hyperllama_openai.encode import sse
 from hyperllama_openai.encode.responses_stream import ResponsesEncoder
 from hyperllama_openai.errors import InvalidValue, ResponseNotFound
+from hyperllama_openai.pages import chosen, integer, number
 from hyperllama_openai.reply import Timed, ready
 from hyperllama_openai.settings import Settings
 from hyperllama_openai.store import VOUCHED, Responses, Stored
@@ -164,7 +165,7 @@ def routes(settings: Settings, remote: Remote) -> Sequence[ControllerRouterHandl
         owner = request.user.id
         run = runs.get(response_id, owner)
         if request.query_params.get("stream", "").lower() in ("true", "1"):
-            start = _number(request.query_params.get("starting_after"), "starting_after", -1) + 1
+            start = integer(request.query_params.get("starting_after"), "starting_after", -1) + 1
             if run is not None:
                 return PieceResponse(run.follow(start), sse.MEDIA_TYPE, headers=sse.HEADERS)
             stored = await find(response_id, gateway.records, owner)
@@ -231,12 +232,8 @@ def _identified(item: Item) -> Item:
 
 
 def _page(items: list[dict[str, Any]], query: Any) -> answer.ItemList:
-    order = query.get("order", "desc")
-    if order not in ("asc", "desc"):
-        raise InvalidValue("Invalid value for 'order': expected 'asc' or 'desc'.", param="order")
-    limit = _number(query.get("limit"), "limit", 20)
-    if not 1 <= limit <= 100:
-        raise InvalidValue("Invalid value for 'limit': expected 1 to 100.", param="limit")
+    order = chosen(query.get("order", "desc"), "order", ("asc", "desc"))
+    limit = number(query.get("limit"), "limit", 20, most=100)
     ordered = items if order == "asc" else items[::-1]
     if (after := query.get("after")) is not None:
         at = next((index for index, item in enumerate(ordered) if item.get("id") == after), None)
@@ -250,15 +247,6 @@ def _page(items: list[dict[str, Any]], query: Any) -> answer.ItemList:
         last_id=page[-1].get("id") if page else None,
         has_more=len(ordered) > limit,
     )
-
-
-def _number(text: str | None, param: str, default: int) -> int:
-    if text is None:
-        return default
-    try:
-        return int(text[:20])
-    except ValueError as error:
-        raise InvalidValue(f"Invalid value for '{param}': expected a number.", param=param) from error
 
 
 __all__ = ("routes",)

@@ -1,0 +1,46 @@
+"""What the contracts of engines share: which engine, which model, and the model loaded for one test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from hyperllama.models import ModelSpec
+from hyperllama.spi import Engine, LoadedModel
+
+
+class LoadingContract:
+    """Override ``engine`` and ``spec``; ``path`` where the model has files."""
+
+    patience: ClassVar[float] = 60.0  # seconds that anything may take
+
+    @pytest.fixture
+    def engine(self) -> Engine:
+        raise NotImplementedError("override the fixture 'engine'")
+
+    @pytest.fixture
+    def spec(self) -> ModelSpec:
+        """Its name is what requests ask for."""
+        raise NotImplementedError("override the fixture 'spec'")
+
+    @pytest.fixture
+    def path(self) -> Path | None:
+        return None
+
+    @asynccontextmanager
+    async def loaded(self, engine: Engine, spec: ModelSpec, path: Path | None) -> AsyncIterator[LoadedModel]:
+        """Closed at the end. Raises TimeoutError when loading takes longer than ``patience``."""
+        async with asyncio.timeout(self.patience):
+            model = await engine.load(spec, path, lambda _progress: None)
+        try:
+            yield model
+        finally:
+            await model.close()
+
+
+__all__ = ("LoadingContract",)
