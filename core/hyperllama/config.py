@@ -36,6 +36,7 @@ class Server(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     body_timeout: float = 60.0  # seconds for the whole request body
     stall_timeout: float = 60.0  # seconds a reader may take nothing before its stream is cut
     idle_timeout: float = 75.0  # seconds a connection may rest between two requests
+    sse_keep_alive: float = 15.0  # seconds without an event after which an event stream gets a comment; 0: never
     min_body_rate: int = 1024  # bytes a second that a sender must keep up once five seconds have passed
     max_connections: int = 10_000
     max_connections_per_address: int = 256  # not for this machine's own addresses: a proxy speaks for many
@@ -226,6 +227,8 @@ def _check(config: Config, where: str) -> None:
     for key, limit in (("drain_timeout", 0.0), *((name, 0.1) for name in timeouts)):
         if getattr(server, key) < limit:
             raise ConfigError(f"{where}: server.{key}: must be at least {limit} seconds")
+    if server.sse_keep_alive and not server.sse_keep_alive >= 0.1:
+        raise ConfigError(f"{where}: server.sse_keep_alive: must be at least 0.1 seconds, or 0 for never")
     if config.logs.format not in ("auto", "console", "json"):
         raise ConfigError(f"{where}: logs.format: {config.logs.format!r} is none of auto, console, json")
     if config.logs.level not in ("debug", "info", "warning", "error"):

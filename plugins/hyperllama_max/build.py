@@ -17,6 +17,7 @@ from hyperllama.errors import ConfigError, LoadFailed
 from hyperllama.models import ModelInfo, ModelSpec
 from hyperllama_max import support
 from hyperllama_max.artifacts import Artifacts
+from hyperllama_max.extensions import import_max
 from hyperllama_max.files import ModelFiles
 from hyperllama_max.progress import LoadReporter
 from hyperllama_max.settings import COMPILE_FAILED, MaxOptions
@@ -57,6 +58,7 @@ def build(
 ) -> Built:
     """On the main thread, where the pipeline will run: MLIR's context belongs to a thread."""
     new_reporter(None).phase("importing", "MAX")
+    import_max()
     from max.pipelines import PIPELINE_REGISTRY
     from max.pipelines.lib import PipelineArgs, PipelineConfig
     from max.pipelines.modeling.types import PipelineTask

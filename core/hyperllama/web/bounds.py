@@ -30,6 +30,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     body_rate: int = 1024  # bytes a second
     stall_timeout: float = 60.0
     idle_timeout: float = 75.0
+    sse_keep_alive: float = 15.0
     linger: float = 1.0  # after a refusal, how long the rest of the request is read and thrown away
     write_buffer: int = 128 * 1024  # bytes that wait for a reader before the application has to
     connections: int = 10_000
@@ -53,6 +54,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
             body_rate=server.min_body_rate,
             stall_timeout=server.stall_timeout,
             idle_timeout=server.idle_timeout,
+            sse_keep_alive=server.sse_keep_alive,
             connections=server.max_connections,
             reserve=min(32, server.max_connections // 4),
             per_address=server.max_connections_per_address,

@@ -146,6 +146,10 @@ class GuardedProtocol(HttpToolsProtocol):
     def lags(self) -> bool:
         return self.flow.write_paused or not self.cycle.chunked_encoding
 
+    @property
+    def keep_alive(self) -> float:
+        return self._bounds.sse_keep_alive
+
     def write_piece(self, body: bytes) -> None:
         if not self.transport.is_closing():
             self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))

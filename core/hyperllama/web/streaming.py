@@ -32,6 +32,9 @@ _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*(\d{1,6})\b")
 #: The ASGI extension under which a server offers an :class:`Outlet`.
 OUTLET = "hyperllama.outlet"
 
+EVENTS = "text/event-stream"
+COMMENT = b": keep-alive\n\n"
+
 Start: TypeAlias = Callable[[], Awaitable[Sequence[TokenStream]]]
 
 
@@ -67,6 +70,11 @@ class Outlet(Protocol):
         """The reader must be waited for: ``await send`` instead."""
         ...
 
+    @property
+    def keep_alive(self) -> float:
+        """Seconds without an event after which an event stream gets a comment; 0: never."""
+        ...
+
     def write_piece(self, body: bytes) -> None: ...
 
 
@@ -92,20 +100,24 @@ class TokenResponse(ASGIResponse):
         streams: Sequence[TokenStream] = ()
         try:
             streams = await self._start()
+            silence = _Silence(outlet if self._encoder.media_type.startswith(EVENTS) else None)
             alone = len(streams) == 1
-            await self._send(_Alone(streams[0], self._encoder, outlet) if alone else _Merged(streams), send)
+            source = _Alone(streams[0], self._encoder, outlet, silence) if alone else _Merged(streams)
+            await self._send(source, send, silence)
         finally:
             await asyncio.shield(_close(streams))
 
-    async def _send(self, source: _Alone | _Merged, send: Send) -> None:
+    async def _send(self, source: _Alone | _Merged, send: Send, silence: _Silence) -> None:
         encoder = self._encoder
         index, chunks = await source.next()
         await send({"type": "http.response.start", "status": 200, "headers": self._extra})
         try:
-            while chunks:
-                if body := encoder.chunks(index, chunks):
-                    await send({"type": "http.response.body", "body": body, "more_body": True})
-                index, chunks = await source.next()
+            with silence:
+                while chunks:
+                    if body := encoder.chunks(index, chunks):
+                        silence.broken = True
+                        await send({"type": "http.response.body", "body": body, "more_body": True})
+                    index, chunks = await source.next()
             tail = encoder.end()
         except GatewayError as error:
             tail = encoder.failure(error)
@@ -199,13 +211,40 @@ async def _while_there(receive: Receive, work: Coroutine[Any, Any, None]) -> Non
             raise
 
 
+class _Silence:
+    """While an engine is silent, comments keep its event stream alive: proxies and clients end what says nothing.
+
+    One timer a stream, which a token does not touch: a comment comes after one to two times ``keep_alive``.
+    """
+
+    def __init__(self, outlet: Outlet | None) -> None:
+        self.broken = True  # something was written since the last look
+        self._outlet = outlet
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> None:
+        if self._outlet is not None and self._outlet.keep_alive:
+            self._timer = asyncio.get_running_loop().call_later(self._outlet.keep_alive, self._look, self._outlet)
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self, outlet: Outlet) -> None:
+        if not (self.broken or outlet.lags):
+            outlet.write_piece(COMMENT)
+        self.broken = False
+        self._timer = asyncio.get_running_loop().call_later(outlet.keep_alive, self._look, outlet)
+
+
 class _Alone:
     """One stream. Once its answer has begun, chunks go from the engine to the socket without waking a task."""
 
-    def __init__(self, stream: TokenStream, encoder: ChunkEncoder, outlet: Outlet | None) -> None:
+    def __init__(self, stream: TokenStream, encoder: ChunkEncoder, outlet: Outlet | None, silence: _Silence) -> None:
         self._stream = stream
         self._encoder = encoder
         self._outlet = outlet
+        self._silence = silence
         self._begun = False
 
     async def next(self) -> tuple[int, Sequence[TokenChunk]]:
@@ -218,6 +257,7 @@ class _Alone:
         if outlet.lags:
             return False
         if body := self._encoder.chunks(0, chunks):
+            self._silence.broken = True
             outlet.write_piece(body)
         return True
 
