@@ -103,7 +103,7 @@ class Queue(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_wait: float | str = "5m"  # a request that would wait longer is refused
     ahead: int = 0  # requests handed to the engine beyond its batch, so that the next one is at hand
     floor: float = 0.05  # share of a busy model that each lower priority gets all the same
-    embed_batching: bool = True  # one engine call for the embeddings of several clients
+    embed_batching: bool = True  # one engine call for the embeddings of several clients; else one client at a time
     embed_max_inputs: int = 64  # texts in one such call at most
     embed_max_delay: float = 0.01  # seconds a text waits at most for others to join it, while a call is running
     generate_max_delay: float = 0.05  # the same for generations, on engines that take whole batches only

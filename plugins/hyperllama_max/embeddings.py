@@ -26,13 +26,16 @@ class Embedder:
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         read = [await self._ids(text, request) for text in request.inputs]
         prompts, cut = [ids for ids, _ in read], tuple(short for _, short in read)
-        futures = [self._submit(ids) for ids in prompts]
+        contexts = [self._context(ids) for ids in prompts]
+        futures = [asyncio.get_running_loop().create_future() for _ in contexts]
+        self._waiting.update(zip((context.request_id for context in contexts), futures, strict=True))
+        self._loop.submit(*contexts)
         try:
-            rows = await asyncio.gather(*(future for _, future in futures))
+            rows = await asyncio.gather(*futures)
         finally:
-            for request_id, _ in futures:
-                self._waiting.pop(request_id, None)
-                self._loop.cancel(request_id)
+            for context in contexts:
+                self._waiting.pop(context.request_id, None)
+                self._loop.cancel(context.request_id)
         finish = _finisher(request)
         counts = tuple(len(ids) for ids in prompts)
         return Embeddings(tuple(finish(row) for row in rows), sum(counts), input_tokens=counts, cut=cut)
@@ -70,17 +73,13 @@ class Embedder:
             return ids[: self._limit - len(tail)] + tail, True
         return ids, False
 
-    def _submit(self, ids: list[int]) -> tuple[Any, asyncio.Future[Any]]:
+    def _context(self, ids: list[int]) -> Any:
         import numpy as np
         from max.pipelines.context import TextContext, TokenBuffer
         from max.pipelines.request import RequestID
 
-        request_id = RequestID()
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting[request_id] = future
         tokens = TokenBuffer(np.asarray(ids, dtype=np.int64))
-        self._loop.submit(TextContext(request_id=request_id, max_length=self._limit + 1, tokens=tokens))
-        return request_id, future
+        return TextContext(request_id=RequestID(), max_length=self._limit + 1, tokens=tokens)
 
 
 def _finisher(request: EmbeddingRequest) -> Callable[[Any], bytes]:

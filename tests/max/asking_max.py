@@ -12,6 +12,7 @@ from typing import Any
 
 import hyperllama_builtin
 from hyperllama.generation import Completion, GenerationRequest, Sampling
+from hyperllama.host.frames import Ping
 from hyperllama.host.process import HostedModel
 from hyperllama.messages import Chat, Message, PromptTokens, Text
 from hyperllama.models import LoadProgress, ModelSpec
@@ -103,3 +104,18 @@ async def max_alone(prompts: Sequence[Sequence[int]], tokens: int, *, ignore_eos
     assert process.returncode == 0
     answers: list[list[int]] = json.loads(output)
     return answers
+
+
+async def pulse(model: HostedModel) -> Any:
+    """The next pong of the host."""
+    future = asyncio.get_running_loop().create_future()
+    heartbeat, beat = model._heartbeat, model._heartbeat.beat
+
+    def seen(pong):
+        heartbeat.beat = beat
+        beat(pong)
+        future.set_result(pong)
+
+    heartbeat.beat = seen
+    model._send(Ping(0))
+    return await future

@@ -7,7 +7,7 @@ import math
 import struct
 
 import pytest
-from asking_max import talk
+from asking_max import pulse, talk
 
 from hyperllama.embedding import EmbeddingRequest
 from hyperllama.errors import ContextTooLong, InvalidRequest, UnsupportedFeature
@@ -36,6 +36,13 @@ async def test_vectors_do_not_depend_on_the_company(encoder):
     (alone,) = vectors(await encoder.embed(ask(TEXTS[0])))
     first, *_ = vectors(await encoder.embed(ask(*TEXTS)))
     assert all(math.isclose(a, b, abs_tol=1e-5) for a, b in zip(alone, first, strict=True))
+
+
+async def test_the_inputs_of_a_call_are_one_step_of_the_engine(encoder):
+    for _ in range(5):
+        before = (await pulse(encoder)).steps
+        await encoder.embed(ask(*(f"text number {number}" for number in range(32))))
+        assert (await pulse(encoder)).steps == before + 1
 
 
 async def test_tokens_are_counted_with_the_special_ones(encoder):

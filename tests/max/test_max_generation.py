@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from asking_max import CHAT, max_alone, prompt, talk, whole
+from asking_max import CHAT, max_alone, prompt, pulse, talk, whole
 
 from hyperllama.errors import ContextTooLong, EngineFailed, InvalidRequest, UnsupportedFeature
 from hyperllama.generation import GenerationRequest, Sampling
@@ -41,9 +41,9 @@ async def test_greedy_answers_are_those_of_max_alone_one_at_a_time_and_sixteen_a
 
 async def test_thirty_two_requests_are_served_in_one_batch(chat):
     tokens = 64
-    before = await _steps(chat)
+    before = (await pulse(chat)).steps
     answers = await asyncio.gather(*[whole(chat, prompt([9, 40 + n], tokens, ignore_eos=True)) for n in range(32)])
-    steps = await _steps(chat) - before
+    steps = (await pulse(chat)).steps - before
     assert all(answer.usage.completion_tokens == tokens for answer in answers)
     assert steps < 4 * tokens  # one after the other would be 32 times as many
 
@@ -242,29 +242,8 @@ async def test_a_model_loads_with_its_own_defaults_and_is_found_out_when_it_stop
         await collect(stream)
 
 
-async def _steps(model) -> int:
-    return (await _pulse(model)).steps
-
-
 async def _idle(model) -> bool:
     for _ in range(500):
-        if (await _pulse(model)).active == 0:
+        if (await pulse(model)).active == 0:
             return True
     return False
-
-
-async def _pulse(model):
-    """The next pong of the host."""
-    future = asyncio.get_running_loop().create_future()
-    heartbeat, beat = model._heartbeat, model._heartbeat.beat
-
-    def seen(pong):
-        heartbeat.beat = beat
-        beat(pong)
-        future.set_result(pong)
-
-    heartbeat.beat = seen
-    from hyperllama.host.frames import Ping
-
-    model._send(Ping(0))
-    return await future

@@ -197,6 +197,17 @@ async def test_stopping_puts_everyone_out(make_call) -> None:
             await task
 
 
+async def test_embeddings_that_are_not_gathered_go_in_one_client_at_a_time(make_call, end) -> None:
+    queue = FairQueue(Queue(embed_batching=False))
+    first = make_call(inputs=("a",), places=64)
+    await queue.enter(first)
+    second = asyncio.create_task(queue.enter(make_call("two", inputs=("b",), places=64)))
+    await asyncio.sleep(0)
+    assert not second.done()
+    await end(first)
+    await asyncio.wait_for(second, 5)
+
+
 async def test_embeddings_go_in_beyond_the_batch_so_that_they_can_be_gathered(make_call) -> None:
     queue = FairQueue(Queue(embed_max_inputs=8))
     for _ in range(16):

@@ -53,7 +53,6 @@ class FairQueue:
         self._settings = settings
         self._max_wait = durations.keep_alive(settings.max_wait)
         self._ahead = settings.ahead
-        self._embed_places = 2 * settings.embed_max_inputs if settings.embed_batching else 0
 
     async def enter(self, call: Call) -> None:
         """Return with a place, held until the call ends. Raises Overloaded with the time to come back."""
@@ -61,15 +60,18 @@ class FairQueue:
         lane = self._lanes.get((call.info.name, embeddings))
         if lane is None:
             lane = self._lanes[call.info.name, embeddings] = _Lane(self._settings.floor, self._clock)
-        # Embeddings are gathered into one batch further on, so that more of them than the engine's batch may go in.
-        places = max(call.info.max_batch_size, self._embed_places) if embeddings else call.info.max_batch_size
-        lane.places = places + self._ahead
+        lane.places = (self._embed_places(call) if embeddings else call.info.max_batch_size) + self._ahead
         if lane.running >= lane.places or lane.line.waiting:
             await self._wait(call, lane)
         else:
             lane.running += 1
             call.admitted = self._clock()
             call.on_finish.append(lane.left)
+
+    def _embed_places(self, call: Call) -> int:
+        """They are gathered into one batch further on, so that more than the engine's batch go in; ungathered, one."""
+        settings = self._settings
+        return max(call.info.max_batch_size, 2 * settings.embed_max_inputs) if settings.embed_batching else 1
 
     def states(self) -> tuple[QueueState, ...]:
         """Every queue that was ever used."""
