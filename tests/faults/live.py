@@ -37,6 +37,16 @@ tokens_per_second = 100
 answer_tokens = 100000
 context_length = 1000000
 """
+#: A model that answers as fast as it can, without end.
+FAST = """
+[models.fast]
+engine = "sim"
+max_batch_size = 256
+[models.fast.options]
+answer_tokens = 200000
+context_length = 1000000
+embedding = 8
+"""
 PLUGINS = '\n[plugins]\nenabled = ["sim", "openai", "ollama"]\n'
 
 
@@ -249,10 +259,6 @@ def text_of(found: list[Any]) -> str:
     return "".join(
         choice["delta"].get("content") or "" for event in found if "choices" in event for choice in event["choices"]
     )
-
-
-def p99(values: list[float]) -> float:
-    return sorted(values)[min(len(values) - 1, int(len(values) * 0.99))]
 
 
 def active_and_running(live: Live, model: str) -> tuple[int, int]:

@@ -14,9 +14,10 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from live import SOUND, Listener, answer, asked, chat, events, p99, text_of, unchunked, until, whole
+from live import SOUND, Listener, answer, asked, chat, events, text_of, unchunked, until, whole
 
 from hyperllama import hookimpl
+from hyperllama.bench.load import percentile
 from hyperllama.config import Config
 from hyperllama.generation import GenerationRequest, TokenChunk
 from hyperllama.models import ModelInfo
@@ -80,7 +81,7 @@ def test_r05_a_killed_engine_is_one_error_and_comes_back(models: int, kills: int
     gaps = listener.end()
     ours = [child for child in psutil.Process().children(recursive=True) if child.create_time() >= began]
     assert not [child for child in ours if child.status() == psutil.STATUS_ZOMBIE]
-    ratio = p99(gaps) / max(p99(quiet), 0.01)
+    ratio = percentile(gaps, 0.99) / max(percentile(quiet, 0.99), 0.01)
     bar.record(
         f"error within {max(told) * 1e3:.0f} ms, back within {max(back):.1f} s (back-off included), "
         f"others' gap p99 {ratio:.2f}x",
