@@ -13,6 +13,7 @@ from hyperllama.pipeline import Pipeline
 from hyperllama.spi import Beats, Call
 from hyperllama.stages.embeds import EmbedBatcher
 from hyperllama.stages.queue import FairQueue
+from hyperllama.store.batches import Tally
 from hyperllama.telemetry import RequestRecord
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -22,10 +23,12 @@ _SHORT = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
 class Metrics:
     """An observer of finished calls and exchanges, with a registry of its own."""
 
-    def __init__(self, catalog: Catalog, pipeline: Pipeline, queue: FairQueue, batcher: EmbedBatcher) -> None:
+    def __init__(
+        self, catalog: Catalog, pipeline: Pipeline, queue: FairQueue, batcher: EmbedBatcher, batches: Tally
+    ) -> None:
         registry = self._registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        registry.register(_State(catalog, pipeline, queue, batcher))
+        registry.register(_State(catalog, pipeline, queue, batcher, batches))
         labels = ("model", "protocol")
 
         def counter(name: str, text: str, *more: str) -> Counter:
@@ -128,11 +131,14 @@ class _Bound:
 class _State(Collector):
     """What is true at the moment of the scrape."""
 
-    def __init__(self, catalog: Catalog, pipeline: Pipeline, queue: FairQueue, batcher: EmbedBatcher) -> None:
+    def __init__(
+        self, catalog: Catalog, pipeline: Pipeline, queue: FairQueue, batcher: EmbedBatcher, batches: Tally
+    ) -> None:
         self._catalog = catalog
         self._pipeline = pipeline
         self._queue = queue
         self._batcher = batcher
+        self._batches = batches
 
     def collect(self) -> Iterable[Metric]:
         yield GaugeMetricFamily("hyperllama_generations_running", "Generations under way", value=self._pipeline.live)
@@ -142,6 +148,7 @@ class _State(Collector):
         calls, inputs = self._batcher.calls, self._batcher.inputs
         yield CounterMetricFamily("hyperllama_embed_batches", "Engine calls for embeddings", value=calls)
         yield CounterMetricFamily("hyperllama_embed_batch_inputs", "Texts in those calls", value=inputs)
+        yield from self._jobs()
 
     def _models(self) -> Iterable[Metric]:
         loaded = _gauge("model_loaded", "1 when in memory")
@@ -184,6 +191,19 @@ class _State(Collector):
             taken.add_metric(labels, state.running)
             places.add_metric(labels, state.places)
         return waiting, tokens, taken, places
+
+    def _jobs(self) -> Iterable[Metric]:
+        """Batches of /v1/batches; where gateways share a folder, the one that runs them has them."""
+        jobs = GaugeMetricFamily("hyperllama_batch_jobs", "Batches that have not ended", labels=["state"])
+        ended = CounterMetricFamily("hyperllama_batch_jobs_ended", "Batches, by how they ended", labels=["state"])
+        lines = CounterMetricFamily("hyperllama_batch_lines", "Lines of batches with a result", labels=["outcome"])
+        for state, count in self._batches.open.items():
+            jobs.add_metric([state], count)
+        for state, count in self._batches.ended.items():
+            ended.add_metric([state], count)
+        lines.add_metric(["completed"], self._batches.completed)
+        lines.add_metric(["failed"], self._batches.failed)
+        return jobs, ended, lines
 
 
 def _gauge(name: str, text: str, *more: str) -> GaugeMetricFamily:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
@@ -25,6 +26,17 @@ if TYPE_CHECKING:
 PURPOSE = "batch"
 PIECE = 64  # results read at a time
 _JSON = ("errors", "notes", "moments", "usage")
+_UNDER_WAY: tuple[Status, ...] = tuple(status for status in get_args(Status) if status not in ENDED)
+
+
+class Tally:
+    """What the batches of one gateway came to since it started, and how those stand that it runs."""
+
+    def __init__(self) -> None:
+        self.open: dict[Status, int] = dict.fromkeys(_UNDER_WAY, 0)
+        self.ended: dict[Status, int] = dict.fromkeys(ENDED, 0)
+        self.completed = 0  # lines
+        self.failed = 0
 
 
 class BatchStore:
@@ -45,6 +57,7 @@ class BatchStore:
         self._settings = settings
         self._changed = changed
         self._wall = wall
+        self.tally = Tally()
 
     async def create(self, wanted: NewBatch, caller: Caller) -> Batch:
         from sqlalchemy import func, insert, select
@@ -122,6 +135,8 @@ class BatchStore:
         asked = select(batches).where(mine).order_by(batches.c.created, batches.c.id).limit(limit)
         async with self._database.begin() as connection:
             rows = (await connection.execute(asked)).all()
+        states = Counter(row.status for row in rows)
+        self.tally.open = {status: states[status] for status in _UNDER_WAY}
         return [(_batch(row), msgspec.json.decode(row.principal, type=Principal)) for row in rows]
 
     async def enter(self, batch: Batch, status: Status, **fields: Any) -> Batch:
@@ -176,6 +191,8 @@ class BatchStore:
                 "usage": _text([sum(counts) for counts in zip(total, *used, strict=True)]),
             }
             await connection.execute(update(batches).where(mine).values(**values))
+        self.tally.completed += len(new) - failed
+        self.tally.failed += failed
 
     async def results(self, id: str, *, failed: bool) -> AsyncGenerator[bytes, None]:
         """The lines of one of its files, in order, some at a time."""
@@ -210,6 +227,7 @@ class BatchStore:
             ended = self._in(now, status, **fields)
             await connection.execute(update(batches).where(batches.c.id == batch.id).values(**_values(ended)))
             await connection.execute(delete(batch_results).where(batch_results.c.batch == batch.id))
+        self.tally.ended[status] += 1
 
     async def output_life(self, id: str) -> float | None:
         """Seconds that its results are to be kept; None: nobody said."""
@@ -250,8 +268,10 @@ class BatchStore:
                     return now
                 same = (batches.c.id == now.id) & (batches.c.status == now.status)
                 done = await connection.execute(update(batches).where(same).values(**_values(new)))
-                if done.rowcount == 1:
-                    return new
+            if done.rowcount == 1:
+                if new.status in ENDED:
+                    self.tally.ended[new.status] += 1
+                return new
 
 
 async def _row(connection: AsyncConnection, which: ColumnElement[bool], id: str) -> Row[Any]:
@@ -282,4 +302,4 @@ def _batch(row: Row[Any]) -> Batch:
     return msgspec.convert(fields | {field: msgspec.json.decode(fields[field]) for field in _JSON}, Batch)
 
 
-__all__ = ("PURPOSE", "BatchStore")
+__all__ = ("PURPOSE", "BatchStore", "Tally")

@@ -114,7 +114,9 @@ class Application:
             self.catalog, self.pipeline, self.batcher.embed, store=self.managed, kept=kept, audit=self.audit
         )
         self.metrics = (
-            Metrics(self.catalog, self.pipeline, self.queue, self.batcher) if config.metrics.enabled else None
+            Metrics(self.catalog, self.pipeline, self.queue, self.batcher, self.batches.tally)
+            if config.metrics.enabled
+            else None
         )
         if self.metrics is not None:
             self.pipeline.add_observer(self.metrics)
