@@ -26,7 +26,7 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     frequency_penalty: float | None = None
     max_tokens: int | None = None  # new tokens; None: until the context is full
     min_tokens: int | None = None
-    stop: tuple[str, ...] = ()  # matched on text by the core, never part of the answer
+    stop: tuple[str, ...] | None = None  # matched on text by the core, never part of the answer; None: the model's own
     stop_token_ids: tuple[int, ...] = ()
     ignore_eos: bool = False
     logit_bias: dict[int, float] = {}

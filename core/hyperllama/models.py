@@ -71,6 +71,18 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     tensors: tuple[TensorInfo, ...] = ()  # of a GGUF file
     extra: dict[str, Any] = {}  # what a dialect said of it when it was made there, in that dialect's words
 
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """The stop strings of a request that names none."""
+        found = self.parameters.get("stop") or ()
+        return (found,) if isinstance(found, str) else tuple(text for text in found if text and isinstance(text, str))
+
+    @property
+    def num_ctx(self) -> int | None:
+        """Tokens that a request's context holds where it says nothing; None: ``context_length``."""
+        found = self.parameters.get("num_ctx")
+        return int(found) if isinstance(found, int | float) and found > 0 else None
+
 
 class LoadProgress(msgspec.Struct, frozen=True):
     """Where a load stands. ``seconds`` since it began; ``estimate`` of its whole length; None: never seen."""

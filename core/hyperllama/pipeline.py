@@ -139,7 +139,11 @@ class Pipeline:
         assert isinstance(request, GenerationRequest)  # noqa: S101 - embed() has its own walk
         model = await self._acquire(call, entry, request.keep_alive)
         principal = call.caller.principal
-        request = msgspec.structs.replace(request, tenant=principal.owner or principal.id)
+        request = msgspec.structs.replace(
+            request,
+            tenant=principal.owner or principal.id,
+            context_length=call.info.num_ctx if request.context_length is None else request.context_length,
+        )
         stream = await self._generate(model, request)
         call.submitted = time.perf_counter_ns()
         return stream

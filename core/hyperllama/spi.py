@@ -336,6 +336,12 @@ class ErrorReply(msgspec.Struct, frozen=True):
     headers: dict[str, str] = {}
 
 
+class ErrorText(msgspec.Struct, frozen=True):
+    """An error as Ollama spells it; every dialect does so for what only ollama.com could do."""
+
+    error: str
+
+
 class WireProtocol(Protocol):
     """A dialect of HTTP that clients speak: its routes and its errors.
 
@@ -357,6 +363,16 @@ class WireProtocol(Protocol):
     def error_reply(self, error: GatewayError, path: str) -> ErrorReply: ...
 
 
+@runtime_checkable
+class DescribesErrors(Protocol):
+    """A WireProtocol that says what the bodies of its error replies are, for the OpenAPI document."""
+
+    @property
+    def error_bodies(self) -> Sequence[type[msgspec.Struct]]:
+        """What ``error_reply`` encodes: no body is two of them."""
+        ...
+
+
 class Command(Protocol):
     """A sub-command of ``hyperllama-gateway``."""
 
@@ -370,9 +386,11 @@ __all__ = (
     "Call",
     "ChunkEncoder",
     "Command",
+    "DescribesErrors",
     "Embeds",
     "Engine",
     "ErrorReply",
+    "ErrorText",
     "Gate",
     "Gateway",
     "GeneratesBatches",

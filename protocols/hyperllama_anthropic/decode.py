@@ -106,11 +106,11 @@ def _choice(choice: wire.ToolChoice | None, specs: Sequence[ToolSpec]) -> Chosen
     raise invalid("tool_choice.type", "expected 'auto', 'any', 'tool' or 'none'")
 
 
-def _stop(found: Sequence[str] | None) -> tuple[str, ...]:
+def _stop(found: Sequence[str] | None) -> tuple[str, ...] | None:
     stops = tuple(text for text in found or () if text)
     if len(stops) > wire.MAX_STOPS or any(len(text.encode()) > wire.MAX_STOP_BYTES for text in stops):
         raise invalid("stop_sequences", f"at most {wire.MAX_STOPS} of at most {wire.MAX_STOP_BYTES} bytes each")
-    return stops
+    return stops or None
 
 
 def _output(request: wire.MessagesRequest) -> OutputFormat | None:

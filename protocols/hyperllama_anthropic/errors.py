@@ -16,7 +16,7 @@ from hyperllama.errors import (
     RouteNotFound,
     Unavailable,
 )
-from hyperllama.spi import ErrorReply
+from hyperllama.spi import ErrorReply, ErrorText
 from hyperllama_anthropic.wire import ErrorBody, ErrorEnvelope
 
 _JSON = msgspec.json.Encoder()
@@ -55,10 +55,12 @@ def envelope(error: GatewayError, path: str = "") -> ErrorEnvelope:
 
 def reply(error: GatewayError, path: str) -> ErrorReply:
     if isinstance(error, CloudDisabled):
-        return ErrorReply(403, _JSON.encode({"error": error.message}), "application/json; charset=utf-8")
+        return ErrorReply(403, _JSON.encode(ErrorText(error.message)), "application/json; charset=utf-8")
     headers: dict[str, str] = {}
     if error.retry_seconds is not None:
         headers["retry-after"] = str(error.retry_seconds)
+    if error.code == "insufficient_quota":
+        headers["x-should-retry"] = "false"  # the SDK's word for it: a used-up quota does not come back in seconds
     if isinstance(error, MethodNotAllowed):
         headers["allow"] = ", ".join(error.allow)
     return ErrorReply(

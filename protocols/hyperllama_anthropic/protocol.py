@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from litestar.types import ControllerRouterHandler
 
 from hyperllama.errors import GatewayError
-from hyperllama.spi import ErrorReply
+from hyperllama.spi import ErrorReply, ErrorText
 from hyperllama.web.remote import Remote
 from hyperllama_anthropic import errors
 from hyperllama_anthropic.routes import routes
 from hyperllama_anthropic.settings import Settings
+from hyperllama_anthropic.wire import ErrorEnvelope
 
 
 class Anthropic:
@@ -19,6 +20,7 @@ class Anthropic:
 
     name = "anthropic"
     prefixes = ("/v1/messages",)
+    error_bodies = (ErrorEnvelope, ErrorText)
 
     def __init__(self, settings: Settings, remote: Remote | None = None) -> None:
         """``remote`` fetches images that requests name by URL; None: nothing does."""

@@ -14,7 +14,7 @@ from hyperllama.errors import (
     RouteNotFound,
     Unauthenticated,
 )
-from hyperllama.spi import ErrorReply
+from hyperllama.spi import ErrorReply, ErrorText
 from hyperllama_ollama.encode.text import dumps
 
 #: What almost every answer says it is.
@@ -72,7 +72,7 @@ def reply(error: GatewayError, media_type: str = JSON) -> ErrorReply:
 
 
 def body(error: GatewayError) -> bytes:
-    return dumps({"error": text(error)})
+    return dumps(ErrorText(text(error)))
 
 
 def line(error: GatewayError) -> bytes:

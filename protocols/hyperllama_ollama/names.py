@@ -26,9 +26,9 @@ class Name(msgspec.Struct, frozen=True):
     @property
     def short(self) -> str:
         """How lists show it: default host and namespace left out, the tag always there."""
-        if self.host != HOST:
+        if self.host.casefold() != HOST:
             return self.full
-        if self.namespace != NAMESPACE:
+        if self.namespace.casefold() != NAMESPACE:
             return f"{self.namespace}/{self.model}:{self.tag}"
         return f"{self.model}:{self.tag}"
 

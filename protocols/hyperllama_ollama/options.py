@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
@@ -40,6 +41,7 @@ TYPES: Mapping[str, Kind] = {
 DEFAULTS: Mapping[str, Any] = {"temperature": 0.8, "top_k": 40, "top_p": 0.9}
 
 MIN_CONTEXT = 4
+ALL = 2**31 - 1  # new tokens: more than any context holds
 _INT64 = 2**63
 _FLOAT32 = 3.4028234663852886e38
 
@@ -78,7 +80,11 @@ def parse(options: Mapping[str, Any]) -> Options:
 
 
 def sampling(options: Options, stored: Mapping[str, Any], *, logprobs: int | None) -> Sampling:
-    """What the request says; where it is silent, None if the model has a stored value, else Ollama's default."""
+    """What the request says; where it is silent, None if the model has a stored value, else Ollama's default.
+
+    None is filled in from ``stored`` below here, so "no limit" and "any seed" are spelled out where they take a stored
+    value's place.
+    """
 
     def said(name: str) -> Any:
         value = getattr(options, name)
@@ -92,18 +98,26 @@ def sampling(options: Options, stored: Mapping[str, Any], *, logprobs: int | Non
         top_p=None if top_p is None else min(1.0, max(1e-6, top_p)),
         top_k=None if top_k is None else max(0, top_k),
         min_p=None if options.min_p is None else min(1.0, max(0.0, options.min_p)),
-        seed=None if seed is None or seed < 0 else seed,
-        repetition_penalty=None if penalty is None or penalty <= 0 else penalty,
+        seed=seed if seed is None or seed >= 0 else secrets.randbits(63) if "seed" in stored else None,
+        repetition_penalty=penalty if penalty is None or penalty > 0 else 1.0,
         presence_penalty=options.presence_penalty,
         frequency_penalty=options.frequency_penalty,
-        max_tokens=None if predict is None or predict < 0 else max(1, predict),
-        stop=tuple(text for text in options.stop or () if text),
+        max_tokens=_max_tokens(predict, limited="num_predict" in stored),
+        stop=None if options.stop is None else tuple(text for text in options.stop if text),
         logprobs=logprobs,
     )
 
 
-def context_length(options: Options) -> int | None:
-    return None if options.num_ctx is None else max(MIN_CONTEXT, options.num_ctx)
+def context_length(options: Options, stored: int | None) -> int | None:
+    said = stored if options.num_ctx is None else options.num_ctx
+    return None if said is None else max(MIN_CONTEXT, said)
+
+
+def _max_tokens(predict: int | None, *, limited: bool) -> int | None:
+    """``limited``: None would mean the stored limit."""
+    if predict is None or predict >= 0:
+        return predict if predict is None else max(1, predict)
+    return ALL if limited else None
 
 
 def _integer(name: str, value: Any) -> int:

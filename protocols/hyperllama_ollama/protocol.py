@@ -10,7 +10,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
 from hyperllama.errors import GatewayError, MethodNotAllowed
-from hyperllama.spi import ErrorReply
+from hyperllama.spi import ErrorReply, ErrorText
 from hyperllama.web.streaming import GatewayRequest
 from hyperllama_ollama import errors
 from hyperllama_ollama.routes import account, catalog, embedding, inference, store
@@ -22,6 +22,7 @@ class Ollama:
 
     name = "ollama"
     prefixes = ("/api", "/")
+    error_bodies = (ErrorText,)
 
     def __init__(self, settings: Settings) -> None:
         handlers: list[HTTPRouteHandler] = [

@@ -37,7 +37,7 @@ def _hint(name: str) -> str:
 
 
 def _canonical(name: str) -> str:
-    return f"model '{names.shown(name.strip())}' not found"
+    return f"model '{names.shown(names.reference(name.strip()).text)}' not found"
 
 
 GENERATE = Words(empty=lambda: ModelNotFound("model '' not found", param="model"), missing=_single)

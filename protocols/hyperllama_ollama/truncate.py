@@ -52,7 +52,7 @@ async def generate(
         input=kept,
         left_out=_messages(request.input) - _messages(kept),
         sampling=msgspec.structs.replace(
-            request.sampling, max_tokens=wanted if wanted is not None and used + wanted <= room else None
+            request.sampling, max_tokens=None if wanted is None else min(wanted, room - used)
         ),
     )
     try:

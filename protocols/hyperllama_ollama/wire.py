@@ -123,6 +123,12 @@ class TransferRequest(_Request, frozen=True, kw_only=True):
         return self.model or self.name
 
 
+class RunningQuery(msgspec.Struct, frozen=True):
+    """Ollama ignores queries, so this is ours: ``progress``, of whatever value."""
+
+    progress: str | None = None
+
+
 class CopyRequest(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
     destination: str = ""
@@ -174,6 +180,7 @@ __all__ = (
     "GenerateRequest",
     "Level",
     "Message",
+    "RunningQuery",
     "ShowRequest",
     "Think",
     "Tool",

@@ -1,13 +1,15 @@
-"""A JSON body as one of the wire Structs, refused in OpenAI's words."""
+"""What a request says in its body, its query or its form, as one of the wire Structs; refused in OpenAI's words."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request
 
 from hyperllama.web.body import read_json
+from hyperllama.web.query import from_text
 from hyperllama_openai.errors import InvalidType, UnknownParameter, refusal
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -30,4 +32,17 @@ def convert(value: object, type_: type[T], *, strict: bool) -> T:
         raise refusal(error) from error
 
 
-__all__ = ("convert", "read")
+def query(request: Request[Any, Any, Any], type_: type[T]) -> T:
+    """Raises InvalidRequest with the ``param`` at fault."""
+    return fields(dict(request.query_params), type_)
+
+
+def fields(said: Mapping[str, str], type_: type[T]) -> T:
+    """Of a query or a form. Raises InvalidRequest with the ``param`` at fault."""
+    try:
+        return from_text(said, type_)
+    except msgspec.ValidationError as error:
+        raise refusal(error) from error
+
+
+__all__ = ("convert", "fields", "query", "read")

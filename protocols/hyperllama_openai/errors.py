@@ -23,7 +23,7 @@ from hyperllama.errors import (
     Unauthenticated,
     UnsupportedFeature,
 )
-from hyperllama.spi import ErrorReply
+from hyperllama.spi import ErrorReply, ErrorText
 from hyperllama_openai.wire.errors import ErrorBody, ErrorEnvelope
 
 _JSON = msgspec.json.Encoder()
@@ -91,7 +91,7 @@ def envelope(error: GatewayError, *, param: str | None = None, path: str = "") -
         error=ErrorBody(
             message=_message(error, path),
             type=_type(error),
-            param=_param(error, param),
+            param=_param(error, param, path),
             code=_code(error),
         )
     )
@@ -99,7 +99,7 @@ def envelope(error: GatewayError, *, param: str | None = None, path: str = "") -
 
 def reply(error: GatewayError, *, param: str | None = None, path: str = "") -> ErrorReply:
     if isinstance(error, CloudDisabled):
-        return ErrorReply(403, _JSON.encode({"error": error.message}), "application/json; charset=utf-8")
+        return ErrorReply(403, _JSON.encode(ErrorText(error.message)), "application/json; charset=utf-8")
     headers: dict[str, str] = {}
     if error.retry_seconds is not None:
         headers["retry-after"] = str(error.retry_seconds)
@@ -117,8 +117,8 @@ def reply(error: GatewayError, *, param: str | None = None, path: str = "") -> E
     )
 
 
-# The core's names for fields of a GenerationRequest, as a client of this dialect knows them.
-_PARAMS = {"output": "response_format", "reasoning": "reasoning_effort"}
+# What engines call the output format that they cannot enforce.
+_FORMATS = frozenset({"output", "response_format", "guided_regex", "guided_choice", "guided_grammar"})
 
 _CODES: tuple[tuple[type[GatewayError], str | None], ...] = (
     (RouteNotFound, None),
@@ -133,7 +133,9 @@ def _code(error: GatewayError) -> str | None:
     for kind, code in _CODES:
         if isinstance(error, kind):
             return code
-    return None if error.code == "invalid_request" else error.code
+    if error.code == "invalid_request":
+        return InvalidSchema.code if error.param in _FORMATS else None
+    return error.code
 
 
 def _type(error: GatewayError) -> str:
@@ -153,12 +155,14 @@ def _type(error: GatewayError) -> str:
     return "invalid_request_error"
 
 
-def _param(error: GatewayError, input_field: str | None) -> str | None:
+def _param(error: GatewayError, input_field: str | None, path: str) -> str | None:
     if isinstance(error, ModelNotFound):
         return "model"
     if error.param == "input" or isinstance(error, ContextTooLong):  # whatever the engine calls it
         return input_field
-    return _PARAMS.get(error.param, error.param) if error.param else None
+    if error.param in _FORMATS and path.rstrip("/").endswith("/responses"):
+        return "text.format"
+    return "response_format" if error.param == "output" else error.param
 
 
 def _message(error: GatewayError, path: str) -> str:

@@ -8,11 +8,20 @@ from collections.abc import Sequence
 from litestar.types import ControllerRouterHandler
 
 from hyperllama.errors import GatewayError
-from hyperllama.spi import ErrorReply
+from hyperllama.spi import ErrorReply, ErrorText
 from hyperllama.web.remote import Remote
 from hyperllama_openai import batch_lines, errors
 from hyperllama_openai.routes import batches, chat, completions, embeddings, files, models, rerank, responses, tokens
 from hyperllama_openai.settings import Settings
+from hyperllama_openai.wire.errors import ErrorEnvelope
+
+_INPUTS = (
+    ("/chat/completions", "messages"),
+    ("/completions", "prompt"),
+    ("/rerank", "documents"),
+    ("/score", "text_2"),
+    ("/tokenize", "prompt"),
+)
 
 
 class OpenAI:
@@ -34,6 +43,7 @@ class OpenAI:
         "/files",
         "/batches",
     )
+    error_bodies = (ErrorEnvelope, ErrorText)
 
     def __init__(self, settings: Settings, remote: Remote | None = None) -> None:
         """``remote`` fetches images that requests name by URL; None: nothing does."""
@@ -60,9 +70,10 @@ class OpenAI:
 
 def _input_of(path: str) -> str:
     """The field that holds a route's input: what was too long when something was."""
-    if path.endswith("/chat/completions"):
-        return "messages"
-    return "prompt" if path.endswith("/completions") else "input"
+    for end, field in _INPUTS:
+        if path.rstrip("/").endswith(end):
+            return field
+    return "input"
 
 
 __all__ = ("OpenAI",)

@@ -234,3 +234,30 @@ async def test_who_was_let_in_before_is_asked_about_again(door, database) -> Non
         assert await renewed(issued.key.id) is None
     async with door(required=False) as open_door:
         assert (await open_door.renew(LOCAL)) is LOCAL
+
+
+async def test_an_answer_that_was_on_its_way_when_a_key_was_revoked_lets_nobody_in_later(
+    door, sent, monkeypatch
+) -> None:
+    async with door() as open_door:
+        store = await open_door.keyring.store()
+        issued = await store.create(Key(name="ci"), actor="test")
+        asked, answered, real = asyncio.Event(), asyncio.Event(), store.find
+
+        async def slow(wanted: bytes):
+            found = await real(wanted)
+            asked.set()
+            await answered.wait()
+            return found
+
+        monkeypatch.setattr(store, "find", slow)
+        early = asyncio.create_task(open_door.authenticate(sent(issued.secret)))
+        await asked.wait()
+        monkeypatch.setattr(store, "find", real)
+        await store.revoke("ci", actor="test")
+        late = asyncio.create_task(open_door.authenticate(sent(issued.secret)))
+        await asyncio.sleep(0)
+        answered.set()
+        assert (await early).id == issued.key.id  # it came before
+        with pytest.raises(Unauthenticated):
+            await late

@@ -245,3 +245,15 @@ def test_what_would_be_unsafe_is_refused_at_start(provider) -> None:
         Tokens(settings(provider, jwks="http://keys.example/"))
     with pytest.raises(ConfigError, match="https"):
         Tokens(settings(provider, jwks="ftp://keys.example/"))
+
+
+async def test_a_subject_or_name_that_no_database_holds_is_kept_by_its_hash(provider, sent) -> None:
+    tokens = Tokens(Jwt(issuer=provider.issuer, audience="gateway"))
+    ids = []
+    for subject in ("a" * 200, "a" * 201, "a\x00b"):
+        known = await tokens.authenticate(sent(provider.token(sub=subject, email=f"{subject}@x")))
+        assert known is not None
+        assert len(known.id) <= 128
+        assert (known.id + known.name).isprintable()
+        ids.append(known.id)
+    assert len(set(ids)) == 3

@@ -316,6 +316,16 @@ async def test_errors_before_the_first_token_have_a_status_and_type(http: httpx.
     assert (unknown.status_code, unknown.json()["error"]["type"]) == (404, "not_found_error")
 
 
+async def test_a_quota_that_is_used_up_is_not_worth_asking_again(http: httpx.AsyncClient, script) -> None:
+    class Quota(RateLimited):
+        code = "insufficient_quota"
+
+    for error, said in ((Quota("The monthly quota is used up."), "false"), (RateLimited("Slow down."), None)):
+        script.gateway.refusal = error
+        reply = await http.post("/v1/messages", json=ASK)
+        assert (reply.status_code, reply.headers.get("x-should-retry")) == (429, said)
+
+
 async def test_an_error_in_mid_stream_is_an_event(http: httpx.AsyncClient, script) -> None:
     script.says(TokenChunk(text="a"), EngineFailed("The engine broke."))
     text = (await http.post("/v1/messages", json={**ASK, "stream": True})).text

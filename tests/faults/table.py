@@ -48,6 +48,10 @@ BARS = {
     "S06": ("JSON bombs, broken Unicode", "0 answers of 500 or above, no traceback"),
     "S07": ("grammar bombs, slow regular expressions", "refused, 0 engines killed; ours 50 ms at most on 100 KiB"),
     "S08": ("queries of death", "special tokens in text and images kill nothing"),
+    "S09": (
+        "images by URL: requests from inside",
+        "off by default; 60 spellings, sent or redirected to, reach a canary 0 times",
+    ),
     "S12": ("routes without authentication", "401, 403, 404 or 405 in every spelling; public are named ones only"),
     "S13": ("open by default", "loopback only; elsewhere refused without keys"),
     "S14": ("management and privilege growth", "each route needs its permission; no key widens itself"),

@@ -22,6 +22,7 @@ from hyperllama_ollama import names
         ("hf.co/org-1/Repo_x.y-GGUF:Q4_K_M", "hf.co/org-1/Repo_x.y-GGUF:Q4_K_M", "hf.co/org-1/Repo_x.y-GGUF:Q4_K_M"),
         ("_m", "registry.ollama.ai/library/_m:latest", "_m:latest"),
         ("M:T", "registry.ollama.ai/library/M:T", "M:T"),
+        ("Registry.Ollama.AI/Library/M", "Registry.Ollama.AI/Library/M:latest", "M:latest"),
         ("m" * 80, f"registry.ollama.ai/library/{'m' * 80}:latest", f"{'m' * 80}:latest"),
     ],
 )
@@ -82,6 +83,7 @@ def test_a_lookup_leaves_out_what_only_repeats_the_defaults() -> None:
     assert names.lookup("registry.ollama.ai/library/m") == "m"
     assert names.lookup("registry.ollama.ai/library/m:t") == "m:t"
     assert names.lookup("library/m") == "m"
+    assert names.lookup("REGISTRY.ollama.ai/Library/m") == "m"
     assert names.lookup("Org/m") == "Org/m"
     assert names.lookup("m") == "m"
 

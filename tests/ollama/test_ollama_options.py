@@ -78,7 +78,7 @@ def test_silence_means_the_models_value_and_then_the_default() -> None:
         (Options(top_p=5.0), "top_p", 1.0),
         (Options(top_k=-1), "top_k", 0),
         (Options(min_p=2.0), "min_p", 1.0),
-        (Options(repeat_penalty=0.0), "repetition_penalty", None),
+        (Options(repeat_penalty=0.0), "repetition_penalty", 1.0),
     ],
 )
 def test_out_of_range_means_the_nearest_sensible_thing(said: Options, field: str, value: object) -> None:
@@ -86,6 +86,24 @@ def test_out_of_range_means_the_nearest_sensible_thing(said: Options, field: str
 
 
 def test_the_context_is_never_under_four_tokens() -> None:
-    assert options.context_length(Options(num_ctx=1)) == 4
-    assert options.context_length(Options(num_ctx=2048)) == 2048
-    assert options.context_length(Options()) is None
+    assert options.context_length(Options(num_ctx=1), None) == 4
+    assert options.context_length(Options(num_ctx=2048), 16) == 2048
+    assert options.context_length(Options(), 1) == 4
+    assert options.context_length(Options(), None) is None
+
+
+def test_a_stored_stop_holds_until_the_request_says_otherwise() -> None:
+    assert options.sampling(Options(), {"stop": "a"}, logprobs=None).stop is None  # filled in below
+    assert options.sampling(Options(stop=("c",)), {"stop": "a"}, logprobs=None).stop == ("c",)
+    assert options.sampling(Options(stop=()), {"stop": "a"}, logprobs=None).stop == ()
+
+
+def test_no_limit_and_any_seed_take_the_place_of_stored_ones() -> None:
+    stored = {"num_predict": 3, "seed": 7, "repeat_penalty": 1.2}
+    said = options.parse({"num_predict": -1, "seed": -1, "repeat_penalty": 0})
+    found = [options.sampling(said, stored, logprobs=None) for _ in range(2)]
+    assert found[0].seed != found[1].seed
+    assert (found[0].max_tokens or 0) > 2**30
+    assert found[0].repetition_penalty == 1.0
+    silent = options.sampling(Options(), stored, logprobs=None)
+    assert (silent.max_tokens, silent.seed, silent.repetition_penalty) == (None, None, None)

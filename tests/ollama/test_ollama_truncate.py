@@ -90,7 +90,7 @@ def test_asking_for_more_than_there_is_room_for_ends_with_the_context(http: http
     _Small(gateway, 20)
     body = {"model": "llama3.2", "messages": WORDS, "options": {"num_predict": 100}, "truncate": False}
     assert http.post("/api/chat", json=body).status_code == 200
-    assert gateway.asked[-1].sampling.max_tokens is None
+    assert gateway.asked[-1].sampling.max_tokens == 20 - 8
     assert len(gateway.asked[-1].input.messages) == 3
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from typing import Any
 
 import pytest
+from asking import HI, INFO, PNG, TOOL, ask, complete
 
 from hyperllama.generation import (
     AnyJson,
@@ -25,39 +25,20 @@ from hyperllama.messages import Chat, Image, Message, Prompt, PromptTokens, Text
 from hyperllama.models import ModelInfo
 from hyperllama_openai.body import convert
 from hyperllama_openai.decode.chat import chat
-from hyperllama_openai.decode.completions import Plan, completions
 from hyperllama_openai.decode.embeddings import embeddings
 from hyperllama_openai.settings import Settings
 from hyperllama_openai.wire.chat import ChatRequest
 from hyperllama_openai.wire.completions import CompletionRequest
 from hyperllama_openai.wire.embeddings import EmbeddingRequest
 
-INFO = ModelInfo(
-    name="m",
-    engine="fake",
-    capabilities=frozenset({"completion", "chat", "thinking", "tools", "vision", "insert"}),
-    context_length=1024,
-    vocab_size=1000,
-)
-HI = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
-TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 OTHER = {"type": "function", "function": {"name": "g", "description": "does g", "strict": True}}
-PNG = "data:image/png;base64," + base64.b64encode(b"\x89PNG").decode()
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
-
-
-def ask(body: dict[str, Any], settings: Settings = Settings(), info: ModelInfo = INFO) -> GenerationRequest:
-    return chat(convert({**HI, **body}, ChatRequest, strict=settings.strict), info, settings)[0]
 
 
 def messages(*found: dict[str, Any], merge: bool = True) -> tuple[Message, ...]:
     request = ask({"messages": list(found)}, Settings(merge_system=merge))
     assert isinstance(request.input, Chat)
     return request.input.messages
-
-
-def complete(body: dict[str, Any], settings: Settings = Settings()) -> Plan:
-    return completions(convert({"model": "m", **body}, CompletionRequest, strict=False), INFO, settings)
 
 
 def test_a_bare_request_leaves_everything_to_the_model() -> None:

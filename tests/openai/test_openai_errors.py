@@ -16,7 +16,10 @@ TABLE: list[tuple[GatewayError, int, str, str | None, str | None]] = [
     (errors.InvalidRequest("x"), 400, INVALID, None, None),
     (errors.InvalidRequest("x", param="stop"), 400, INVALID, None, "stop"),
     (errors.InvalidRequest("x", param="input"), 400, INVALID, None, "messages"),
-    (errors.InvalidRequest("x", param="output"), 400, INVALID, None, "response_format"),
+    (errors.InvalidRequest("x", param="output"), 400, INVALID, "invalid_json_schema", "response_format"),
+    (errors.InvalidRequest("x", param="guided_regex"), 400, INVALID, "invalid_json_schema", "guided_regex"),
+    (errors.UnsupportedFeature("x", param="output"), 400, INVALID, "unsupported_parameter", "response_format"),
+    (errors.InvalidRequest("x", param="reasoning"), 400, INVALID, None, "reasoning"),
     (errors.UnsupportedFeature("x", param="tools"), 400, INVALID, "unsupported_parameter", "tools"),
     (errors.ContextTooLong("x"), 400, INVALID, "context_length_exceeded", "messages"),
     (errors.Unauthenticated("x"), 401, INVALID, "invalid_api_key", None),
@@ -46,6 +49,23 @@ def test_the_table(error: GatewayError, status: int, kind: str, code: str | None
     assert (reply.status, found["type"], found["code"], found["param"]) == (status, kind, code, param)
     assert found["message"]
     assert reply.media_type == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("path", "length", "output"),
+    [
+        ("/v1/chat/completions", "messages", "response_format"),
+        ("/chat/completions/", "messages", "response_format"),
+        ("/v1/completions", "prompt", "response_format"),
+        ("/v1/responses", "input", "text.format"),
+        ("/v1/embeddings", "input", "response_format"),
+        ("/v2/rerank", "documents", "response_format"),
+        ("/score", "text_2", "response_format"),
+    ],
+)
+def test_what_an_engine_refuses_is_named_as_the_route_names_it(path: str, length: str, output: str) -> None:
+    for error, param in ((errors.ContextTooLong("x"), length), (errors.InvalidRequest("x", param="output"), output)):
+        assert json.loads(OpenAI(Settings()).error_reply(error, path).body)["error"]["param"] == param
 
 
 def test_when_to_ask_again_is_told_in_both_headers_that_the_sdks_read() -> None:

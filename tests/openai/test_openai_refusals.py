@@ -2,47 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from typing import Any
 
 import pytest
+from asking import INFO, PNG, TOOL, ask, complete
 from msgspec.structs import replace
 
 from hyperllama.errors import ContextTooLong, InvalidRequest, UnsupportedFeature
-from hyperllama.generation import (
-    GenerationRequest,
-    NoTool,
-)
-from hyperllama.models import ModelInfo
+from hyperllama.generation import NoTool
 from hyperllama_openai.body import convert
-from hyperllama_openai.decode.chat import chat
-from hyperllama_openai.decode.completions import Plan, completions
 from hyperllama_openai.decode.embeddings import embeddings
 from hyperllama_openai.settings import Settings
-from hyperllama_openai.wire.chat import ChatRequest
-from hyperllama_openai.wire.completions import CompletionRequest
 from hyperllama_openai.wire.embeddings import EmbeddingRequest
 
-INFO = ModelInfo(
-    name="m",
-    engine="fake",
-    capabilities=frozenset({"completion", "chat", "thinking", "tools", "vision", "insert"}),
-    context_length=1024,
-    vocab_size=1000,
-)
-HI = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
-TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
-PNG = "data:image/png;base64," + base64.b64encode(b"\x89PNG").decode()
-
-
-def ask(body: dict[str, Any], settings: Settings = Settings(), info: ModelInfo = INFO) -> GenerationRequest:
-    return chat(convert({**HI, **body}, ChatRequest, strict=settings.strict), info, settings)[0]
-
-
-def complete(body: dict[str, Any], settings: Settings = Settings()) -> Plan:
-    return completions(convert({"model": "m", **body}, CompletionRequest, strict=False), INFO, settings)
-
+DEEP = '{"a":' + "[" * 64 + "]" * 64 + "}"
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model": None}, "model"),
@@ -65,6 +39,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
      "messages[0].content[0].image_url.url"),
     ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": PNG}] * 17}]}, "messages"),
     ({"messages": [{"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "{"}}]}]},
+     "messages[0].tool_calls[0].function.arguments"),
+    ({"messages": [{"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": DEEP}}]}]},
      "messages[0].tool_calls[0].function.arguments"),
     ({"messages": [{"role": "assistant", "tool_calls": [{"id": "c"}]}]}, "messages[0].tool_calls[0].function"),
     ({"temperature": -0.1}, "temperature"),
@@ -127,6 +103,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"d": "x" * 65537}}}},
      "response_format.json_schema.schema"),
     ({"guided_json": "{"}, "guided_json"),
+    ({"guided_json": DEEP}, "guided_json"),
+    ({"structured_outputs": {"json": DEEP}}, "structured_outputs.json"),
     ({"guided_regex": "a" * 4097}, "guided_regex"),
     ({"guided_choice": []}, "guided_choice"),
     ({"guided_choice": ["a"], "guided_regex": "a"}, "guided_choice"),
@@ -165,6 +143,9 @@ COMPLETIONS_REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"prompt": [1.5]}, "prompt[0]"),
     ({"prompt": ["a"] * 129}, "prompt"),
     ({"prompt": ["a"] * 20, "n": 8}, "prompt"),
+    ({"prompt": [1], "suffix": "z"}, "suffix"),
+    ({"prompt": ["a", [1]], "suffix": "z"}, "suffix"),
+    ({"prompt": "a", "suffix": "z", "echo": True}, "suffix"),
     ({"prompt": "a", "best_of": 21}, "best_of"),
     ({"prompt": "a", "n": 2, "best_of": 1}, "best_of"),
     ({"prompt": "a", "best_of": 2, "stream": True}, "best_of"),
@@ -194,6 +175,7 @@ def test_completions_refused_with_the_field_at_fault(body: dict[str, Any], param
         ({}, "input"),
         ({"input": "a", "encoding_format": "hex"}, "encoding_format"),
         ({"input": "a", "dimensions": 0}, "dimensions"),
+        ({"input": "a", "truncate_prompt_tokens": 5}, "truncate_prompt_tokens"),
     ],
     ids=lambda value: str(value)[:60],
 )
@@ -230,8 +212,9 @@ def test_a_prompt_that_cannot_fit_is_refused_before_it_is_tokenised() -> None:
     ):
         with pytest.raises(ContextTooLong, match="maximum context length is 1024 tokens"):
             refused()
-    cut = EmbeddingRequest(model="m", input="x" * (most + 1), truncate_prompt_tokens=-1)
-    assert embeddings(cut, INFO, Settings()).truncate is True
+    for limit in (-1, INFO.context_length):
+        cut = EmbeddingRequest(model="m", input="x" * (most + 1), truncate_prompt_tokens=limit)
+        assert embeddings(cut, INFO, Settings()).truncate is True
 
 
 def test_what_the_model_cannot_do_is_refused_by_name() -> None:

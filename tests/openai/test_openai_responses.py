@@ -121,6 +121,8 @@ async def test_the_whole_object_echoes_what_was_asked(http: httpx.AsyncClient) -
         "tool_choice": "auto",
         "reasoning": {"effort": "low"},
         "user": "u",
+        "safety_identifier": "s",
+        "prompt_cache_key": "k",
     }
     body = (await http.post("/v1/responses", json=asked)).json()
     for key, value in asked.items():
@@ -355,6 +357,26 @@ def test_refused_with_the_field_at_fault(body: dict[str, Any], param: str) -> No
     assert caught.value.param == param
 
 
+def test_thoughts_are_read_where_they_are() -> None:
+    for thought in (
+        {"content": [{"type": "reasoning_text", "text": "hm"}], "summary": []},
+        {"content": [], "summary": [{"type": "summary_text", "text": "hm"}]},
+        {"content": None, "summary": [{"type": "summary_text", "text": "hm"}]},
+    ):
+        told = [{"type": "reasoning", "id": "rs_1", **thought}, {"role": "assistant", "content": "a"}]
+        asked = convert({**ASK, "input": told}, ResponsesRequest, strict=False)
+        said = responses(asked, own_input(asked), INFO, Settings()).input.messages
+        assert said == (Message(role="assistant", parts=(Text("a"),), reasoning="hm"),)
+
+
+async def test_what_messages_said_is_read_back_in_parts(client: openai.AsyncOpenAI) -> None:
+    told = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]
+    made = await client.responses.create(model="tiny", input=told)
+    items = await client.responses.input_items.list(made.id, order="asc")
+    found = [(item.content[0].type, item.content[0].text) for item in items.data]
+    assert found == [("input_text", "a"), ("output_text", "b"), ("input_text", "c")]
+
+
 class TestForgetful:
     @pytest.fixture
     def settings(self) -> Settings:
@@ -365,31 +387,3 @@ class TestForgetful:
         assert made.output_text == "Hello there."
         with pytest.raises(openai.NotFoundError):
             await client.responses.retrieve(made.id)
-
-
-async def test_rerank_sorts_by_likeness(http: httpx.AsyncClient) -> None:
-    body = {
-        "model": "tiny",
-        "query": "aaaa",
-        "documents": ["a", {"text": "bbbb"}],
-        "return_documents": True,
-        "top_n": 0,
-    }
-    reply = (await http.post("/v1/rerank", json=body)).json()
-    assert [(result["index"], result["document"]["text"]) for result in reply["results"]] == [(1, "bbbb"), (0, "a")]
-    assert reply["results"][0]["relevance_score"] == pytest.approx(1.0)
-    assert reply["usage"] == {"prompt_tokens": 9, "total_tokens": 9}
-    one = (await http.post("/rerank", json={**body, "top_n": 1, "return_documents": None})).json()
-    assert [set(result) for result in one["results"]] == [{"index", "relevance_score"}]
-
-
-async def test_score_compares_one_with_many_and_pair_by_pair(http: httpx.AsyncClient) -> None:
-    many = (await http.post("/v1/score", json={"model": "tiny", "text_1": "aa", "text_2": ["bb", "c"]})).json()
-    assert [item["index"] for item in many["data"]] == [0, 1]
-    assert many["data"][0]["score"] == pytest.approx(1.0)
-    assert many["data"][1]["score"] < 1.0
-    pairs = {"model": "tiny", "queries": ["aa", "b"], "documents": ["bb", "c"]}
-    found = (await http.post("/score", json=pairs)).json()["data"]
-    assert [item["score"] for item in found] == [pytest.approx(1.0)] * 2
-    wrong = await http.post("/score", json={"model": "tiny", "text_1": ["a", "b"], "text_2": ["c"]})
-    assert wrong.json()["error"]["param"] == "text_1"

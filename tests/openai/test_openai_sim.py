@@ -34,7 +34,13 @@ async def base_url(tmp_path: Path) -> AsyncIterator[str]:
     def sim(name: str, **options: Any) -> ModelSpec:
         return ModelSpec(name=name, engine="sim", aliases=(f"{name}-alias",), options=options)
 
-    models = (sim("sim"), sim("org/slash"), sim("vec", embedding=8), sim("thinker", thinking=True))
+    stops = ModelSpec(
+        name="stops",
+        engine="sim",
+        parameters={"stop": ["three"], "num_ctx": 200},
+        options={"text": "one two three four"},
+    )
+    models = (stops, sim("sim"), sim("org/slash"), sim("vec", embedding=8), sim("thinker", thinking=True))
     config = Config(models={model.name: model for model in models}, store=Store(path=str(tmp_path)))
     async with served(create_app(config)) as url:
         yield url
@@ -57,6 +63,21 @@ async def test_ordinary_jobs(client: openai.AsyncOpenAI) -> None:
     assert (await client.models.retrieve("org/slash")).id == "org/slash"
     vectors = await client.embeddings.create(model="vec", input=["a", "b"])
     assert [len(item.embedding) for item in vectors.data] == [8, 8]
+
+
+async def test_a_models_own_stop_strings_and_context_hold_until_a_request_says_otherwise(
+    client: openai.AsyncOpenAI,
+) -> None:
+    async def said(**options: Any) -> str | None:
+        answer = await client.chat.completions.create(model="stops", messages=HI, **options)
+        assert answer.choices[0].finish_reason == "stop"
+        return answer.choices[0].message.content
+
+    assert await said() == await said(stop=[]) == "one two "
+    assert await said(stop="two") == "one "
+    assert await said(stop="nothing") == "one two three four"
+    with pytest.raises(openai.BadRequestError, match="the context holds 200"):
+        await client.completions.create(model="stops", prompt="word " * 300)
 
 
 async def test_tools_structured_output_and_thoughts(client: openai.AsyncOpenAI) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hyperllama.config import Queue
 from hyperllama.errors import Draining, Overloaded
 from hyperllama.generation import Usage
+from hyperllama.identity import Principal
 from hyperllama.stages.fairness import Line
 from hyperllama.stages.queue import FairQueue
 
@@ -318,3 +319,17 @@ async def test_the_time_a_model_took_to_load_is_no_measure_of_how_fast_it_answer
     assert refused.value.retry_after == pytest.approx(3.0)
     for task in tasks:
         task.cancel()
+
+
+async def test_a_new_floor_holds_for_lines_that_are_there(make_call) -> None:
+    queue = FairQueue(Queue(floor=0.0))
+    await queue.enter(make_call(places=1))
+    high, low = Principal(id="high", priority=5), Principal(id="low")
+    waiting = [asyncio.create_task(queue.enter(make_call(who, places=1))) for who in (low, *[high] * 6)]
+    await asyncio.sleep(0)
+    queue.reload(Queue(floor=0.5))
+    line = queue._lanes["m", False].line
+    assert "low" in [line.next().flow.principal for _ in range(3)]
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)

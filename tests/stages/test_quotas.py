@@ -93,3 +93,17 @@ async def test_without_its_database_a_quota_lets_nobody_in(make_call, ledger, mo
     quotas = Quotas(Limits(key=Allowance(daily_requests=1)), ledger, wall=ledger._wall)
     with pytest.raises(Unavailable):
         await quotas.enter(make_call())
+
+
+async def test_a_request_that_no_day_has_room_for_is_told_so_and_not_to_come_back(make_call, ledger) -> None:
+    quotas = Quotas(Limits(key=Allowance(daily_tokens=100)), ledger, wall=ledger._wall)
+    with pytest.raises(RateLimited, match=r"too large for this key: it may take 201 tokens.*100 a day") as refused:
+        await quotas.enter(make_call(max_tokens=200))
+    assert refused.value.retry_after is None
+
+
+async def test_a_guess_at_an_answers_length_makes_no_request_impossible(make_call, ledger) -> None:
+    quotas = Quotas(Limits(key=Allowance(daily_tokens=100), assumed_output_tokens=256), ledger, wall=ledger._wall)
+    call = make_call(max_tokens=None)
+    await quotas.enter(call)
+    assert len(call.on_finish) == 1

@@ -121,3 +121,10 @@ def test_a_pepper_others_can_read_is_refused(tmp_path) -> None:
         pepper(tmp_path)
     with pytest.raises(ConfigError, match="16 characters"):
         pepper(tmp_path, "short")
+
+
+async def test_of_rotations_at_the_same_time_only_the_last_secret_has_no_end(store) -> None:
+    await store.create(Key(name="ci"), actor="test")
+    issued = await asyncio.gather(*(store.rotate("ci", grace=60, actor="test") for _ in range(8)))
+    found = [await store.find(store.digest(each.secret)) for each in issued]
+    assert [each.until for each in found].count(None) == 1

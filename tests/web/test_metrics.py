@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 _spec = importlib.util.spec_from_file_location("live", Path(__file__).parents[1] / "faults" / "live.py")
@@ -125,6 +127,42 @@ def test_loads_deaths_and_the_hosts_health_are_shown(gateway: Any) -> None:
     found = scrape(gateway)
     assert found['hyperllama_engine_deaths_total{model="sim"}'] == 1
     assert found['hyperllama_model_loads_total{model="sim",outcome="loaded"}'] == 2
+
+
+def test_batches_are_shown_by_state_and_their_lines_by_outcome(gateway: Any) -> None:
+    def asked(name: str, model: str, tokens: int = 1) -> str:
+        body = live.chat(model, stream=False, max_tokens=tokens)
+        return json.dumps({"custom_id": name, "method": "POST", "url": "/v1/chat/completions", "body": body})
+
+    with httpx.Client(base_url=f"{gateway.url}/v1", timeout=60) as http:
+
+        def begin(*lines: str) -> str:
+            files = {"file": ("in.jsonl", "\n".join(lines)), "purpose": (None, "batch")}
+            file = http.post("/files", files=files).json()["id"]
+            made = {"input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+            return str(http.post("/batches", json=made).json()["id"])
+
+        assert (
+            sum(value for name, value in scrape(gateway).items() if "batch_jobs" in name or "batch_lines" in name) == 0
+        )
+        begin(asked("a", "sim"), asked("b", "nobody"))
+        begin("no JSON")
+        gateway.until(lambda: gateway.app.batches.tally.ended["completed"] == 1)
+        gateway.until(lambda: gateway.app.batches.tally.ended["failed"] == 1)
+        long = begin(asked("long", "late"))
+        gateway.until(lambda: gateway.app.batches.tally.open["in_progress"] == 1)
+        found = scrape(gateway)
+        assert found['hyperllama_batch_jobs{state="in_progress"}'] == 1
+        for family, labels in (
+            ("batch_lines", {"outcome": ("completed", "failed")}),
+            ("batch_jobs_ended", {"state": ("completed", "failed")}),
+        ):
+            ((label, values),) = labels.items()
+            assert [found[f'hyperllama_{family}_total{{{label}="{value}"}}'] for value in values] == [1, 1], family
+        http.post(f"/batches/{long}/cancel")
+    gateway.until(lambda: gateway.app.batches.tally.ended["cancelled"] == 1)
+    gateway.until(lambda: not any(gateway.app.batches.tally.open.values()))
+    assert scrape(gateway)['hyperllama_batch_jobs_ended_total{state="cancelled"}'] == 1
 
 
 def test_what_the_server_turned_away_is_counted(gateway: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+import schemathesis
 
 from hyperllama.config import Config, Server, Store
 from hyperllama.web.app import Application, create_app
@@ -54,7 +55,8 @@ async def test_ollamas_routes_are_described_as_its_clients_write_them(tmp_path: 
     assert {"type": "string"} in embed["input"]["anyOf"]
     create = schema_of(document, document["paths"]["/api/create"]["post"]["requestBody"])["properties"]
     assert "from" in create
-    assert set(document["paths"]["/api/blobs/{digest}"]["post"]["responses"]) == {"201", "default"}
+    blob = document["paths"]["/api/blobs/{digest}"]["post"]["responses"]
+    assert {"200", "201"} <= set(blob)
     undescribed = [
         path
         for path, methods in document["paths"].items()
@@ -72,18 +74,73 @@ async def test_ollamas_routes_are_described_as_its_clients_write_them(tmp_path: 
 async def test_every_reference_in_the_document_leads_somewhere(tmp_path: Path) -> None:
     async with client_of(serving(tmp_path, openapi=True)) as client:
         document = (await client.get("/openapi.json")).json()
-    names = set(document["components"]["schemas"])
+    kinds = ("schemas", "responses")
+    names = {f"#/components/{kind}/{name}" for kind in kinds for name in document["components"][kind]}
 
     def references(value: object) -> set[str]:
         match value:
             case dict():
-                own = {value["$ref"].rsplit("/", 1)[1]} if isinstance(value.get("$ref"), str) else set()
+                own = {value["$ref"]} if isinstance(value.get("$ref"), str) else set()
                 return own.union(*map(references, value.values()))
             case list():
                 return set().union(*map(references, value))
         return set()
 
     assert references(document) <= names
+    schemathesis.openapi.from_dict(document).validate()
+    operations = [operation for methods in document["paths"].values() for operation in methods.values()]
+    assert len({operation["operationId"] for operation in operations}) == len(operations)
+
+
+async def test_what_a_query_may_hold_is_said_and_held_to(tmp_path: Path) -> None:
+    async with client_of(serving(tmp_path, openapi=True)) as client:
+        paths = (await client.get("/openapi.json")).json()["paths"]
+        asked = {
+            path: {each["name"]: each["schema"] for each in paths[path]["get"]["parameters"] if each["in"] == "query"}
+            for path in ("/v1/batches", "/v1/files", "/v1/responses/{response_id}", "/api/ps")
+        }
+        assert asked["/v1/batches"] == {
+            "after": {"type": "string"},
+            "limit": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20},
+        }
+        assert asked["/v1/files"]["order"]["enum"] == ["asc", "desc"]
+        assert set(asked["/v1/responses/{response_id}"]) == {"stream", "starting_after"}
+        assert set(asked["/api/ps"]) == {"progress"}
+        for query in ("limit=0", "limit=101", "limit=x", "limit=", f"limit={'9' * 5000}"):
+            reply = await client.get(f"/v1/batches?{query}")
+            assert (reply.status_code, reply.json()["error"]["param"]) == (400, "limit"), query
+        assert (await client.get("/v1/files?order=up")).json()["error"]["param"] == "order"
+        assert (await client.get("/api/ps?progress=&limit=x")).status_code == 200
+
+
+async def test_an_upload_is_a_form(tmp_path: Path) -> None:
+    async with client_of(serving(tmp_path, openapi=True)) as client:
+        document = (await client.get("/openapi.json")).json()
+    form = document["paths"]["/v1/files"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert form["required"] == ["file", "purpose"]
+    assert form["properties"]["file"] == {"type": "string", "contentMediaType": "application/octet-stream"}
+    assert form["properties"]["expires_after[seconds]"] == {"type": "integer", "minimum": 3600, "maximum": 2_592_000}
+
+
+@pytest.mark.parametrize(
+    ("path", "overloaded", "body"),
+    [
+        ("/v1/chat/completions", "503", "hyperllama_openai.wire.errors.ErrorEnvelope"),
+        ("/v1/messages", "529", "hyperllama_anthropic.wire.ErrorEnvelope"),
+        ("/api/chat", "503", "ErrorText"),
+    ],
+)
+async def test_errors_are_described_as_the_dialect_spells_them(
+    tmp_path: Path, path: str, overloaded: str, body: str
+) -> None:
+    async with client_of(serving(tmp_path, openapi=True)) as client:
+        document = (await client.get("/openapi.json")).json()
+    responses = document["paths"][path]["post"]["responses"]
+    assert {"200", "400", "401", "403", "404", "413", "429", "500", overloaded} <= set(responses)
+    for status in ("401", "429", overloaded):
+        described = document["components"]["responses"][responses[status]["$ref"].rsplit("/", 1)[1]]
+        assert described["content"]["application/json"]["schema"] == {"$ref": f"#/components/schemas/{body}"}
+    assert not {"401", "403", "429"} & set(document["paths"]["/health"]["get"]["responses"])
 
 
 async def test_the_page_is_html_without_scripts(tmp_path: Path) -> None:

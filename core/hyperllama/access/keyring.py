@@ -150,7 +150,8 @@ class Keyring:
         return known
 
     def _asked(self, wanted: bytes, done: asyncio.Task[Found | None]) -> None:
-        del self._asking[wanted]
+        if self._asking.get(wanted) is done:
+            del self._asking[wanted]
         if not done.cancelled():
             done.exception()  # whoever asked has it; they may all have left
 
@@ -175,14 +176,18 @@ class Keyring:
             return
         self._some = self._some or some
         if revision != self._revision:
-            self._revision = revision
-            self._believed.clear()
+            self._doubt(revision)
 
     def _changed(self) -> None:
         """This process made, rotated or revoked a key."""
         self._some = True
-        self._revision = -1  # answers that are on their way are of before
+        self._doubt(-1)
+
+    def _doubt(self, revision: int) -> None:
+        """Ask anew from now on: what is believed, and answers that are on their way, are of before."""
+        self._revision = revision
         self._believed.clear()
+        self._asking = {}
 
     def _complain(self, error: Exception) -> None:
         if self._clock() - self._said >= 60:

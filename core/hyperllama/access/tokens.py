@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jwt import PyJWK
 
 LONGEST = 16 * 1024
+LONGEST_SUBJECT = 120
 REMEMBERED = 4096
 BELIEVED = 60.0  # seconds that a verified token is not verified again
 
@@ -126,8 +127,8 @@ class Tokens:
         models = _words(claims.get(settings.models_claim)) if settings.models_claim in claims else None
         tier = str(claims.get(settings.tier_claim, "")) if settings.tier_claim else ""
         return Principal(
-            id=f"jwt:{subject}",
-            name=str(claims.get(settings.name_claim, subject))[:128],
+            id=_id(subject),
+            name="".join(filter(str.isprintable, str(claims.get(settings.name_claim, subject))))[:128],
             owner=str(claims.get(settings.owner_claim, subject)) if settings.owner_claim else subject,
             permissions=self._permissions(_words(claims.get(settings.permissions_claim))),
             models=models,
@@ -139,6 +140,12 @@ class Tokens:
         if self._settings.permissions:
             return frozenset(p for word in words for p in self._settings.permissions.get(word, ()))
         return frozenset(permission for permission in PERMISSIONS if permission in words)
+
+
+def _id(subject: str) -> str:
+    """What usage and files are kept by; a subject that no database column holds stands there as its hash."""
+    plain = len(subject) <= LONGEST_SUBJECT and subject.isprintable()
+    return f"jwt:{subject if plain else 'sha256:' + hashlib.sha256(subject.encode()).hexdigest()}"
 
 
 def _words(claim: object) -> tuple[str, ...]:

@@ -152,12 +152,12 @@ class Class:
 class Line:
     """Everyone who waits for one model."""
 
-    __slots__ = ("_classes", "_floor", "_loads", "_number", "tokens", "waiting")
+    __slots__ = ("_classes", "_loads", "_number", "floor", "tokens", "waiting")
 
     def __init__(self, floor: float) -> None:
         self.waiting = 0
         self.tokens = 0
-        self._floor = floor
+        self.floor = floor
         self._classes: dict[int, Class] = {}
         self._loads: list[tuple[int, float, int, Flow]] = []  # lowest class, then greatest load for its weight
         self._number = 0
@@ -242,7 +242,7 @@ class Line:
         if len(waiting) == 1:
             return waiting[0]
         for class_ in waiting[1:]:
-            class_.credit = min(class_.credit + self._floor, 2.0)
+            class_.credit = min(class_.credit + self.floor, 2.0)
         owed = max(waiting[1:], key=lambda c: c.credit)
         if owed.credit >= 1 - 1e-9:
             owed.credit -= 1

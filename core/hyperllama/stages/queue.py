@@ -53,6 +53,8 @@ class FairQueue:
         self._settings = settings
         self._max_wait = durations.keep_alive(settings.max_wait)
         self._ahead = settings.ahead
+        for lane in self._lanes.values():
+            lane.line.floor = settings.floor
 
     async def enter(self, call: Call) -> None:
         """Return with a place, held until the call ends. Raises Overloaded with the time to come back."""

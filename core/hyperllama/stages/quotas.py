@@ -44,9 +44,7 @@ class Quotas:
                 await self._ledger.watch()
             except Exception as error:
                 raise Unavailable("quotas cannot be checked at the moment", retry_after=5) from error
-        tokens = estimate.prompt_tokens(call) + estimate.answer_tokens(
-            call.request, call.info, assumed=self._limits.assumed_output_tokens
-        )
+        tokens = self._tokens(call, allowance)
         self._check(principal, allowance, tokens)
         requests, under_way = self._running.get(principal.id, (0, 0))
         self._running[principal.id] = requests + 1, under_way + tokens
@@ -60,6 +58,22 @@ class Quotas:
 
         call.on_finish.append(done)
 
+    def _tokens(self, call: Call, allowance: Allowance) -> int:
+        """What it may take. Raises RateLimited for one that no day has room for."""
+        prompt, assumed = estimate.prompt_tokens(call), self._limits.assumed_output_tokens
+        quotas = ((allowance.daily_tokens, "a day"), (allowance.monthly_tokens, "a month"))
+        for quota, _ in quotas:
+            if quota is not None:
+                assumed = min(assumed, max(quota - prompt, 1))  # a guess of ours must not make a request impossible
+        tokens = prompt + estimate.answer_tokens(call.request, call.info, assumed=assumed)
+        for quota, period in quotas:
+            if quota is not None and tokens > quota:
+                raise RateLimited(
+                    f"The request is too large for this key: it may take {tokens} tokens, and its quota is {quota} "
+                    f"{period}. Send less, or ask for fewer tokens."
+                )
+        return tokens
+
     def _check(self, principal: Principal, allowance: Allowance, tokens: int) -> None:
         used = self._ledger.totals(principal.id)
         requests, under_way = self._running.get(principal.id, (0, 0))
@@ -71,7 +85,8 @@ class Quotas:
         ):
             if quota is not None and total > quota:
                 wait = self._left_of("month" if what.endswith("month") else "day")
-                raise RateLimited(f"The quota of this key is used up: {quota} {what} (UTC).", retry_after=wait)
+                short = ", or too little of it is left for this request" if what.startswith("tokens") else ""
+                raise RateLimited(f"The quota of this key is used up{short}: {quota} {what} (UTC).", retry_after=wait)
 
     def _allowance(self, principal: Principal) -> Allowance | None:
         known = self._known.get(principal.id)

@@ -91,7 +91,7 @@ class KeyStore:
         now = time.time()
         secret = _secret()
         async with self._database.begin() as connection:
-            key = await _get(connection, name)
+            key = await _get(connection, name, change=True)
             if not key.live(now):
                 raise InvalidRequest(f"key {key.name!r} is revoked or has expired; create another", param="name")
             old = tables.secrets
@@ -107,7 +107,7 @@ class KeyStore:
         now = time.time()
         act = None
         async with self._database.begin() as connection:
-            key = await _get(connection, name)
+            key = await _get(connection, name, change=True)
             if key.revoked is None:
                 await connection.execute(update(tables.keys).where(tables.keys.c.id == key.id).values(revoked=now))
                 act = await _changed(connection, actor, request_id, "keys.revoke", key, now)
@@ -118,7 +118,7 @@ class KeyStore:
         """The key with these fields changed, and no others. Raises NotFound; InvalidRequest for a revoked one."""
         now = time.time()
         async with self._database.begin() as connection:
-            key = await _get(connection, name)
+            key = await _get(connection, name, change=True)
             if key.revoked is not None:
                 raise InvalidRequest(f"key {key.name!r} is revoked; create another", param="name")
             key = msgspec.structs.replace(key, **fields)
@@ -154,10 +154,12 @@ def _secret() -> str:
     return PREFIX + base64.urlsafe_b64encode(random.token_bytes(32)).rstrip(b"=").decode()
 
 
-async def _get(connection: AsyncConnection, name: str) -> Key:
+async def _get(connection: AsyncConnection, name: str, *, change: bool = False) -> Key:
+    """``change``: nobody else changes it before this transaction ends, so that no second rotation misses a first."""
     table = tables.keys
     by_name = and_(table.c.name == name, table.c.revoked.is_(None))
-    row = (await connection.execute(select(table).where(or_(table.c.id == name, by_name)))).first()
+    asked = select(table).where(or_(table.c.id == name, by_name))
+    row = (await connection.execute(asked.with_for_update() if change else asked)).first()
     if row is None:
         raise NotFound(f"there is no key {name!r}")
     return _key(row)

@@ -194,13 +194,13 @@ class ModelStore:
 
     async def push(self, name: str, caller: Caller, *, insecure: bool = False) -> AsyncGenerator[Step, None]:
         """To the repository that the name says, with the gateway's own token."""
-        wanted = stored_name(name)
         yield Step("retrieving manifest")
+        wanted = stored_name(name)
         base = self._base(name, caller)
         if base is None or base.manifest is None or not base.manifest.layers:
             yield Step("couldn't retrieve manifest")
             raise ModelNotFound(f"model '{name}' not found in the store", param="model")
-        if wanted.namespace == NAMESPACE or wanted.host not in (HOST, *_HUBS):
+        if wanted.namespace.casefold() == NAMESPACE or wanted.host.casefold() not in (HOST, *_HUBS):
             raise InvalidRequest("only to the Hub: call the model org/name or hf.co/org/name", param="model")
         layers = base.manifest.layers
 
@@ -268,7 +268,7 @@ class ModelStore:
         try:
             if known is not None:
                 return parse(known.removeprefix("hf:"))
-            if name.host in (HOST, *_HUBS) and name.namespace != NAMESPACE:
+            if name.host.casefold() in (HOST, *_HUBS) and name.namespace.casefold() != NAMESPACE:
                 quant = f":{name.tag}" if name.tag.casefold() != TAG else ""
                 return parse(f"{name.namespace}/{name.model}{quant}")
         except ConfigError as error:

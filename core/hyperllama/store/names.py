@@ -25,9 +25,9 @@ class StoredName(msgspec.Struct, frozen=True, order=True):
     def short(self) -> str:
         """As the catalog and lists have it: defaults left out, the tag ``latest`` too."""
         tag = "" if self.tag.casefold() == TAG else f":{self.tag}"
-        if self.host != HOST:
+        if self.host.casefold() != HOST:
             return f"{self.host}/{self.namespace}/{self.model}{tag}"
-        space = "" if self.namespace == NAMESPACE else f"{self.namespace}/"
+        space = "" if self.namespace.casefold() == NAMESPACE else f"{self.namespace}/"
         return f"{space}{self.model}{tag}"
 
     @property

@@ -130,8 +130,9 @@ class _Matcher:
 
 
 def stop_strings(request: GenerationRequest, info: ModelInfo) -> Transform | None:
-    """What the request needs: None where it has no stop string."""
-    stops = tuple(stop for stop in request.sampling.stop if stop)
+    """What the request needs: None where neither it nor the model has a stop string."""
+    asked = request.sampling.stop
+    stops = info.stop if asked is None else tuple(stop for stop in asked if stop)
     return StopStrings(stops, logprobs=request.sampling.logprobs is not None) if stops else None
 
 

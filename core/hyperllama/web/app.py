@@ -182,7 +182,7 @@ class Application:
 
         ops = [*ops_routes(self.catalog, self.pipeline, self.metrics)]
         if self.config.server.openapi:
-            ops += openapi_routes()
+            ops += openapi_routes(protocols)
 
         async def gateway() -> Gateway:
             return self.gateway

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
@@ -18,7 +19,7 @@ from hyperllama.errors import (
     PayloadTooLarge,
     RouteNotFound,
 )
-from hyperllama.spi import ErrorReply, WireProtocol
+from hyperllama.spi import ErrorReply, ErrorText, WireProtocol
 from hyperllama.web.streaming import request_id
 
 log = structlog.get_logger(__name__)
@@ -43,7 +44,7 @@ def handlers_for_all(protocols: Sequence[WireProtocol]) -> ExceptionHandlersMap:
         translated = _translate(request, error)
         protocol = owner(protocols, path)
         if protocol is None:
-            body = b'{"error":"' + translated.message.encode("unicode_escape").replace(b'"', b"'") + b'"}'
+            body = msgspec.json.encode(ErrorText(translated.message))
             return _response(ErrorReply(translated.status, body, "application/json"), error)
         return _response(protocol.error_reply(translated, path), error)
 

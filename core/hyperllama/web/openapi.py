@@ -1,111 +1,137 @@
-"""What the routes take and give, as an OpenAPI document and as a page, made from the Structs they decode.
+"""What the routes take and give, as an OpenAPI document made from the Structs they decode and encode.
 
-A route says so in its ``opt``: ``accepts`` and ``answers`` are msgspec Structs, ``streams`` the media type of a
-streamed answer. One that says nothing is listed with its path and methods.
+A route says so in its ``opt``. Structs: ``query`` of its parameters, ``accepts`` of a JSON body, ``form`` of a form's
+fields, ``answers`` of what it gives, with one of ``statuses`` where there are several. ``streams`` is the media type of
+an answer that is no JSON. One that says nothing is listed with its path and methods. Its errors are its dialect's.
 """
 
 from __future__ import annotations
 
-import html
-import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 
+from hyperllama.spi import WireProtocol
+from hyperllama.web.dialects import owner
+from hyperllama.web.openapi_errors import Errors
+from hyperllama.web.openapi_page import page
+
 _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 _REFERENCE = "#/components/schemas/{name}"
-_STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-    "code{font:14px ui-monospace,monospace}table{border-collapse:collapse;width:100%}"
-    "td,th{border-bottom:1px solid #ccc;padding:.2rem .6rem;text-align:left;vertical-align:top}"
-    "summary{cursor:pointer;margin:.4rem 0}"
-)
 
 
-def openapi_routes() -> Sequence[HTTPRouteHandler]:
-    """``/openapi.json`` and ``/docs``, of whatever application they are part of."""
+def openapi_routes(protocols: Sequence[WireProtocol]) -> Sequence[HTTPRouteHandler]:
+    """``/openapi.json`` and ``/docs``, of whatever application they are part of. It speaks ``protocols``."""
 
     @get("/openapi.json", opt={"permission": "models:read"})
     async def openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
-        return Response(msgspec.json.encode(document(_handlers(request))), media_type="application/json")
+        return Response(msgspec.json.encode(document(_handlers(request), protocols)), media_type="application/json")
 
-    @get("/docs", opt={"permission": "models:read"})
+    @get("/docs", opt={"permission": "models:read", "streams": "text/html"})
     async def docs(request: Request[Any, Any, Any]) -> Response[str]:
-        return Response(page(document(_handlers(request))), media_type="text/html")
+        return Response(page(document(_handlers(request), protocols)), media_type="text/html")
 
     return (openapi, docs)
 
 
-def document(handlers: Iterable[HTTPRouteHandler]) -> dict[str, Any]:
+def document(handlers: Iterable[HTTPRouteHandler], protocols: Sequence[WireProtocol]) -> dict[str, Any]:
     """An OpenAPI 3.1 document. Pure."""
     found = sorted(handlers, key=lambda handler: min(handler.paths))
-    structs = sorted({type_ for handler in found for type_ in _structs(handler)}, key=lambda type_: type_.__qualname__)
-    schemas, components = msgspec.json.schema_components(structs, ref_template=_REFERENCE)
-    schema_of = dict(zip(structs, schemas, strict=True))
+    errors = {protocol.name: Errors(protocol) for protocol in protocols}
+    structs = {type_ for handler in found for type_ in _structs(handler)}
+    structs.update(body for each in errors.values() for body in each.bodies)
+    ordered = sorted(structs, key=lambda type_: (type_.__qualname__, type_.__module__))
+    schemas, components = msgspec.json.schema_components(ordered, ref_template=_REFERENCE)
+    schema_of = dict(zip(ordered, schemas, strict=True))
     paths: dict[str, Any] = {}
     for handler in found:
         for path in sorted(handler.paths):
             spelled = paths.setdefault(_PARAMETER.sub(r"{\1}", path), {})
+            dialect = owner(protocols, path)
             for method in sorted(handler.http_methods):
                 if method != "OPTIONS":
-                    spelled[method.lower()] = _operation(handler, path, method, schema_of)
+                    described = errors[dialect.name] if dialect is not None else None
+                    spelled[method.lower()] = _operation(handler, path, method, schema_of, described)
     return {
         "openapi": "3.1.0",
         "info": {"title": "hyperllama-gateway", "version": _version()},
         "paths": paths,
-        "components": {"schemas": components, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+        "components": {
+            "schemas": components,
+            "responses": {name: said for each in errors.values() for name, said in each.responses(schema_of).items()},
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
         "security": [{"key": []}],
     }
 
 
-def page(document: dict[str, Any]) -> str:
-    """The document for people: plain HTML, no script."""
-    operations = "".join(
-        f"<h3><code>{html.escape(method.upper())} {html.escape(path)}</code></h3>{_described(operation)}"
-        for path, methods in document["paths"].items()
-        for method, operation in methods.items()
-    )
-    schemas = "".join(
-        f'<details id="{html.escape(name)}"><summary><code>{html.escape(name)}</code></summary>'
-        f"{_fields(schema)}</details>"
-        for name, schema in document["components"]["schemas"].items()
-    )
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(document["info"]["title"])}</title>'
-        f"<style>{_STYLE}</style><h1>{html.escape(document['info']['title'])}</h1>"
-        f'<p><a href="openapi.json">openapi.json</a></p><h2>Routes</h2>{operations}<h2>Values</h2>{schemas}</html>'
-    )
-
-
-def _operation(handler: HTTPRouteHandler, path: str, method: str, schema_of: dict[type, Any]) -> dict[str, Any]:
-    opt = handler.opt
+def _operation(
+    handler: HTTPRouteHandler, path: str, method: str, schema_of: Mapping[type, Any], errors: Errors | None
+) -> dict[str, Any]:
+    opt, names = handler.opt, _PARAMETER.findall(path)
     answer: dict[str, Any] = {"description": "The answer"}
-    if "answers" in opt:
-        answer["content"] = {"application/json": {"schema": schema_of[opt["answers"]]}}
-    if "streams" in opt:
-        answer.setdefault("content", {})[opt["streams"]] = {"schema": {"type": "string"}}
+    failures: dict[str, Any] = {}
+    if method != "HEAD":  # whose answers have no bodies
+        answer |= _answered(opt, schema_of)
+        failures |= errors.of(handler, named=bool(names)) if errors is not None else {}
+    answers = {str(status): answer for status in opt.get("statuses", (handler.status_code,))}
     operation: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", f"{method.lower()}{path}"),
-        "summary": handler.fn.__name__.replace("_", " "),
+        "summary": handler.fn.__name__.strip("_").replace("_", " "),
         "responses": {
-            str(handler.status_code): answer,
-            "default": {"description": "An error, in the dialect of the path"},
+            **answers,
+            **failures,
+            "default": {"description": "Another error, in the dialect of the path"},
         },
     }
     if opt.get("permission") == "public":
         operation["security"] = []
-    if parameters := _PARAMETER.findall(path):
-        operation["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in parameters
+    parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+    if "query" in opt:
+        asked = _text(opt["query"])
+        parameters += [
+            {"name": name, "in": "query", "required": name in asked["required"], "schema": schema}
+            for name, schema in asked["properties"].items()
         ]
+    if parameters:
+        operation["parameters"] = parameters
     if "accepts" in opt:
-        content = {"application/json": {"schema": schema_of[opt["accepts"]]}}
-        operation["requestBody"] = {"required": True, "content": content}
+        operation["requestBody"] = _body("application/json", schema_of[opt["accepts"]])
+    if "form" in opt:
+        operation["requestBody"] = _body("multipart/form-data", _text(opt["form"]))
     return operation
+
+
+def _body(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"required": True, "content": {media_type: {"schema": schema}}}
+
+
+def _answered(opt: Mapping[str, Any], schema_of: Mapping[type, Any]) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    if "answers" in opt:
+        content["application/json"] = {"schema": schema_of[opt["answers"]]}
+    if "streams" in opt:
+        text = not opt["streams"].endswith("/octet-stream")
+        content[opt["streams"]] = {"schema": {"type": "string"}} if text else {}
+    return {"content": content} if content else {}
+
+
+def _text(type_: type[msgspec.Struct]) -> dict[str, Any]:
+    """The schema of a query or a form, which cannot say null: such a field is left out."""
+    _, components = msgspec.json.schema_components([type_])
+    properties = {name: _unless_null(schema) for name, schema in components[type_.__name__]["properties"].items()}
+    return {"type": "object", "properties": properties, "required": components[type_.__name__]["required"]}
+
+
+def _unless_null(schema: dict[str, Any]) -> dict[str, Any]:
+    match schema:
+        case {"anyOf": [dict() as said, {"type": "null"}]}:
+            return said
+    return schema
 
 
 def _structs(handler: HTTPRouteHandler) -> Iterator[type[msgspec.Struct]]:
@@ -121,39 +147,10 @@ def _handlers(request: Request[Any, Any, Any]) -> Iterator[HTTPRouteHandler]:
                 yield handler
 
 
-def _described(operation: dict[str, Any]) -> str:
-    takes = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
-    answer = next(iter(operation["responses"].values()))
-    gives = answer.get("content", {}).get("application/json", {}).get("schema")
-    text = f"<p>{html.escape(operation['summary'])}"
-    text += f" &middot; takes {_linked(takes)}" if takes else ""
-    return text + (f" &middot; gives {_linked(gives)}" if gives else "") + "</p>"
-
-
-def _fields(schema: dict[str, Any]) -> str:
-    required = set(schema.get("required", ()))
-    rows = "".join(
-        f"<tr><td><code>{html.escape(name)}</code></td><td>{'required' if name in required else ''}</td>"
-        f"<td>{_linked(field)}</td></tr>"
-        for name, field in schema.get("properties", {}).items()
-    )
-    return f"<p>{html.escape(schema.get('description', ''))}</p><table>{rows}</table>"
-
-
-def _linked(schema: dict[str, Any]) -> str:
-    """A schema in one line; what it refers to is a link."""
-    text = html.escape(json.dumps({key: value for key, value in schema.items() if key != "default"}))
-    return re.sub(
-        r"\{&quot;\$ref&quot;: &quot;#/components/schemas/([\w.]+)&quot;\}",
-        r'<a href="#\1">\1</a>',
-        f"<code>{text}</code>",
-    )
-
-
 def _version() -> str:
     from hyperllama import __version__
 
     return __version__
 
 
-__all__ = ("document", "openapi_routes", "page")
+__all__ = ("document", "openapi_routes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import msgspec
 from litestar import Response, get
@@ -12,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from hyperllama.catalog import Catalog
 from hyperllama.metrics import Metrics
+from hyperllama.models import Phase
 from hyperllama.pipeline import Pipeline
 from hyperllama.web.guard import Guard
 from hyperllama.web.lag import LoopLag
@@ -19,32 +21,39 @@ from hyperllama.web.lag import LoopLag
 _JSON = msgspec.json.Encoder()
 
 
+class State(msgspec.Struct, frozen=True, omit_defaults=True):
+    """``models``: those that are still being loaded, and how far each is."""
+
+    status: Literal["ok", "ready", "loading", "draining"]
+    models: dict[str, Phase] = {}
+
+
 def ops_routes(catalog: Catalog, pipeline: Pipeline, metrics: Metrics | None) -> Sequence[HTTPRouteHandler]:
     """``metrics`` None: not offered."""
 
-    @get("/health", opt={"permission": "public"}, sync_to_thread=False)
+    @get("/health", opt={"permission": "public", "answers": State}, sync_to_thread=False)
     def health() -> Response[bytes]:
         """Alive: the process answers."""
-        return _json({"status": "ok"})
+        return _json(State("ok"))
 
-    @get("/ready", opt={"permission": "public"}, sync_to_thread=False)
+    @get("/ready", opt={"permission": "public", "answers": State, "statuses": (200, 503)}, sync_to_thread=False)
     def ready() -> Response[bytes]:
         """Ready: new work is taken, and every model that was to be preloaded is in memory or past its first failure."""
-        loading = {
+        loading: dict[str, Phase] = {
             entry.spec.name: running.progress.phase
             for entry, running in catalog.running()
             if running.progress.phase != "ready" and entry.spec.preload
         }
         if pipeline.refusing:
-            return _json({"status": "draining"}, 503)
+            return _json(State("draining"), 503)
         if loading:
-            return _json({"status": "loading", "models": loading}, 503)
-        return _json({"status": "ready"})
+            return _json(State("loading", loading), 503)
+        return _json(State("ready"))
 
     if metrics is None:
         return health, ready
 
-    @get("/metrics", opt={"permission": "admin"}, sync_to_thread=False)
+    @get("/metrics", opt={"permission": "admin", "streams": "text/plain"}, sync_to_thread=False)
     def expose() -> Response[bytes]:
         """Everything counted, in Prometheus' text format."""
         return Response(metrics.expose(), media_type="text/plain; version=0.0.4")
@@ -52,7 +61,7 @@ def ops_routes(catalog: Catalog, pipeline: Pipeline, metrics: Metrics | None) ->
     return health, ready, expose
 
 
-def _json(value: object, status: int = 200) -> Response[bytes]:
+def _json(value: State, status: int = 200) -> Response[bytes]:
     return Response(_JSON.encode(value), media_type="application/json", status_code=status)
 
 

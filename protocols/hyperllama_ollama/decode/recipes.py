@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from hyperllama.errors import InvalidRequest
-from hyperllama_ollama import template, wire
+from hyperllama_ollama import names, template, wire
 from hyperllama_ollama.encode.text import quote
 from hyperllama_ollama.errors import Failure
 
@@ -21,6 +21,9 @@ def checked(request: wire.CreateRequest) -> wire.CreateRequest:
     if len(request.adapters) > 1:
         raise InvalidRequest("only one adapter is currently supported", param="adapters")
     _check_info(request.info)
+    base = names.reference(request.from_)
+    if base.source == "local":
+        request = msgspec.structs.replace(request, from_=base.text)
     if not request.template or template.is_jinja(request.template):
         return request
     try:

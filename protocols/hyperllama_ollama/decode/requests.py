@@ -39,7 +39,7 @@ def chat(request: wire.ChatRequest, body: Body, info: ModelInfo) -> GenerationRe
         output=_output(request, body),
         reasoning=_reasoning(request, info),
         keep_alive=request.keep_alive,
-        context_length=options.context_length(said),
+        context_length=options.context_length(said, info.num_ctx),
     )
 
 
@@ -55,7 +55,7 @@ def generate(request: wire.GenerateRequest, body: Body, info: ModelInfo) -> Gene
         keep_alive=request.keep_alive,
         system=request.system or None,
         template=request.template if template.is_jinja(request.template) else None,
-        context_length=options.context_length(said),
+        context_length=options.context_length(said, info.num_ctx),
         return_token_ids=not request.raw,
     )
 

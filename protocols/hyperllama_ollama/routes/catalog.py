@@ -6,8 +6,9 @@ from litestar import get, post, route
 from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 
+from hyperllama.web.query import read_query
 from hyperllama.web.streaming import GatewayRequest, InjectedGateway, caller
-from hyperllama_ollama import described, resolve
+from hyperllama_ollama import described, resolve, wire
 from hyperllama_ollama.decode import bodies
 from hyperllama_ollama.encode import listing, replies, showing
 from hyperllama_ollama.encode.text import dumps
@@ -18,7 +19,9 @@ _PUBLIC = {"permission": "public"}
 _COPILOT = "GitHubCopilotChat/"
 
 
-@route("/", http_method=["GET", "HEAD"], status_code=200, opt=_PUBLIC, sync_to_thread=False)
+@route(
+    "/", http_method=["GET", "HEAD"], status_code=200, opt={**_PUBLIC, "streams": "text/plain"}, sync_to_thread=False
+)
 def root() -> ASGIResponse:
     return json(b"Ollama is running", media_type="text/plain; charset=utf-8")
 
@@ -34,11 +37,11 @@ async def tags(request: GatewayRequest, gateway: InjectedGateway) -> ASGIRespons
     return json(listing.tags(gateway.models(caller(request, "ollama").principal)))
 
 
-@get("/api/ps", opt={**_READ, "answers": replies.Running}, before_request=before)
+@get("/api/ps", opt={**_READ, "query": wire.RunningQuery, "answers": replies.Running}, before_request=before)
 async def ps(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
-    """Ollama ignores queries, so ``?progress=1`` is ours: the phase and the seconds of a load under way."""
+    """With ``?progress=1``: the phase and the seconds of a load under way, too."""
     running = gateway.running(caller(request, "ollama").principal)
-    return json(listing.ps(running, progress="progress" in request.query_params))
+    return json(listing.ps(running, progress=read_query(request, wire.RunningQuery).progress is not None))
 
 
 @post(

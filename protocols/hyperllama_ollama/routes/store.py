@@ -76,12 +76,11 @@ async def push(request: GatewayRequest, gateway: InjectedGateway) -> ASGIRespons
     if not asked.target:
         raise InvalidRequest("model is required", param="model")
     name = names.parse(asked.target)
+    short = asked.target if name is None else name.short  # the store refuses what is no name, when it has begun
     store = store_of(gateway)
 
     async def steps() -> AsyncGenerator[Step, None]:
-        if name is None:
-            raise InvalidRequest("invalid model name", param="model")
-        async with aclosing(store.push(name.short, who, insecure=asked.insecure)) as found:
+        async with aclosing(store.push(short, who, insecure=asked.insecure)) as found:
             async for step in found:
                 yield step
 
@@ -126,7 +125,13 @@ async def head_blob(request: GatewayRequest, gateway: InjectedGateway, digest: F
     return empty(200 if await store_of(gateway).has_blob(found, caller(request, "ollama")) else 404)
 
 
-@post("/api/blobs/{digest:str}", status_code=201, opt=_WRITE, before_request=before, request_max_body_size=None)
+@post(
+    "/api/blobs/{digest:str}",
+    status_code=201,
+    opt={**_WRITE, "statuses": (200, 201)},
+    before_request=before,
+    request_max_body_size=None,
+)
 async def post_blob(request: GatewayRequest, gateway: InjectedGateway, digest: FromPath[str]) -> ASGIResponse:
     found = names.digest(digest)
     if found is None:
@@ -152,7 +157,7 @@ def _check_files(files: Mapping[str, str]) -> None:
 
 
 def _progress(steps: Steps, *, stream: bool, failed: int) -> ASGIResponse:
-    """Lines, or the last one alone. ``failed``: the status of an error that would have been a line."""
+    """Lines, or the last one alone. ``failed``: the status of a refusal that would have been a line."""
     if stream:
         return OrError(PieceResponse(_lines(steps), NDJSON))
 
@@ -161,7 +166,9 @@ def _progress(steps: Steps, *, stream: bool, failed: int) -> ASGIResponse:
         try:
             async for step in steps():
                 last = _line(step)
-        except (InvalidRequest, ModelNotFound) as error:
+        except ModelNotFound as error:
+            raise errors.Failure(error.message) from error
+        except InvalidRequest as error:
             raise (errors.Failure if failed == 500 else InvalidRequest)(error.message) from error
         return last
 

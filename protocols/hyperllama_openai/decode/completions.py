@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from hyperllama.errors import UnsupportedFeature
 from hyperllama.generation import GenerationRequest
 from hyperllama.messages import Prompt, PromptTokens
 from hyperllama.models import ModelInfo
@@ -33,6 +34,8 @@ def completions(request: CompletionRequest, info: ModelInfo, settings: Settings)
     n = sampling.choices(request, max_n=settings.max_n)
     candidates = _candidates(request, n)
     prompts = _prompts(request)
+    if request.suffix and any(isinstance(prompt, PromptTokens) for prompt in prompts):
+        raise UnsupportedFeature("'suffix' goes with prompts of text only, not of token ids.", param="suffix")
     for prompt in prompts:
         lengths.check(prompt, info)
     if len(prompts) * candidates > settings.max_choices:

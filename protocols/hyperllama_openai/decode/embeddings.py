@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hyperllama.embedding as core
+from hyperllama.errors import UnsupportedFeature
 from hyperllama.messages import Prompt, PromptTokens
 from hyperllama.models import ModelInfo
 from hyperllama_openai.decode import lengths
@@ -13,20 +14,26 @@ from hyperllama_openai.wire.embeddings import EmbeddingRequest
 
 
 def embeddings(request: EmbeddingRequest, info: ModelInfo, settings: Settings) -> core.EmbeddingRequest:
-    """OpenAI refuses an input that is too long; vLLM's ``truncate_prompt_tokens`` cuts it instead."""
+    """OpenAI refuses an input that is too long; vLLM's ``truncate_prompt_tokens`` cuts it to the model's limit."""
     if request.encoding_format not in (None, "float", "base64"):
         raise InvalidValue(
             "Invalid value for 'encoding_format': expected 'float' or 'base64'.", param="encoding_format"
         )
+    cut = request.truncate_prompt_tokens
+    if cut is not None and 0 <= cut < info.context_length:
+        raise UnsupportedFeature(
+            "'truncate_prompt_tokens' can only be -1: inputs are cut to what the model takes, not to less.",
+            param="truncate_prompt_tokens",
+        )
     inputs = _inputs(request, settings)
-    if request.truncate_prompt_tokens is None:
+    if cut is None:
         for each in inputs:
             lengths.check(Prompt(each) if isinstance(each, str) else PromptTokens(each), info)
     return core.EmbeddingRequest(
         model=request.model,
         inputs=inputs,
         normalize=request.normalize is not False,
-        truncate=request.truncate_prompt_tokens is not None,
+        truncate=cut is not None,
         dimensions=request.dimensions,
         keep_alive=keep_alive(request.keep_alive),
     )

@@ -8,6 +8,7 @@ import msgspec
 
 from hyperllama.errors import UnsupportedFeature
 from hyperllama.generation import AnyJson, Choice, Grammar, JsonSchema, OutputFormat, Regex
+from hyperllama_openai.decode.inner import inner_object
 from hyperllama_openai.errors import InvalidSchema, InvalidValue, MissingParameter
 from hyperllama_openai.wire import limits
 from hyperllama_openai.wire.shared import ResponseFormat, SamplingFields, StructuredOutputs
@@ -47,9 +48,9 @@ def schema(value: str | dict[str, Any] | bool | None, param: str) -> OutputForma
         if len(value.encode()) > limits.MAX_SCHEMA_BYTES:
             raise _too_large(param)
         try:
-            value = msgspec.json.decode(value, type=dict[str, Any])
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise InvalidSchema(f"Invalid schema in '{param}': it is not a JSON object.", param=param) from error
+            value = inner_object(value)
+        except ValueError as error:
+            raise InvalidSchema(f"Invalid schema in '{param}': it is {error}.", param=param) from error
     if value is False:
         raise InvalidSchema(f"Invalid schema in '{param}': it allows no value at all.", param=param)
     if value is True or not value:

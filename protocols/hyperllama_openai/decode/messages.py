@@ -9,6 +9,7 @@ import msgspec
 from hyperllama.errors import UnsupportedFeature
 from hyperllama.messages import Message, Part, Role, Text, ToolCall
 from hyperllama_openai.decode.images import image
+from hyperllama_openai.decode.inner import inner_object
 from hyperllama_openai.errors import InvalidValue, MissingParameter
 from hyperllama_openai.wire import chat as wire
 from hyperllama_openai.wire import limits
@@ -51,8 +52,8 @@ def arguments(value: str | dict[str, object] | None, param: str) -> str:
     if isinstance(value, dict):
         return msgspec.json.encode(value).decode()
     try:
-        msgspec.json.decode(value, type=dict)
-    except (msgspec.DecodeError, RecursionError) as error:
+        inner_object(value)
+    except ValueError as error:
         raise InvalidValue(f"Invalid value for '{param}': expected a JSON object as a string.", param=param) from error
     return value
 

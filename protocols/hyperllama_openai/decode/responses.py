@@ -65,14 +65,14 @@ def responses(
 
 
 def own_input(request: ResponsesRequest) -> list[Item]:
-    """The request's input as items; a string is one user message."""
+    """The request's input as items; a string is one user message. What messages say is in parts, as it is read back."""
     if request.input is None or request.input == []:
         if request.previous_response_id is not None:
             return []
         raise MissingParameter("Missing required parameter: 'input'.", param="input")
     if isinstance(request.input, str):
-        return [Item(type="message", role="user", content=[WirePart(type="input_text", text=request.input)])]
-    return request.input
+        return [_in_parts(Item(type="message", role="user", content=request.input))]
+    return [_in_parts(item) for item in request.input]
 
 
 def conversation(request: ResponsesRequest, context: Sequence[Item], settings: Settings) -> Chat:
@@ -113,6 +113,13 @@ def function_tools(request: ResponsesRequest) -> tuple[ToolSpec, ...]:
     return tuple(specs)
 
 
+def _in_parts(item: Item) -> Item:
+    if not isinstance(item.content, str):
+        return item
+    kind = "output_text" if item.role == "assistant" else "input_text"
+    return msgspec.structs.replace(item, content=[WirePart(type=kind, text=item.content)])
+
+
 class _Reader:
     """Items in order; the thoughts, words and calls of one assistant turn become one message."""
 
@@ -131,10 +138,8 @@ class _Reader:
             case "function_call_output":
                 self._answer(item, param)
             case "reasoning":
-                text = "".join(
-                    part.text or "" for part in (item.content if isinstance(item.content, list) else item.summary or ())
-                )
-                self._assistant(reasoning=text)
+                content = item.content if isinstance(item.content, list) else ()
+                self._assistant(reasoning="".join(part.text or "" for part in content or item.summary or ()))
             case "item_reference":
                 raise UnsupportedFeature("Items cannot be referenced by id; send them whole.", param=param)
             case _:
@@ -215,7 +220,7 @@ class _Reader:
 
 
 def _choice(choice: str | ToolChoice | None) -> str | chat.ToolChoice | None:
-    """In chat's form. Choices of built-in tools are left to the model: those tools are not there."""
+    """In chat's form. Built-in tools cannot be chosen: they are not there."""
     if not isinstance(choice, ToolChoice):
         return choice
     if choice.type == "function" and choice.name is not None:

@@ -88,15 +88,15 @@ def keep_alive(value: float | str | None) -> float | None:
         raise InvalidValue(f"Invalid value for 'keep_alive': {error}.", param="keep_alive") from error
 
 
-def _stop(stop: str | Sequence[str] | None) -> tuple[str, ...]:
-    """Empty strings stop nothing; some interfaces send them for an empty field."""
+def _stop(stop: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """Empty strings stop nothing; some interfaces send them for an empty field. None: the model's own."""
     found = tuple(text for text in ((stop,) if isinstance(stop, str) else stop or ()) if text)
     if len(found) > limits.MAX_STOPS:
         raise InvalidValue(f"Invalid value for 'stop': at most {limits.MAX_STOPS} sequences.", param="stop")
     for text in found:
         if len(text.encode()) > limits.MAX_STOP_BYTES:
             raise InvalidValue(f"Invalid value for 'stop': at most {limits.MAX_STOP_BYTES} bytes each.", param="stop")
-    return found
+    return found or None
 
 
 def _seed(seed: int) -> int:

@@ -61,6 +61,8 @@ def response(
         usage=None if usage is None else _usage(usage),
         user=request.user,
         metadata=request.metadata or {},
+        safety_identifier=request.safety_identifier,
+        prompt_cache_key=request.prompt_cache_key,
         frequency_penalty=request.frequency_penalty or 0,
         presence_penalty=request.presence_penalty or 0,
     )

@@ -12,13 +12,11 @@ from litestar.types import ControllerRouterHandler
 from hyperllama.keeping import NewBatch
 from hyperllama.web.streaming import GatewayRequest, InjectedGateway, caller
 from hyperllama_openai.batch_lines import ENDPOINTS
-from hyperllama_openai.body import read
+from hyperllama_openai.body import query, read
 from hyperllama_openai.encode import batches as encode
 from hyperllama_openai.encode import sse
 from hyperllama_openai.errors import InvalidValue
-from hyperllama_openai.pages import chosen, number
 from hyperllama_openai.reply import ready
-from hyperllama_openai.routes.files import LONGEST, SHORTEST
 from hyperllama_openai.settings import Settings
 from hyperllama_openai.wire import files as wire
 
@@ -34,16 +32,13 @@ def routes(settings: Settings) -> Sequence[ControllerRouterHandler]:
     )
     async def create_batch(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         asked = await read(request, wire.BatchRequest, strict=settings.strict)
-        chosen(asked.endpoint, "endpoint", ENDPOINTS)
-        chosen(asked.completion_window, "completion_window", tuple(WINDOWS))
+        _chosen(asked.endpoint, "endpoint", ENDPOINTS)
+        _chosen(asked.completion_window, "completion_window", tuple(WINDOWS))
         notes = asked.metadata or {}
         if len(notes) > PAIRS or any(len(name) > NAME or len(value) > VALUE for name, value in notes.items()):
             text = f"at most {PAIRS} pairs, keys of {NAME} and values of {VALUE} characters"
             raise InvalidValue(f"Invalid value for 'metadata': {text}.", param="metadata")
         life = asked.output_expires_after
-        if life is not None and not SHORTEST <= life.seconds <= LONGEST:
-            param = "output_expires_after.seconds"
-            raise InvalidValue(f"Invalid value for '{param}': expected {SHORTEST} to {LONGEST}.", param=param)
         wanted = NewBatch(
             protocol="openai",
             endpoint=asked.endpoint,
@@ -54,11 +49,14 @@ def routes(settings: Settings) -> Sequence[ControllerRouterHandler]:
         )
         return ready(sse.JSON.encode(encode.batch(await gateway.batches.create(wanted, caller(request, "openai")))))
 
-    @get(["/v1/batches", "/batches"], opt={"permission": "infer", "answers": wire.BatchList})
+    @get(
+        ["/v1/batches", "/batches"],
+        opt={"permission": "infer", "query": wire.BatchesQuery, "answers": wire.BatchList},
+    )
     async def list_batches(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
-        limit = number(request.query_params.get("limit"), "limit", 20, most=100)
-        found = await gateway.batches.page(request.user, after=request.query_params.get("after"), limit=limit + 1)
-        return ready(sse.JSON.encode(encode.batches(found, limit)))
+        asked = query(request, wire.BatchesQuery)
+        found = await gateway.batches.page(request.user, after=asked.after, limit=asked.limit + 1)
+        return ready(sse.JSON.encode(encode.batches(found, asked.limit)))
 
     @get(
         ["/v1/batches/{batch_id:str}", "/batches/{batch_id:str}"],
@@ -78,6 +76,12 @@ def routes(settings: Settings) -> Sequence[ControllerRouterHandler]:
         return ready(sse.JSON.encode(encode.batch(await gateway.batches.cancel(batch_id, request.user))))
 
     return (create_batch, list_batches, retrieve_batch, cancel_batch)
+
+
+def _chosen(text: str, param: str, options: Sequence[str]) -> None:
+    if text not in options:
+        words = " or ".join(f"'{option}'" for option in options)
+        raise InvalidValue(f"Invalid value for '{param}': expected {words}.", param=param)
 
 
 __all__ = ("routes",)

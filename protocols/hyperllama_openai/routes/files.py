@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from litestar import delete, get, post
 from litestar.params import FromPath
@@ -12,16 +12,14 @@ from litestar.types import ControllerRouterHandler
 from hyperllama.errors import InvalidRequest
 from hyperllama.web.forms import read_form
 from hyperllama.web.streaming import GatewayRequest, InjectedGateway, PieceResponse, caller
+from hyperllama_openai.body import fields, query
 from hyperllama_openai.encode import batches as encode
 from hyperllama_openai.encode import sse
-from hyperllama_openai.errors import InvalidValue, MissingParameter
-from hyperllama_openai.pages import chosen, number
+from hyperllama_openai.errors import MissingParameter
 from hyperllama_openai.reply import ready
 from hyperllama_openai.wire import files as wire
 
-PURPOSES = ("batch", "batch_output")
-SHORTEST, LONGEST = 3600, 2_592_000  # seconds that a file may be asked to be kept
-PAGE = 10_000
+BYTES = "application/octet-stream"
 
 
 def routes() -> Sequence[ControllerRouterHandler]:
@@ -29,43 +27,43 @@ def routes() -> Sequence[ControllerRouterHandler]:
         ["/v1/files", "/files"],
         status_code=200,
         request_max_body_size=None,  # counted as it comes, against [batches] max_file_bytes
-        opt={"permission": "infer", "answers": wire.File},
+        opt={"permission": "infer", "form": wire.Upload, "answers": wire.File},
     )
     async def upload(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         async with gateway.files.receiving(caller(request, "openai")) as sink:
             form = await read_form(request, "file", sink)
-            if form.filename is None:
-                raise MissingParameter("Missing required parameter: 'file'.", param="file")
-            purpose = form.fields.get("purpose")
-            if purpose is None:
-                raise MissingParameter("Missing required parameter: 'purpose'.", param="purpose")
-            if purpose != "batch":
-                raise InvalidValue(
-                    "Invalid value for 'purpose': files are kept here for 'batch' only.", param="purpose"
-                )
-            seconds = _seconds(form.fields)
-            kept = await sink.keep(filename=_plain(form.filename), purpose=purpose, seconds=seconds)
+            named = {} if form.filename is None else {"file": form.filename}
+            asked = fields({**form.fields, **named}, wire.Upload)
+            if asked.seconds is not None and asked.anchor is None:
+                param = "expires_after[anchor]"
+                raise MissingParameter(f"Missing required parameter: '{param}'.", param=param)
+            seconds = None if asked.seconds is None else float(asked.seconds)
+            kept = await sink.keep(filename=_plain(asked.file), purpose=asked.purpose, seconds=seconds)
         return ready(sse.JSON.encode(encode.file(kept)))
 
-    @get(["/v1/files", "/files"], opt={"permission": "infer", "answers": wire.FileList})
+    @get(["/v1/files", "/files"], opt={"permission": "infer", "query": wire.FilesQuery, "answers": wire.FileList})
     async def list_files(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
-        query = request.query_params
-        limit = number(query.get("limit"), "limit", PAGE, most=PAGE)
-        order = chosen(query.get("order", "desc"), "order", ("asc", "desc"))
-        purpose = query.get("purpose")
+        asked = query(request, wire.FilesQuery)
         found = await gateway.files.page(
-            request.user, purpose=purpose, after=query.get("after"), limit=limit + 1, newest_first=order == "desc"
+            request.user,
+            purpose=asked.purpose,
+            after=asked.after,
+            limit=asked.limit + 1,
+            newest_first=asked.order == "desc",
         )
-        return ready(sse.JSON.encode(encode.files(found, limit)))
+        return ready(sse.JSON.encode(encode.files(found, asked.limit)))
 
     @get(["/v1/files/{file_id:str}", "/files/{file_id:str}"], opt={"permission": "infer", "answers": wire.File})
     async def retrieve_file(request: GatewayRequest, gateway: InjectedGateway, file_id: FromPath[str]) -> ASGIResponse:
         return ready(sse.JSON.encode(encode.file(await gateway.files.get(file_id, request.user))))
 
-    @get(["/v1/files/{file_id:str}/content", "/files/{file_id:str}/content"], opt={"permission": "infer"})
+    @get(
+        ["/v1/files/{file_id:str}/content", "/files/{file_id:str}/content"],
+        opt={"permission": "infer", "streams": BYTES},
+    )
     async def content(request: GatewayRequest, gateway: InjectedGateway, file_id: FromPath[str]) -> ASGIResponse:
         file = await gateway.files.get(file_id, request.user)
-        return PieceResponse(gateway.files.read(file), "application/octet-stream")
+        return PieceResponse(gateway.files.read(file), BYTES)
 
     @delete(
         ["/v1/files/{file_id:str}", "/files/{file_id:str}"],
@@ -79,14 +77,6 @@ def routes() -> Sequence[ControllerRouterHandler]:
     return (upload, list_files, retrieve_file, content, remove_file)
 
 
-def _seconds(fields: Mapping[str, str]) -> float | None:
-    text = fields.get("expires_after[seconds]")
-    if text is None:
-        return None
-    chosen(fields.get("expires_after[anchor]", ""), "expires_after[anchor]", ("created_at",))
-    return float(number(text, "expires_after[seconds]", 0, least=SHORTEST, most=LONGEST))
-
-
 def _plain(filename: str) -> str:
     """The last part of a path, without what a terminal or a header could not bear."""
     name = filename.replace("\\", "/").rsplit("/", 1)[-1]
@@ -96,4 +86,4 @@ def _plain(filename: str) -> str:
     return name
 
 
-__all__ = ("LONGEST", "SHORTEST", "routes")
+__all__ = ("routes",)

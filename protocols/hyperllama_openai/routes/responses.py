@@ -24,17 +24,16 @@ from hyperllama.web.streaming import (
 )
 from hyperllama_openai import fetching, ids
 from hyperllama_openai.background import Run, Runs, split
-from hyperllama_openai.body import read
+from hyperllama_openai.body import query, read
 from hyperllama_openai.decode import responses as decode
 from hyperllama_openai.encode import sse
 from hyperllama_openai.encode.responses_stream import ResponsesEncoder
 from hyperllama_openai.errors import InvalidValue, ResponseNotFound
-from hyperllama_openai.pages import chosen, integer, number
 from hyperllama_openai.reply import Timed, ready
 from hyperllama_openai.settings import Settings
 from hyperllama_openai.store import VOUCHED, Responses, Stored
 from hyperllama_openai.wire import response as answer
-from hyperllama_openai.wire.responses import Item, ResponsesRequest
+from hyperllama_openai.wire.responses import Item, ItemsQuery, ReplayQuery, ResponsesRequest
 
 _ITEMS = msgspec.json.Decoder(list[Item])
 _PREFIXES = {"function_call": "fc_", "function_call_output": "fco_", "reasoning": "rs_"}
@@ -159,13 +158,14 @@ def routes(settings: Settings, remote: Remote) -> Sequence[ControllerRouterHandl
 
     @get(
         ["/v1/responses/{response_id:str}", "/responses/{response_id:str}"],
-        opt={"permission": "infer", "answers": answer.Response},
+        opt={"permission": "infer", "query": ReplayQuery, "answers": answer.Response, "streams": sse.MEDIA_TYPE},
     )
     async def retrieve(request: GatewayRequest, gateway: InjectedGateway, response_id: FromPath[str]) -> ASGIResponse:
         owner = request.user.id
         run = runs.get(response_id, owner)
-        if request.query_params.get("stream", "").lower() in ("true", "1"):
-            start = integer(request.query_params.get("starting_after"), "starting_after", -1) + 1
+        asked = query(request, ReplayQuery)
+        if asked.stream:
+            start = 0 if asked.starting_after is None else asked.starting_after + 1
             if run is not None:
                 return PieceResponse(run.follow(start), sse.MEDIA_TYPE, headers=sse.HEADERS)
             stored = await find(response_id, gateway.records, owner)
@@ -207,14 +207,15 @@ def routes(settings: Settings, remote: Remote) -> Sequence[ControllerRouterHandl
 
     @get(
         ["/v1/responses/{response_id:str}/input_items", "/responses/{response_id:str}/input_items"],
-        opt={"permission": "infer", "answers": answer.ItemList},
+        opt={"permission": "infer", "query": ItemsQuery, "answers": answer.ItemList},
     )
     async def input_items(
         request: GatewayRequest, gateway: InjectedGateway, response_id: FromPath[str]
     ) -> ASGIResponse:
+        asked = query(request, ItemsQuery)
         stored = await find(response_id, gateway.records, request.user.id)
         found: list[dict[str, Any]] = msgspec.json.decode(stored.items)
-        return ready(sse.JSON.encode(_page(found, request.query_params)))
+        return ready(sse.JSON.encode(_page(found, asked)))
 
     return (create, count, retrieve, remove, cancel, input_items)
 
@@ -231,21 +232,19 @@ def _identified(item: Item) -> Item:
     return msgspec.structs.replace(item, type=kind, id=item.id or ids.new(_PREFIXES.get(kind, "msg_")))
 
 
-def _page(items: list[dict[str, Any]], query: Any) -> answer.ItemList:
-    order = chosen(query.get("order", "desc"), "order", ("asc", "desc"))
-    limit = number(query.get("limit"), "limit", 20, most=100)
-    ordered = items if order == "asc" else items[::-1]
-    if (after := query.get("after")) is not None:
-        at = next((index for index, item in enumerate(ordered) if item.get("id") == after), None)
+def _page(items: list[dict[str, Any]], asked: ItemsQuery) -> answer.ItemList:
+    ordered = items if asked.order == "asc" else items[::-1]
+    if asked.after is not None:
+        at = next((index for index, item in enumerate(ordered) if item.get("id") == asked.after), None)
         if at is None:
             raise InvalidValue("Invalid value for 'after': no item of that id.", param="after")
         ordered = ordered[at + 1 :]
-    page = ordered[:limit]
+    page = ordered[: asked.limit]
     return answer.ItemList(
         data=page,
         first_id=page[0].get("id") if page else None,
         last_id=page[-1].get("id") if page else None,
-        has_more=len(ordered) > limit,
+        has_more=len(ordered) > asked.limit,
     )
 
 

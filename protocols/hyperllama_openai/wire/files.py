@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 from hyperllama.keeping import Status
+
+#: Seconds that a file may be asked to be kept.
+Lifetime: TypeAlias = Annotated[int, Meta(ge=3600, le=2_592_000)]
+
+
+class Upload(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields of a form; ``file`` is read as its name, for its bytes have gone on."""
+
+    file: Annotated[str, Meta(extra_json_schema={"contentMediaType": "application/octet-stream"})]
+    purpose: Literal["batch"]
+    anchor: Literal["created_at"] | None = msgspec.field(default=None, name="expires_after[anchor]")
+    seconds: Lifetime | None = msgspec.field(default=None, name="expires_after[seconds]")
+
+
+class FilesQuery(msgspec.Struct, frozen=True, kw_only=True):
+    after: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=10_000)] = 10_000
+    order: Literal["asc", "desc"] = "desc"
+    purpose: str | None = None
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +57,7 @@ class FileDeleted(msgspec.Struct, frozen=True, kw_only=True):
 
 class ExpiresAfter(msgspec.Struct, frozen=True, kw_only=True):
     anchor: Literal["created_at"]
-    seconds: int
+    seconds: Lifetime
 
 
 class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +66,11 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
     completion_window: str
     metadata: dict[str, str] | None = None
     output_expires_after: ExpiresAfter | None = None
+
+
+class BatchesQuery(msgspec.Struct, frozen=True, kw_only=True):
+    after: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
 
 
 class BatchError(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,14 +167,18 @@ __all__ = (
     "BatchList",
     "BatchRequest",
     "BatchUsage",
+    "BatchesQuery",
     "ExpiresAfter",
     "File",
     "FileDeleted",
     "FileList",
+    "FilesQuery",
     "InputTokensDetails",
+    "Lifetime",
     "LineError",
     "LineResponse",
     "LineResult",
     "OutputTokensDetails",
     "RequestCounts",
+    "Upload",
 )

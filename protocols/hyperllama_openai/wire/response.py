@@ -121,6 +121,8 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage | None = None
     user: str | None
     metadata: dict[str, str]
+    safety_identifier: str | None
+    prompt_cache_key: str | None
     service_tier: str = "default"
     frequency_penalty: float = 0
     presence_penalty: float = 0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from hyperllama_openai.wire import limits
 from hyperllama_openai.wire.chat import ImageUrl, Scalar
@@ -129,4 +130,28 @@ class ResponsesRequest(msgspec.Struct, frozen=True, kw_only=True):
     prompt: Any = None
 
 
-__all__ = ("Format", "Item", "Part", "ReasoningOptions", "ResponsesRequest", "TextOptions", "Tool", "ToolChoice")
+class ReplayQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """``starting_after``: the number of the last event that was seen; null: none was."""
+
+    stream: bool = False
+    starting_after: Annotated[int, Meta(ge=0)] | None = None
+
+
+class ItemsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    after: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    order: Literal["asc", "desc"] = "desc"
+
+
+__all__ = (
+    "Format",
+    "Item",
+    "ItemsQuery",
+    "Part",
+    "ReasoningOptions",
+    "ReplayQuery",
+    "ResponsesRequest",
+    "TextOptions",
+    "Tool",
+    "ToolChoice",
+)

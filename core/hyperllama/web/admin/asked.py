@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,7 +15,9 @@ from litestar.types import Guard
 
 from hyperllama.errors import Forbidden, InvalidRequest
 from hyperllama.store.audit import Actor
+from hyperllama.web.admin.wire import BY
 from hyperllama.web.body import read_json
+from hyperllama.web.query import read_query
 from hyperllama.web.streaming import caller
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -47,49 +49,37 @@ async def body(request: Request[Any, Any, Any], type_: type[T], *, empty: bool =
     """``empty``: no body is one without fields. Raises InvalidRequest with the field at fault."""
     if empty and not await request.body():
         return type_()
-    try:
-        return msgspec.convert(await read_json(request), type_)
-    except msgspec.ValidationError as error:
-        text, _, at = str(error).partition(" - at `$")
-        param = at.rstrip("`").lstrip(".") or None
-        raise InvalidRequest(f"{param}: {text}" if param else text, param=param) from error
+    value = await read_json(request)
+    with _refusing():
+        return msgspec.convert(value, type_)
+
+
+def query(request: Request[Any, Any, Any], type_: type[T]) -> T:
+    """Raises InvalidRequest with the parameter at fault."""
+    with _refusing():
+        return read_query(request, type_)
 
 
 def actor(request: Request[Any, Any, Any]) -> Actor:
     return Actor.of(caller(request, "admin"))
 
 
-def number(request: Request[Any, Any, Any], name: str, default: int, most: int) -> int:
-    text = request.query_params.get(name)
-    if text is None:
-        return default
-    if not text.isascii() or not text.isdigit() or not 1 <= (value := int(text[:12])) <= most:
-        raise InvalidRequest(f"{name} is a number from 1 to {most}", param=name)
-    return value
-
-
-def day(request: Request[Any, Any, Any], name: str, default: str) -> str:
-    """A date of the query, as "2026-11-24"."""
-    text = request.query_params.get(name, default)
-    try:
-        return date.fromisoformat(text).isoformat()
-    except ValueError as error:
-        raise InvalidRequest(f"{name} is a day, as 2026-11-24", param=name) from error
-
-
-def since(request: Request[Any, Any, Any]) -> float | None:
-    """The first moment of the day ``since``; None: it was not said."""
-    if "since" not in request.query_params:
-        return None
-    return datetime.fromisoformat(day(request, "since", "")).replace(tzinfo=UTC).timestamp()
-
-
-def groups(request: Request[Any, Any, Any], default: str) -> tuple[str, ...]:
-    """What lines of usage are added up by: ``by=day,model``."""
-    words = tuple(dict.fromkeys(request.query_params.get("by", default).split(",")))
+def groups(by: str) -> tuple[str, ...]:
+    """What lines of usage are added up by: ``day,model``. Raises InvalidRequest."""
+    words = tuple(dict.fromkeys(by.split(",")))
     if not set(words) <= set(GROUPS) or {"day", "month"} <= set(words):
-        raise InvalidRequest("by is one or more of day or month, key, model, between commas", param="by")
+        raise InvalidRequest(f"by is one or more of {BY}, between commas", param="by")
     return words
 
 
-__all__ = ("actor", "body", "day", "groups", "number", "only_from", "since")
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except msgspec.ValidationError as error:
+        text, _, at = str(error).partition(" - at `$")
+        param = at.rstrip("`").lstrip(".") or None
+        raise InvalidRequest(f"{param}: {text}" if param else text, param=param) from error
+
+
+__all__ = ("actor", "body", "groups", "only_from", "query")

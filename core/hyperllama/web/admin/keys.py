@@ -22,9 +22,9 @@ KEY = f"{KEYS}/{{name:str}}"
 def routes(office: Callable[[], Awaitable[KeyOffice]]) -> Sequence[HTTPRouteHandler]:
     """A key is named by its name or its id in every path."""
 
-    @get(KEYS, opt={**ADMIN, "answers": wire.KeyList})
+    @get(KEYS, opt={**ADMIN, "query": wire.KeysQuery, "answers": wire.KeyList})
     async def list_keys(request: GatewayRequest) -> Response[bytes]:
-        ended = request.query_params.get("all", "").lower() in ("1", "true")
+        ended = asked.query(request, wire.KeysQuery).all
         return json(wire.KeyList(list(await (await office()).all(ended=ended))))
 
     @post(KEYS, opt={**ADMIN, "accepts": Draft, "answers": wire.KeyIssued})

@@ -21,6 +21,7 @@ class AdminProtocol:
 
     name = "admin"
     prefixes = ("/admin",)
+    error_bodies = (Problem,)
 
     def __init__(self, routes: Sequence[HTTPRouteHandler], guard: Guard) -> None:
         """``guard`` is asked before any of them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 
 import msgspec
 from litestar import Response, get
@@ -22,29 +22,32 @@ from hyperllama.web.admin.answer import json
 from hyperllama.web.streaming import GatewayRequest
 
 ADMIN = {"permission": "admin"}
-PAGE = 1000
+USAGE = {**ADMIN, "query": wire.UsageQuery, "answers": wire.Usage}
 
 
 def usage_routes(ledger: Ledger, office: Callable[[], Awaitable[KeyOffice]]) -> Sequence[HTTPRouteHandler]:
     """What this gateway has not written yet is written first: the answer is up to date for it."""
 
-    async def lines(request: GatewayRequest, by: tuple[str, ...]) -> wire.Usage:
-        now = datetime.now(UTC)
-        first, last = asked.day(request, "since", f"{now:%Y-%m}-01"), asked.day(request, "until", f"{now:%Y-%m-%d}")
+    async def lines(query: wire.UsageQuery, by: tuple[str, ...]) -> wire.Usage:
+        today = datetime.now(UTC).date()
+        first, last = (query.since or today.replace(day=1)).isoformat(), (query.until or today).isoformat()
         await ledger.write()
         return wire.Usage(first, last, await ledger.report(since=first, until=last, by=by))
 
-    @get("/admin/v1/usage", opt={**ADMIN, "answers": wire.Usage})
+    @get("/admin/v1/usage", opt=USAGE)
     async def usage(request: GatewayRequest) -> Response[bytes]:
-        return json(await lines(request, asked.groups(request, "key,model")))
+        query = asked.query(request, wire.UsageQuery)
+        return json(await lines(query, asked.groups("key,model" if query.by is None else query.by)))
 
-    @get("/admin/v1/keys/{name:str}/usage", opt={**ADMIN, "answers": wire.Usage})
+    @get("/admin/v1/keys/{name:str}/usage", opt=USAGE)
     async def usage_of_key(request: GatewayRequest, name: FromPath[str]) -> Response[bytes]:
+        query = asked.query(request, wire.UsageQuery)
         try:
             wanted = (await (await office()).get(name)).id
         except NotFound:  # of a static key, a token, a network: they are booked by these names
             wanted = name
-        found = await lines(request, tuple(dict.fromkeys((*asked.groups(request, "model"), "key"))))
+        by = asked.groups("model" if query.by is None else query.by)
+        found = await lines(query, tuple(dict.fromkeys((*by, "key"))))
         own: list[Line] = [line for line in found.lines if wanted in (line.key, line.name)]
         return json(wire.Usage(found.since, found.until, own))
 
@@ -79,20 +82,20 @@ def state_routes(catalog: Catalog, pipeline: Pipeline, queue: FairQueue) -> Sequ
 
 
 def audit_routes(log: AuditLog) -> Sequence[HTTPRouteHandler]:
-    @get("/admin/v1/audit", opt={**ADMIN, "answers": wire.AuditPage})
+    @get("/admin/v1/audit", opt={**ADMIN, "query": wire.AuditQuery, "answers": wire.AuditPage})
     async def audit(request: GatewayRequest) -> Response[bytes]:
-        query = request.query_params
-        limit = asked.number(request, "limit", 100, PAGE)
+        query = asked.query(request, wire.AuditQuery)
+        since = None if query.since is None else datetime.combine(query.since, time(), UTC).timestamp()
         acts = await log.page(
-            before=asked.number(request, "before", 1, 2**31) if "before" in query else None,
-            limit=limit + 1,
-            since=asked.since(request),
-            actor=query.get("actor", ""),
-            act=query.get("act", ""),
-            subject=query.get("subject", ""),
+            before=query.before,
+            limit=query.limit + 1,
+            since=since,
+            actor=query.actor,
+            act=query.act,
+            subject=query.subject,
         )
-        following = acts[limit - 1].id if len(acts) > limit else None
-        return json(wire.AuditPage(list(acts[:limit]), following))
+        following = acts[query.limit - 1].id if len(acts) > query.limit else None
+        return json(wire.AuditPage(list(acts[: query.limit]), following))
 
     return (audit,)
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import date
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from hyperllama.models import ModelInfo, Phase
 from hyperllama.stages.queue import QueueState
 from hyperllama.store.audit import Act
 from hyperllama.store.key import Key
 from hyperllama.store.usage import Line
+
+BY = "day or month, key, model"
 
 
 class KeyList(msgspec.Struct, frozen=True):
@@ -26,6 +32,29 @@ class Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``grace``: how long the old secret still works, seconds or "24h"; null: as the configuration says."""
 
     grace: str | float | None = None
+
+
+class KeysQuery(msgspec.Struct, frozen=True):
+    """``all``: those that ended, too."""
+
+    all: bool = False
+
+
+class UsageQuery(msgspec.Struct, frozen=True):
+    """Days in UTC, both included; null: this month, until today. ``by`` null: as the route has it."""
+
+    since: date | None = None
+    until: date | None = None
+    by: Annotated[str, Meta(description=f"One or more of {BY}, between commas")] | None = None
+
+
+class AuditQuery(msgspec.Struct, frozen=True):
+    before: Annotated[int, Meta(ge=1, le=2**31)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    since: date | None = None
+    actor: str = ""
+    act: str = ""
+    subject: str = ""
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -97,14 +126,18 @@ def resting(info: ModelInfo, source: str) -> Model:
 
 
 __all__ = (
+    "BY",
     "AuditPage",
+    "AuditQuery",
     "KeyIssued",
     "KeyList",
+    "KeysQuery",
     "Model",
     "ModelList",
     "Problem",
     "QueueList",
     "Rotation",
     "Usage",
+    "UsageQuery",
     "resting",
 )

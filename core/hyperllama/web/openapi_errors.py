@@ -1,0 +1,94 @@
+"""The errors of each dialect for the OpenAPI document: asked of the dialect itself, which is what spells them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from litestar.handlers import HTTPRouteHandler
+
+from hyperllama.errors import (
+    CloudDisabled,
+    EngineFailed,
+    EngineTimeout,
+    Forbidden,
+    GatewayError,
+    InvalidRequest,
+    LoadFailed,
+    NotFound,
+    Overloaded,
+    PayloadTooLarge,
+    RateLimited,
+    Unauthenticated,
+)
+from hyperllama.spi import DescribesErrors, ErrorReply, WireProtocol
+
+_ALWAYS = (InvalidRequest, GatewayError)
+_OF_CALLERS = (Unauthenticated, Forbidden)
+_OF_NAMES = (NotFound, CloudDisabled)
+_OF_BODIES = (PayloadTooLarge,)
+_OF_MODELS = (RateLimited, EngineFailed, LoadFailed, Overloaded, EngineTimeout)
+KINDS = (*_ALWAYS, *_OF_CALLERS, *_OF_NAMES, *_OF_BODIES, *_OF_MODELS)
+
+
+class Errors:
+    """What one dialect answers for every kind of error."""
+
+    def __init__(self, protocol: WireProtocol) -> None:
+        self._name = protocol.name
+        self._replies = {kind: protocol.error_reply(kind("The reason."), protocol.prefixes[0]) for kind in KINDS}
+        self.bodies: Sequence[type[msgspec.Struct]] = (
+            protocol.error_bodies if isinstance(protocol, DescribesErrors) else ()
+        )
+
+    def responses(self, schema_of: Mapping[type, Any]) -> dict[str, Any]:
+        """Of ``components``: one for each status."""
+        return {self._component(status): self._response(status, schema_of) for status in self._statuses(KINDS)}
+
+    def of(self, handler: HTTPRouteHandler, *, named: bool) -> dict[str, Any]:
+        """A reference by status. ``named``: the path holds a name."""
+        return {
+            str(status): {"$ref": f"#/components/responses/{self._component(status)}"}
+            for status in self._statuses(_kinds(handler, named=named))
+        }
+
+    def _response(self, status: int, schema_of: Mapping[type, Any]) -> dict[str, Any]:
+        alike = {kind: reply for kind, reply in self._replies.items() if reply.status == status}
+        shapes = [schema_of[body] for body in self.bodies if any(_fits(reply, body) for reply in alike.values())]
+        spoken = {"schema": shapes[0] if len(shapes) == 1 else {"anyOf": shapes}} if shapes else {}
+        return {
+            "description": "; ".join(kind.code.replace("_", " ") for kind in alike),
+            "content": {reply.media_type.partition(";")[0]: spoken for reply in alike.values()},
+        }
+
+    def _statuses(self, kinds: Iterable[type[GatewayError]]) -> Sequence[int]:
+        return sorted({self._replies[kind].status for kind in kinds})
+
+    def _component(self, status: int) -> str:
+        return f"{self._name}.{status}"
+
+
+def _kinds(handler: HTTPRouteHandler, *, named: bool) -> Iterator[type[GatewayError]]:
+    """Those that a route may answer with, as far as its ``opt`` tells."""
+    yield from _ALWAYS
+    permission, takes = handler.opt["permission"], "accepts" in handler.opt or "form" in handler.opt
+    if permission != "public":
+        yield from _OF_CALLERS
+    if named or takes:
+        yield from _OF_NAMES
+    if takes:
+        yield from _OF_BODIES
+    if permission == "infer":
+        yield from _OF_MODELS
+
+
+def _fits(reply: ErrorReply, body: type[msgspec.Struct]) -> bool:
+    try:
+        msgspec.json.decode(reply.body, type=body)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+__all__ = ("Errors",)
