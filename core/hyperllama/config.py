@@ -179,7 +179,7 @@ def _override(tables: dict[str, Any], environ: Mapping[str, str]) -> None:
         count = environ.get(name, "").strip().strip("\"'")
         if count.isascii() and count.isdigit():  # to Ollama anything else is as if it were not said
             tables.setdefault(table, {})[key] = int(count)
-    if (origins := environ.get("OLLAMA_ORIGINS", "").strip()) and isinstance(server, dict):
+    if (origins := environ.get("OLLAMA_ORIGINS", "").strip().strip("\"'")) and isinstance(server, dict):
         server["cors_origins"] = [
             *server.get("cors_origins", []),
             *(o.strip() for o in origins.split(",") if o.strip()),

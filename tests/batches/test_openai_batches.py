@@ -121,6 +121,22 @@ async def test_what_a_batch_used_is_booked_to_its_key(running) -> None:
         assert line.prompt_tokens == batch.usage.input_tokens
 
 
+async def test_one_keys_long_batches_do_not_hold_up_anothers(running) -> None:
+    keys = Keys(static={"many": key("many"), "one": key("one")}, required=True)
+    slow = sim("sim", places=64, tokens_per_second=2)
+    settings = Batches(running=2, concurrency=4)
+    async with AsyncExitStack() as stack:
+        _, url = await stack.enter_async_context(running(slow, keys=keys, batches=settings))
+        many, one = [await stack.enter_async_context(client_of(url, who)) for who in ("many", "one")]
+        long = [await begun(many, *(chat(n, max_tokens=200) for n in range(4))) for _ in range(3)]
+        await reached(many, long[0], lambda batch: batch.status == "in_progress")
+        assert (await ended(one, await begun(one, chat(1, max_tokens=1)))).status == "completed"
+        found = [(await many.batches.retrieve(batch.id)).status for batch in long]
+        assert found == ["in_progress", "validating", "validating"]
+        for batch in long:
+            await many.batches.cancel(batch.id)
+
+
 ENDPOINTS = [
     ("/v1/completions", {"model": "sim", "prompt": "once", "max_tokens": 4}),
     ("/v1/embeddings", {"model": "vec", "input": ["a", "b"]}),

@@ -112,3 +112,7 @@ def test_ours_wins_over_ollamas_variable() -> None:
 
 def test_ollama_keep_alive_may_be_plain_seconds() -> None:
     assert load(None, {"OLLAMA_KEEP_ALIVE": "60"}).server.keep_alive == 60.0
+    assert load(None, {"OLLAMA_ORIGINS": '"https://a.example, https://b.example"'}).server.cors_origins == (
+        "https://a.example",
+        "https://b.example",
+    )

@@ -89,6 +89,7 @@ class Live:
         limits = {
             "body_limit": declared_limits(app.litestar, self.config.server.max_body_bytes),
             "encodings": declared_encodings(app.litestar),
+            "spell": app.spell,
         }
         bounds = msgspec.structs.replace(Bounds.of(self.config.server, **limits), **self._bounds)
         self.guard = Guard(bounds)

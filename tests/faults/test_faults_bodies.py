@@ -364,3 +364,25 @@ def _code(rng: random.Random) -> int:
     while 0xD800 <= (code := rng.randrange(0x110000)) <= 0xDFFF:
         pass
     return code
+
+
+def test_the_servers_own_refusals_are_in_the_words_of_the_paths_dialect(serving: Any) -> None:
+    """They come before any route; Node's SDK loses a message that is not in its dialect's envelope."""
+    live = serving('[plugins]\nenabled = ["sim", "openai", "ollama", "anthropic"]\n[server]\nmax_body_bytes = 1000\n')
+    reason = "the request body is too large; 1000 bytes are the limit"
+    found = {}
+    for path in ("/v1/chat/completions", "/v1/messages", "/api/chat", "/nobodys"):
+        status, headers, body = live.ask(path, b"x" * 2000)
+        assert (status, headers["connection"]) == (413, "close")
+        assert headers["x-request-id"].startswith("req_")
+        found[path] = json.loads(body)
+    assert found["/v1/chat/completions"]["error"]["message"] == reason
+    assert found["/v1/messages"] == {
+        "type": "error",
+        "error": {"type": "request_too_large", "message": reason},
+        **{key: value for key, value in found["/v1/messages"].items() if key == "request_id"},
+    }
+    assert found["/api/chat"] == found["/nobodys"] == {"error": reason}
+    status, _, body = live.ask("/v1/chat/completions", b"x", content_encoding="br")
+    assert status == 415
+    assert "Content-Encoding" in json.loads(body)["error"]["message"]

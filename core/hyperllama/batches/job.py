@@ -58,6 +58,7 @@ class Job:
         max_lines: int,
     ) -> None:
         """``places``: how many lines of a model may be under way."""
+        self.owner = batch.owner
         self._batch = batch
         self._principal = principal
         self._dialect = dialect

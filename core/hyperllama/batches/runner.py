@@ -7,7 +7,8 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TypeAlias
@@ -110,13 +111,28 @@ class Runner:
     async def _look(self) -> None:
         """Begin what is to begin, and tell what runs what has changed."""
         now = asyncio.get_running_loop().time()
+        waiting: list[tuple[Batch, Principal]] = []
         for batch, principal in await self._store.open(OPEN):
             if batch.id in self._jobs:
                 await self._update(batch, principal)
-            elif self._broken.get(batch.id, 0.0) <= now and (
-                batch.status == "cancelling" or len(self._jobs) < self._settings.running
-            ):
+            elif self._broken.get(batch.id, 0.0) > now:
+                continue
+            elif batch.status == "cancelling":
                 await self._begin(batch, principal)
+            else:
+                waiting.append((batch, principal))
+        while (chosen := self._next(waiting)) is not None:
+            waiting.remove(chosen)
+            await self._begin(*chosen)
+
+    def _next(self, waiting: Sequence[tuple[Batch, Principal]]) -> tuple[Batch, Principal] | None:
+        """Whoever has the fewest under way, the oldest first; nobody takes the last place beside others of his own."""
+        places = self._settings.running
+        if len(self._jobs) >= places:
+            return None
+        under_way = Counter(job.owner for job, _ in self._jobs.values())
+        allowed = [each for each in waiting if under_way[each[0].owner] < max(1, places - 1)]
+        return min(allowed, key=lambda each: under_way[each[0].owner], default=None)
 
     async def _begin(self, batch: Batch, principal: Principal) -> None:
         dialect = self._dialects.get(batch.protocol)

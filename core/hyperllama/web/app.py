@@ -49,7 +49,7 @@ from hyperllama.web.admin import keys, state
 from hyperllama.web.admin.asked import only_from
 from hyperllama.web.admin.protocol import AdminProtocol
 from hyperllama.web.auth import Authentication, permission_of
-from hyperllama.web.dialects import handlers_for, handlers_for_all
+from hyperllama.web.dialects import handlers_for, handlers_for_all, spelling
 from hyperllama.web.envelope import Envelope
 from hyperllama.web.inside import Inside
 from hyperllama.web.openapi import openapi_routes
@@ -179,6 +179,7 @@ class Application:
         protocols = list(self.protocols.values())
         if self.config.admin.enabled:
             protocols.append(self._admin())
+        self.spell = spelling(protocols)
 
         ops = [*ops_routes(self.catalog, self.pipeline, self.metrics)]
         if self.config.server.openapi:

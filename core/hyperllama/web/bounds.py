@@ -8,11 +8,18 @@ from typing import TypeAlias
 import msgspec
 
 from hyperllama.config import Server
+from hyperllama.spi import ErrorText
 
 #: Bytes that a request body to this path may have; None: as many as its route takes.
 BodyLimit: TypeAlias = Callable[[str], "int | None"]
 #: Content codings, in lower case, that the route at this path decodes itself.
 Encodings: TypeAlias = Callable[[str], Collection[str]]
+#: Path, status and reason of a refusal to its body and media type, in the words of the path's dialect.
+Spell: TypeAlias = Callable[[str, int, str], tuple[bytes, str]]
+
+
+def plain(_: str, __: int, reason: str) -> tuple[bytes, str]:
+    return msgspec.json.encode(ErrorText(reason)), "application/json"
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,9 +47,17 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     always: frozenset[str] = frozenset({"/health", "/ready"})  # paths answered even when connections run out
     body_limit: BodyLimit | None = None  # None: ``body_bytes`` everywhere
     encodings: Encodings | None = None  # None: no route decodes any
+    spell: Spell = plain
 
     @classmethod
-    def of(cls, server: Server, *, body_limit: BodyLimit | None = None, encodings: Encodings | None = None) -> Bounds:
+    def of(
+        cls,
+        server: Server,
+        *,
+        body_limit: BodyLimit | None = None,
+        encodings: Encodings | None = None,
+        spell: Spell = plain,
+    ) -> Bounds:
         """What ``[server]`` of the configuration says."""
         return cls(
             header_bytes=server.max_header_bytes,
@@ -60,10 +75,11 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
             per_address=server.max_connections_per_address,
             body_limit=body_limit,
             encodings=encodings,
+            spell=spell,
         )
 
     def body_cap(self, path: str) -> int | None:
         return self.body_bytes if self.body_limit is None else self.body_limit(path)
 
 
-__all__ = ("BodyLimit", "Bounds", "Encodings")
+__all__ = ("BodyLimit", "Bounds", "Encodings", "Spell", "plain")

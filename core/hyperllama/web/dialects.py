@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
@@ -18,11 +17,15 @@ from hyperllama.errors import (
     MethodNotAllowed,
     PayloadTooLarge,
     RouteNotFound,
+    Unavailable,
 )
-from hyperllama.spi import ErrorReply, ErrorText, WireProtocol
+from hyperllama.spi import ErrorReply, WireProtocol
+from hyperllama.web.bounds import Spell, plain
 from hyperllama.web.streaming import request_id
 
 log = structlog.get_logger(__name__)
+
+_REFUSALS: Mapping[int, type[GatewayError]] = {413: PayloadTooLarge, 503: Unavailable}
 
 AnyRequest: TypeAlias = Request[Any, Any, Any]
 
@@ -44,11 +47,25 @@ def handlers_for_all(protocols: Sequence[WireProtocol]) -> ExceptionHandlersMap:
         translated = _translate(request, error)
         protocol = owner(protocols, path)
         if protocol is None:
-            body = msgspec.json.encode(ErrorText(translated.message))
-            return _response(ErrorReply(translated.status, body, "application/json"), error)
+            body, media_type = plain(path, translated.status, translated.message)
+            return _response(ErrorReply(translated.status, body, media_type), error)
         return _response(protocol.error_reply(translated, path), error)
 
     return {GatewayError: spell, HTTPException: spell, Exception: spell}
+
+
+def spelling(protocols: Sequence[WireProtocol]) -> Spell:
+    """How the server says its own refusals, which no route sees."""
+
+    def spell(path: str, status: int, reason: str) -> tuple[bytes, str]:
+        protocol = owner(protocols, path)
+        if protocol is None:
+            return plain(path, status, reason)
+        kind = _REFUSALS.get(status, InvalidRequest)
+        reply = protocol.error_reply(kind(reason), path)
+        return reply.body, reply.media_type
+
+    return spell
 
 
 def owner(protocols: Sequence[WireProtocol], path: str) -> WireProtocol | None:
@@ -91,4 +108,4 @@ def _response(reply: ErrorReply, error: Exception) -> Response[bytes]:
     return Response(reply.body, status_code=reply.status, media_type=reply.media_type, headers=headers)
 
 
-__all__ = ("handlers_for", "handlers_for_all", "owner")
+__all__ = ("handlers_for", "handlers_for_all", "owner", "spelling")

@@ -59,11 +59,15 @@ class Envelope:
             _write_line(scope, status, record, ended - began)
 
 
+def new_request_id() -> str:
+    return f"req_{token_hex(12)}"
+
+
 def _request_id(scope: HTTPScope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _CLIENT_ID.fullmatch(text := value.decode("latin-1")):
             return text
-    return f"req_{token_hex(12)}"
+    return new_request_id()
 
 
 def _write_line(scope: HTTPScope, status: int, record: RequestRecord, took_ns: int) -> None:
@@ -90,4 +94,4 @@ def _write_line(scope: HTTPScope, status: int, record: RequestRecord, took_ns: i
     log.info("request", **fields)
 
 
-__all__ = ("Answered", "Envelope")
+__all__ = ("Answered", "Envelope", "new_request_id")

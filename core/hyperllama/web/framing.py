@@ -73,6 +73,8 @@ def path_of(target: bytes) -> str:
     """The path in a request's target, as sent. Raises RefusedError for whatever names a host or a fragment."""
     if (target[:1] != b"/" and target != b"*") or b"#" in target or not target.isascii():
         raise RefusedError(400, "the request target is not a path")
+    if b"%00" in target:  # no name of anything has one, and databases refuse it
+        raise RefusedError(400, "the request target has a NUL")
     return target.partition(b"?")[0].decode("ascii")
 
 

@@ -8,12 +8,12 @@ import math
 from typing import Any, Final, cast
 
 import httptools
-import msgspec
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from hyperllama.web.corked import Corked
+from hyperllama.web.envelope import new_request_id
 from hyperllama.web.framing import Chunks, RefusedError, body_of, check_line, check_partial, path_of, without_upgrade
 from hyperllama.web.guard import Guard, network_of
 from hyperllama.web.streaming import OUTLET
@@ -53,6 +53,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._deadline = math.inf
         self._partial = bytearray()  # of a head
         self._held = bytearray()  # of later requests
+        self._path = ""  # of the request under way, once its head is there
         self._minor = 1  # HTTP/1.x
         self._heads = 0  # that the parser found in what it was fed as one
         self._offered = False  # the head has an Upgrade that the parser believes
@@ -226,6 +227,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if before:
             data = bytes(partial)
             partial.clear()
+        self._path = ""
         self.cycle = None  # type: ignore[assignment]  # a refusal from here on is no answer to the request before
         size = len(data)
         self._here = size - end
@@ -261,7 +263,7 @@ class GuardedProtocol(HttpToolsProtocol):
             raise RefusedError(400, "no other protocol is offered here")
 
     def _judge(self) -> None:
-        path = path_of(self.url)
+        path = self._path = path_of(self.url)
         length, chunked, limit = body_of(path, self._minor, self.headers, self._bounds)
         if self._reserved and path not in self._bounds.always:
             raise RefusedError(503, "too many connections; try again in a moment")
@@ -346,13 +348,14 @@ class GuardedProtocol(HttpToolsProtocol):
         self._deadline = self.loop.time() + self._bounds.linger
 
     def _refusal(self, status: int, message: str) -> bytes:
-        body = msgspec.json.encode({"error": message})
+        body, media_type = self._bounds.spell(self._path, status, message)
         parts = [STATUS_LINE[status]]
         for name, value in self.server_state.default_headers:
             parts += (name, b": ", value, b"\r\n")
+        parts.append(f"x-request-id: {new_request_id()}\r\ncontent-type: {media_type}\r\n".encode("latin-1"))
         if status == 503:
             parts.append(b"retry-after: 1\r\n")
-        parts.append(b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body))
+        parts.append(b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body))
         parts.append(body)
         return b"".join(parts)
 

@@ -40,7 +40,8 @@ async def _serve(app: Application, path: Path | None, security: str) -> None:
     lag = LoopLag(on_stall=lambda seconds: log.warning("the event loop was busy", seconds=round(seconds, 3)))
 
     body_limit = declared_limits(app.litestar, config.server.max_body_bytes)
-    bounds = Bounds.of(config.server, body_limit=body_limit, encodings=declared_encodings(app.litestar))
+    encodings = declared_encodings(app.litestar)
+    bounds = Bounds.of(config.server, body_limit=body_limit, encodings=encodings, spell=app.spell)
     guard = Guard(within_descriptors(bounds))
     if app.metrics is not None:
         app.metrics.add(ServerState(guard, lag))

@@ -89,6 +89,7 @@ VECTORS: dict[str, bytes] = {
     "two spaces": b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
     "tab for a space": b"GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n",
     "control character in the target": b"GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "NUL in the target": b"GET /a%00b HTTP/1.1\r\nHost: a\r\n\r\n",
     "raw byte in the target": b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n",
     "HTTP/0.9": b"GET / HTTP/0.9\r\nHost: a\r\n\r\n",
     "HTTP/1.2": b"GET / HTTP/1.2\r\nHost: a\r\n\r\n",
