@@ -39,9 +39,12 @@ def running(tmp_path: Path) -> Running:
     """Start an application: it, and its URL."""
 
     @asynccontextmanager
-    async def run(*models: ModelSpec, store: Path = tmp_path, **tables: Any) -> AsyncGenerator[tuple[Application, str]]:
+    async def run(
+        *models: ModelSpec, store: Path = tmp_path, database: str = "", **tables: Any
+    ) -> AsyncGenerator[tuple[Application, str]]:
         specs = models or (sim("sim"), sim("vec", embedding=8))
-        config = Config(models={model.name: model for model in specs}, store=Store(path=str(store)), **tables)
+        kept = Store(path=str(store), database=database)
+        config = Config(models={model.name: model for model in specs}, store=kept, **tables)
         app = create_app(config)
         server = _Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, ws="none"))
         serving = asyncio.create_task(server._serve())

@@ -71,8 +71,10 @@ def key(secret: str, **fields) -> StaticKey:
     return StaticKey(hash="sha256:" + hashlib.sha256(secret.encode()).hexdigest(), **fields)
 
 
-async def test_a_batch_from_upload_to_results(running) -> None:
-    async with running() as (_, url), client_of(url) as client:
+@pytest.mark.parametrize("kept", ["sqlite", "postgresql"])
+async def test_a_batch_from_upload_to_results(running, kept: str, request: pytest.FixtureRequest) -> None:
+    database = request.getfixturevalue("empty_postgres") if kept == "postgresql" else ""
+    async with running(database=database) as (_, url), client_of(url) as client:
         file = await client.files.create(file=io.BytesIO(jsonl(*(chat(n) for n in range(20)))), purpose="batch")
         assert (file.object, file.purpose, file.status) == ("file", "batch", "processed")
         assert file.expires_at - file.created_at == 30 * 86_400

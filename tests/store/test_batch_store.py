@@ -56,6 +56,12 @@ async def test_a_line_keeps_its_first_result_and_is_counted_once(shelf: Shelf) -
     assert await shelf.store.done(batch.id) == {1, 2, 3}
 
 
+async def test_batches_asked_for_at_once_are_no_more_than_one_key_may_have(database, tmp_path: Path) -> None:
+    shelf = Shelf(database, tmp_path, max_open=3)
+    made = await asyncio.gather(*(shelf.batch() for _ in range(12)), return_exceptions=True)
+    assert [type(each) for each in made if not isinstance(each, Batch)] == [RateLimited] * 9
+
+
 async def test_results_are_read_in_order_however_many(shelf: Shelf) -> None:
     batch = await shelf.batch()
     await shelf.store.commit(batch.id, [(number, result(str(number))) for number in range(200, 0, -1)])

@@ -17,7 +17,7 @@ from hyperllama.generation import Usage
 from hyperllama.identity import Caller, Principal
 from hyperllama.keeping import ENDED, Batch, BatchError, BatchResult, KeptFile, NewBatch, Status
 from hyperllama.store.database import Database
-from hyperllama.store.files import FileStore
+from hyperllama.store.files import FileStore, one_at_a_time
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Row
@@ -85,13 +85,14 @@ class BatchStore:
         )
         place = await self._files.place()
         async with self._database.begin() as connection:
-            open_ = (batches.c.owner == principal.id) & batches.c.status.not_in(ENDED)
-            if (await connection.scalar(select(func.count()).where(open_)) or 0) >= self._settings.max_open:
-                raise RateLimited(f"This key has {self._settings.max_open} batches open; wait for one to end.")
+            await one_at_a_time(connection, f"batches of {principal.id}")
             row = {field: getattr(batch, field) for field in Batch.__struct_fields__}
             row |= {field: _text(row[field]) for field in _JSON}
             more = {"principal": _text(principal), "place": place, "output_life": wanted.output_seconds}
-            await connection.execute(insert(batches).values(**row, **more))
+            await connection.execute(insert(batches).values(**row, **more))  # first: from here on SQLite has one writer
+            open_ = (batches.c.owner == principal.id) & batches.c.status.not_in(ENDED)
+            if (await connection.scalar(select(func.count()).where(open_)) or 0) > self._settings.max_open:
+                raise RateLimited(f"This key has {self._settings.max_open} batches open; wait for one to end.")
         self._changed()
         return batch
 

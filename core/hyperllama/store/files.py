@@ -168,7 +168,7 @@ class FileStore:
         """Whose bytes are in place. Raises PayloadTooLarge when uploads side by side were too much together."""
         try:
             async with self._database.begin() as connection:
-                await _one_at_a_time(connection, file.owner)
+                await one_at_a_time(connection, f"files of {file.owner}")
                 await self.insert(connection, file)
                 if await self._used(file.owner, connection) > self._settings.max_key_bytes:
                     raise self.no_room()
@@ -268,12 +268,12 @@ class Sink:
             Path(self._file.name).unlink(missing_ok=True)
 
 
-async def _one_at_a_time(connection: AsyncConnection, owner: str) -> None:
+async def one_at_a_time(connection: AsyncConnection, what: str) -> None:
     """PostgreSQL's transactions do not see each other's rows; SQLite has one that writes at a time anyway."""
     if connection.dialect.name == "postgresql":
         from sqlalchemy import func, select
 
-        await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"files of {owner}"))))
+        await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(what))))
 
 
 def _temporary(folder: Path) -> BinaryIO:
@@ -319,4 +319,4 @@ def _failed(error: OSError) -> GatewayError:
     return StoreFailed("There is no space left for the file." if full(error) else "The file could not be written.")
 
 
-__all__ = ("FOLDER", "FileStore", "Sink")
+__all__ = ("FOLDER", "FileStore", "Sink", "one_at_a_time")
