@@ -42,8 +42,9 @@ class Defaults(msgspec.Struct, frozen=True):
         if generation_config.get("do_sample") is False:
             found["temperature"] = 0.0
         found |= {field: parameters[name] for name, field in OPTION_NAMES.items() if parameters.get(name) is not None}
-        if found.get("max_tokens", 0) < 0:  # Ollama's "until the context is full"
-            del found["max_tokens"]
+        for name in ("max_tokens", "seed"):  # Ollama's "until the context is full" and "any"
+            if isinstance(value := found.get(name), int | float) and value < 0:
+                del found[name]
         return cls(msgspec.convert(found, Sampling, strict=False))
 
     def apply(self, sampling: Sampling) -> Sampling:

@@ -17,6 +17,7 @@ from hyperllama.errors import (
     Unavailable,
 )
 from hyperllama.spi import ErrorReply, ErrorText
+from hyperllama.web.streaming import current_request_id
 from hyperllama_anthropic.wire import ErrorBody, ErrorEnvelope
 
 _JSON = msgspec.json.Encoder()
@@ -57,15 +58,15 @@ def reply(error: GatewayError, path: str) -> ErrorReply:
     if isinstance(error, CloudDisabled):
         return ErrorReply(403, _JSON.encode(ErrorText(error.message)), "application/json; charset=utf-8")
     headers: dict[str, str] = {}
+    if request_id := current_request_id():
+        headers["request-id"] = request_id  # where Anthropic's clients look for it
     if error.retry_seconds is not None:
         headers["retry-after"] = str(error.retry_seconds)
     if error.code == "insufficient_quota":
         headers["x-should-retry"] = "false"  # the SDK's word for it: a used-up quota does not come back in seconds
     if isinstance(error, MethodNotAllowed):
         headers["allow"] = ", ".join(error.allow)
-    return ErrorReply(
-        status=_status(error), body=_JSON.encode(envelope(error, path)), media_type="application/json", headers=headers
-    )
+    return ErrorReply(_status(error), _JSON.encode(envelope(error, path)), "application/json", headers)
 
 
 def _status(error: GatewayError) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import Meta
 
 MAX_TOOLS = 128
 MAX_STOPS = 16
@@ -179,7 +179,6 @@ class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
 class ErrorEnvelope(msgspec.Struct, frozen=True, kw_only=True):
     type: str = "error"
     error: ErrorBody
-    request_id: str | UnsetType = UNSET
 
 
 __all__ = (

@@ -94,14 +94,14 @@ def sampling(options: Options, stored: Mapping[str, Any], *, logprobs: int | Non
     seed, predict, penalty = options.seed, options.num_predict, options.repeat_penalty
     return Sampling(
         # llama.cpp takes any number for these; beyond the sensible range they mean the nearest sensible thing.
-        temperature=None if temperature is None else max(0.0, temperature),
-        top_p=None if top_p is None else min(1.0, max(1e-6, top_p)),
+        temperature=_within(temperature, 0.0, 2.0),
+        top_p=_within(top_p, 1e-6, 1.0),
         top_k=None if top_k is None else max(0, top_k),
-        min_p=None if options.min_p is None else min(1.0, max(0.0, options.min_p)),
+        min_p=_within(options.min_p, 0.0, 1.0),
         seed=seed if seed is None or seed >= 0 else secrets.randbits(63) if "seed" in stored else None,
-        repetition_penalty=penalty if penalty is None or penalty > 0 else 1.0,
-        presence_penalty=options.presence_penalty,
-        frequency_penalty=options.frequency_penalty,
+        repetition_penalty=penalty if penalty is None else min(penalty, 10.0) if penalty > 0 else 1.0,
+        presence_penalty=_within(options.presence_penalty, -2.0, 2.0),
+        frequency_penalty=_within(options.frequency_penalty, -2.0, 2.0),
         max_tokens=_max_tokens(predict, limited="num_predict" in stored),
         stop=None if options.stop is None else tuple(text for text in options.stop if text),
         logprobs=logprobs,
@@ -111,6 +111,10 @@ def sampling(options: Options, stored: Mapping[str, Any], *, logprobs: int | Non
 def context_length(options: Options, stored: int | None) -> int | None:
     said = stored if options.num_ctx is None else options.num_ctx
     return None if said is None else max(MIN_CONTEXT, said)
+
+
+def _within(value: float | None, low: float, high: float) -> float | None:
+    return None if value is None else min(high, max(low, value))
 
 
 def _max_tokens(predict: int | None, *, limited: bool) -> int | None:

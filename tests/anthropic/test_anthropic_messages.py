@@ -310,6 +310,7 @@ async def test_errors_before_the_first_token_have_a_status_and_type(http: httpx.
         assert reply.status_code == status
         assert reply.json()["type"] == "error"
         assert reply.json()["error"]["type"] == kind
+        assert reply.headers["request-id"] == reply.headers["x-request-id"]
         assert ("prompt is too long" in reply.json()["error"]["message"]) == (kind == "invalid_request_error")
         assert (reply.headers.get("retry-after") == "2") == (error.retry_after is not None)
     unknown = await http.post("/v1/messages", json={**ASK, "model": "gpt"})

@@ -118,6 +118,7 @@ def test_defaults_come_from_the_table_before_the_models_own():
     )
     assert defaults.apply(Sampling()) == Sampling(temperature=0.3, repetition_penalty=1.2, top_k=20)
     assert defaults.apply(Sampling(temperature=1.0, top_k=5)).top_k == 5
+    assert Defaults.of({"seed": -1, "num_predict": -1}, {}).apply(Sampling()) == Sampling()
     assert Defaults.of({}, {"do_sample": False}).apply(Sampling()).temperature == 0.0
 
 

@@ -21,6 +21,7 @@ from hyperllama.generation import TokenChunk
 from hyperllama.identity import Caller, Principal
 from hyperllama.spi import ChunkEncoder, Gateway
 from hyperllama.stream import TokenStream
+from hyperllama.telemetry import current_request
 
 #: How a route handler asks Litestar for the gateway.
 InjectedGateway: TypeAlias = NamedDependency[SkipValidation[Gateway]]
@@ -60,6 +61,12 @@ def _patience(prefer: str | None) -> float:
 def request_id(scope: Scope) -> str:
     """The id that the answer carries as ``x-request-id``."""
     return cast(str, scope["state"]["request_id"])
+
+
+def current_request_id() -> str:
+    """The same for what has no request at hand, as an error's reply; empty outside one."""
+    record = current_request.get()
+    return record.request_id if record is not None else ""
 
 
 class Outlet(Protocol):
@@ -311,5 +318,6 @@ __all__ = (
     "TokenResponse",
     "WholeResponse",
     "caller",
+    "current_request_id",
     "request_id",
 )
