@@ -25,7 +25,7 @@ source = "{folder}"
 device = "{device}"
 preload = true
 """
-TEXT = "The harbour opens in the morning, and the ships that waited move on."
+TEXT = "When does the harbour open in the morning?"
 SIDES = ("on", "off")
 
 

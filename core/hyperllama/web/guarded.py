@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import math
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from hyperllama.web.corked import Corked
 from hyperllama.web.envelope import new_request_id
 from hyperllama.web.framing import Chunks, RefusedError, body_of, check_line, check_partial, path_of, without_upgrade
 from hyperllama.web.guard import Guard, network_of
@@ -119,7 +118,6 @@ class GuardedProtocol(HttpToolsProtocol):
             self._verdict = error
             raise
         super().on_headers_complete()
-        self.cycle.transport = cast("asyncio.Transport", Corked(self.transport))
         self.scope["extensions"] = {OUTLET: self}  # type: ignore[dict-item]
 
     def on_message_complete(self) -> None:
