@@ -13,7 +13,7 @@ import structlog
 
 from hyperllama.catalog import Catalog, Entry
 from hyperllama.embedding import EmbeddingRequest, Embeddings
-from hyperllama.errors import Draining, EngineFailed, GatewayError, UnsupportedFeature
+from hyperllama.errors import ClientGone, Draining, EngineFailed, GatewayError, UnsupportedFeature
 from hyperllama.generation import GenerationRequest, Timings, TokenChunk, Usage
 from hyperllama.identity import Caller
 from hyperllama.poison import PoisonList
@@ -319,7 +319,7 @@ def _server_timing(call: Call) -> str:
 
 
 def _outcome(error: BaseException) -> Outcome:
-    if isinstance(error, asyncio.CancelledError):
+    if isinstance(error, asyncio.CancelledError | ClientGone):
         return "cancelled"
     return "refused" if isinstance(error, GatewayError) and not isinstance(error, EngineFailed) else "failed"
 

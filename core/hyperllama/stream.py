@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import Protocol, TypeAlias
+from itertools import chain, groupby
+from typing import Final, Literal, Protocol, TypeAlias
 
+from hyperllama.errors import ClientGone
 from hyperllama.generation import Completion, Timings, TokenChunk, Usage
 from hyperllama.messages import ToolCall
 
 Release: TypeAlias = Callable[[], Awaitable[None]]
 #: Takes chunks as they come, on the event loop; False: not these, their reader must be woken.
 Take: TypeAlias = Callable[[Sequence[TokenChunk]], bool]
+
+
+LAG: Final = 64 * 1024  # characters of one answer that wait for its reader: ten thousand tokens and more
+CROWD: Final = 128  # chunks that wait before they are joined
 
 
 class ChunkSource(Protocol):
@@ -88,9 +94,12 @@ class ChunkQueue:
     """A source that a producer on the same event loop fills: no task, no lock, at most one future a batch.
 
     A relayed batch costs one callback: everything that came in one turn of the loop, in one piece.
+
+    No engine can be held up for one reader, so what a lagging one has not taken is joined into fewer chunks; at
+    :data:`LAG` of it the producer is told to stop, and the reader gets ClientGone after what there is.
     """
 
-    __slots__ = ("_due", "_ended", "_error", "_on_close", "_ready", "_take", "_waiter")
+    __slots__ = ("_due", "_ended", "_error", "_full", "_on_close", "_ready", "_take", "_waiter")
 
     def __init__(self, on_close: Callable[[], None] | None = None) -> None:
         """``on_close`` runs once when the reader closes before the end: tell the producer to stop."""
@@ -100,6 +109,7 @@ class ChunkQueue:
         self._due = False  # ``_pass_on`` is called in a moment
         self._ended = False
         self._error: BaseException | None = None
+        self._full = CROWD
         self._on_close = on_close
 
     def put(self, chunk: TokenChunk) -> None:
@@ -109,6 +119,8 @@ class ChunkQueue:
         self._ready.append(chunk)
         if chunk.finish_reason is not None:
             self._ended = True
+        elif len(self._ready) >= self._full:
+            self._crowded()
         self._wake()
 
     def fail(self, error: BaseException) -> None:
@@ -133,7 +145,7 @@ class ChunkQueue:
                 if self._error is not None:
                     raise self._error
                 return ()
-        ready, self._ready = self._ready, []
+        ready, self._ready, self._full = self._ready, [], CROWD
         return ready
 
     async def relay(self, take: Take) -> Sequence[TokenChunk]:
@@ -147,6 +159,15 @@ class ChunkQueue:
         on_close, self._on_close = self._on_close, None
         if not self._ended:
             self._ended = True
+            if on_close is not None:
+                on_close()
+
+    def _crowded(self) -> None:
+        self._ready = _joined(self._ready)
+        self._full = len(self._ready) + CROWD
+        if sum(map(_size, self._ready)) >= LAG:
+            on_close, self._on_close = self._on_close, None
+            self._ended, self._error = True, ClientGone("the reader fell too far behind; the answer was cut short")
             if on_close is not None:
                 on_close()
 
@@ -172,6 +193,36 @@ class ChunkQueue:
                 waiter.set_result(None)
         except Exception as error:  # noqa: BLE001 - the reader's own, to be raised where it waits
             waiter.set_exception(error)
+
+
+def _joined(chunks: Sequence[TokenChunk]) -> list[TokenChunk]:
+    """Runs of tokens that are text alone, or reasoning alone, each in one chunk."""
+    out: list[TokenChunk] = []
+    for kind, run in groupby(chunks, _kind):
+        few = list(run)
+        out += few if not kind or len(few) == 1 else (_one(few),)
+    return out
+
+
+def _one(chunks: Sequence[TokenChunk]) -> TokenChunk:
+    return TokenChunk(
+        text="".join(chunk.text for chunk in chunks),
+        reasoning="".join(chunk.reasoning for chunk in chunks),
+        tokens=sum(chunk.tokens for chunk in chunks),
+        token_ids=tuple(chain.from_iterable(chunk.token_ids for chunk in chunks)),
+        logprobs=tuple(chain.from_iterable(chunk.logprobs for chunk in chunks)),
+    )
+
+
+def _kind(chunk: TokenChunk) -> Literal["", "text", "reasoning"]:
+    """What its tokens are; empty: there is more to it."""
+    if (chunk.text and chunk.reasoning) or chunk != _one((chunk,)):
+        return ""
+    return "reasoning" if chunk.reasoning else "text"
+
+
+def _size(chunk: TokenChunk) -> int:
+    return len(chunk.text) + len(chunk.reasoning) + 2 * len(chunk.token_ids) + 16 * len(chunk.logprobs)
 
 
 class Collector:

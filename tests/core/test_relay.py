@@ -9,13 +9,13 @@ import pytest
 from fake_engine import FakeEngine
 
 from hyperllama.catalog import Catalog
-from hyperllama.errors import Draining, EngineFailed
+from hyperllama.errors import ClientGone, Draining, EngineFailed
 from hyperllama.gateway import LocalGateway
 from hyperllama.generation import GenerationRequest, Sampling, TokenChunk, Usage
 from hyperllama.identity import LOCAL, Caller
 from hyperllama.messages import Prompt
 from hyperllama.pipeline import Pipeline
-from hyperllama.stream import ChunkQueue, TokenStream
+from hyperllama.stream import CROWD, LAG, ChunkQueue, TokenStream
 from hyperllama.text.stops import StopStrings
 
 CALLER = Caller(protocol="test", principal=LOCAL, request_id="r1")
@@ -167,3 +167,43 @@ async def test_an_abort_reaches_a_reader_that_sleeps_through_its_tokens(
     with pytest.raises(Draining):
         await reading
     assert pipeline.live == 0
+
+
+async def test_what_a_lagging_reader_has_not_taken_is_joined_and_nothing_of_it_lost() -> None:
+    queue = ChunkQueue()
+    said = [TokenChunk(text=f"{number} ") for number in range(CROWD * 10)]
+    said[700:700] = [
+        TokenChunk(reasoning="hm "),
+        TokenChunk(reasoning="so "),
+        TokenChunk(text="x", token_ids=(7,)),
+        TokenChunk(text="y", token_ids=(8,)),
+    ]
+    end = TokenChunk(tokens=0, finish_reason="stop", usage=Usage(1, len(said)))
+    for chunk in (*said, end):
+        queue.put(chunk)
+    found = await queue.batch()
+    assert len(found) <= CROWD + 8
+    assert "".join(chunk.text for chunk in found) == "".join(chunk.text for chunk in said)
+    assert [chunk.reasoning for chunk in found if chunk.reasoning] == ["hm so "]
+    assert [token for chunk in found for token in chunk.token_ids] == [7, 8]
+    assert sum(chunk.tokens for chunk in found) == len(said)
+    assert found[-1] == end
+    assert await queue.batch() == ()
+
+
+@pytest.mark.parametrize("chunk", [TokenChunk(text="word " * 20), TokenChunk(text="w", token_ids=(1,))])
+async def test_r09_a_reader_too_far_behind_is_given_up_and_its_engine_told(chunk: TokenChunk) -> None:
+    told: list[bool] = []
+    queue = ChunkQueue(lambda: told.append(True))
+    put = 0
+    while not queue.ended:
+        queue.put(chunk)
+        put += 1
+        assert put * (len(chunk.text) + 2 * len(chunk.token_ids)) < 2 * LAG
+    queue.put(chunk)  # nobody's any more
+    assert told == [True]
+    assert sum(each.tokens for each in await queue.batch()) == put
+    with pytest.raises(ClientGone, match="too far behind"):
+        await queue.batch()
+    await queue.aclose()
+    assert told == [True]

@@ -257,7 +257,7 @@ load_seconds = 1.5
 
 @pytest.mark.parametrize("herd", [200, pytest.param(1000, marks=pytest.mark.nightly)])
 async def test_r11_a_herd_at_a_cold_model_makes_one_load(herd: int, serving: Any, bar: Any) -> None:
-    live = serving(COLD + SOUND)
+    live = serving(f"[queue]\nmax_waiting = {herd}\n" + COLD + SOUND)
     listener = Listener(live)
     statuses = [status for status, _ in await _herd(live, herd)]
     assert statuses == [200] * herd

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -20,10 +21,12 @@ class Shot(msgspec.Struct):
     tokens: int = 0
     gaps: list[float] = []
     body: bytes = b""
+    head: bytes = b""  # of an answer that is kept, in lower case
+    arrivals: list[tuple[int, float]] = []  # bytes of the body so far, and when
 
 
 class Target(msgspec.Struct, frozen=True):
-    """What to send. ``separator`` ends an event; ``keep`` keeps the whole answer."""
+    """What to send. ``separator`` ends an event; ``keep`` keeps the whole answer and when its parts came."""
 
     host: str
     port: int
@@ -36,7 +39,7 @@ class Target(msgspec.Struct, frozen=True):
     def request(self) -> bytes:
         lines = [
             f"POST {self.path} HTTP/1.1",
-            f"Host: {self.host}:{self.port}",
+            f"Host: {f'[{self.host}]' if ':' in self.host else self.host}:{self.port}",
             "Content-Type: application/json",
             f"Content-Length: {len(self.body)}",
             *self.headers,
@@ -45,12 +48,11 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class _Reader(asyncio.Protocol):
-    """Sends ``shots`` requests one after another on one connection."""
+    """Sends ``targets`` one after another on one connection."""
 
-    def __init__(self, target: Target, shots: int) -> None:
-        self._target = target
-        self._request = target.request()
-        self._left = shots
+    def __init__(self, targets: Iterator[Target]) -> None:
+        self._targets = targets
+        self._target: Target | None = None
         self._head = b""
         self._tail = b""
         self._length: int | None = None
@@ -65,12 +67,16 @@ class _Reader(asyncio.Protocol):
         self._next()
 
     def _next(self) -> None:
-        if self._left == 0:
+        target = next(self._targets, None)
+        if target is None:
             self._transport.close()
             return
-        self._left -= 1
-        self._head, self._tail, self._length, self._seen = b"", b"", None, 0
-        self.shots.append(Shot(began=time.monotonic(), gaps=[]))
+        if target is not self._target:
+            self._target, self._request = target, target.request()
+        self._keep, self._separator = target.keep, target.separator
+        # An empty chunked body has no line before its end.
+        self._head, self._tail, self._length, self._seen = b"", b"\r\n", None, 0
+        self.shots.append(Shot(began=time.monotonic(), gaps=[], arrivals=[]))
         self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
@@ -82,39 +88,66 @@ class _Reader(asyncio.Protocol):
             if end < 0:
                 return
             head, data = self._head[:end].lower(), self._head[end + 4 :]
+            if not head[9:12].isdigit():
+                self._transport.abort()
+                return
             shot.status = int(head[9:12])
-            where = head.find(b"content-length: ")
+            where = head.find(b"\r\ncontent-length:")
             if where >= 0:
-                self._length = int(head[where + 16 :].split(b"\r\n", 1)[0])
+                self._length = int(head[where + 17 :].split(b"\r\n", 1)[0])
+            if self._keep:
+                shot.head = head
         if data:
             if not shot.first:
                 shot.first = now
             else:
                 shot.gaps.append(now - self._last)
             self._last = now
-        if self._target.keep:
+        if self._keep:
             shot.body += data
-        shot.events += data.count(self._target.separator)
+            shot.arrivals.append((len(shot.body), now))
+        shot.events += data.count(self._separator)
         self._seen += len(data)
         self._tail = (self._tail + data)[-7:]
         if self._seen == self._length or (self._length is None and self._tail.endswith(b"\r\n0\r\n\r\n")):
             shot.ended = now
-            self._next()
+            if b"\r\nconnection: close" in shot.head:
+                self._transport.close()
+            else:
+                self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if exc is None and self.shots and (shot := self.shots[-1]).status and not shot.ended and self._unmarked():
+            shot.ended = time.monotonic()
         if not self.done.done():
             self.done.set_result(None)
+
+    def _unmarked(self) -> bool:
+        """Whether only the end of the connection ends the answer."""
+        head = self.shots[-1].head
+        return bool(head) and self._length is None and b"\r\ntransfer-encoding:" not in head
 
 
 async def shoot(target: Target, *, clients: int, shots: int = 1) -> list[Shot]:
     """``clients`` connections at once, ``shots`` requests each, one after another. Returns them all."""
-    loop = asyncio.get_running_loop()
-    readers: Sequence[_Reader] = [
-        (await loop.create_connection(lambda: _Reader(target, shots), target.host, target.port))[1]
-        for _ in range(clients)
-    ]
+    readers = [await _connected(itertools.repeat(target, shots), target) for _ in range(clients)]
     await asyncio.gather(*(reader.done for reader in readers))
     return [shot for reader in readers for shot in reader.shots]
+
+
+async def send(first: Target, *, then: Iterable[Target] = ()) -> list[Shot]:
+    """On one connection ``first``, then as many of ``then``, one after another, as the server keeps it open for.
+
+    Raises OSError when nobody listens.
+    """
+    reader = await _connected(itertools.chain((first,), then), first)
+    await reader.done
+    return reader.shots
+
+
+async def _connected(targets: Iterator[Target], where: Target) -> _Reader:
+    loop = asyncio.get_running_loop()
+    return (await loop.create_connection(lambda: _Reader(targets), where.host, where.port))[1]
 
 
 def check(shots: Sequence[Shot]) -> None:
@@ -130,4 +163,4 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
-__all__ = ("Shot", "Target", "check", "percentile", "shoot")
+__all__ = ("Shot", "Target", "check", "percentile", "send", "shoot")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import sys
 import tempfile
@@ -28,6 +29,20 @@ answer_tokens = {tokens}
 [logs]
 level = "info"
 """
+#: Everything that may refuse a request, on and never refusing.
+GUARD = """
+[keys]
+required = true
+[keys.static.bench]
+hash = "sha256:{hash}"
+[limits.key]
+requests = "100000000/minute"
+input_tokens = "100000000/minute"
+output_tokens = "100000000/minute"
+tokens = "100000000/minute"
+concurrent = 100000
+"""
+KEY = "sk-bench"
 
 PATHS = {
     "openai": ("/v1/chat/completions", {"model": "sim", "messages": [{"role": "user", "content": "hello"}]}, b"\n\n"),
@@ -43,6 +58,7 @@ class Load(msgspec.Struct, frozen=True):
     tokens: int = 200
     requests: int = 2000
     pace: float = 100.0  # tokens a second of each stream; 0: as fast as they go
+    guarded: bool = False  # with a key required, limits of every kind, and the queue
 
 
 def measure(load: Load, say: Say) -> Report:
@@ -51,12 +67,15 @@ def measure(load: Load, say: Say) -> Report:
     if len(cores) > 1:
         os.sched_setaffinity(0, {cores[1]})
     report = Report(
-        name="overhead",
-        title="What the gateway process costs on the sim engine",
+        name="overhead-guarded" if load.guarded else "overhead",
+        title=f"What the gateway process costs on the sim engine{', keys and limits on' if load.guarded else ''}",
         settings={name: getattr(load, name) for name in load.__struct_fields__},
         plots=(Plot("Processor time a streamed token, us", "per_token_us", "dialect", "streams"),),
     )
-    with child.gateway(CONFIG.format(pace=load.pace, tokens=load.tokens), cores={cores[0]}) as server:
+    config = CONFIG.format(pace=load.pace, tokens=load.tokens)
+    if load.guarded:
+        config += GUARD.format(hash=hashlib.sha256(KEY.encode()).hexdigest())
+    with child.gateway(config, cores={cores[0]}) as server:
         say(f"listening after {server.started_in:.2f} s, {resident(server.pid) / 2**20:.0f} MiB resident")
         for dialect in PATHS:
             row = asyncio.run(_one(server, dialect, load))
@@ -78,7 +97,7 @@ def measure(load: Load, say: Say) -> Report:
 
 
 async def _one(server: child.Server, dialect: str, load: Load) -> Row:
-    stream, short = _target(server, dialect, stream=True), _target(server, dialect, stream=False)
+    stream, short = _target(server, dialect, load, stream=True), _target(server, dialect, load, stream=False)
     await shoot(short, clients=4, shots=50)  # warm
     began, cpu = time.monotonic(), procs.cpu_seconds(server.pid)
     shots = await shoot(stream, clients=load.streams, shots=3)
@@ -88,7 +107,7 @@ async def _one(server: child.Server, dialect: str, load: Load) -> Row:
     few = await shoot(short, clients=8, shots=load.requests // 8)
     requested = procs.cpu_seconds(server.pid) - cpu
     alone = await shoot(short, clients=1, shots=100)
-    first = await shoot(_target(server, dialect, stream=True, tokens=2), clients=1, shots=50)
+    first = await shoot(_target(server, dialect, load, stream=True, tokens=2), clients=1, shots=50)
     check([*shots, *few, *alone])
     return {
         "dialect": dialect,
@@ -109,7 +128,7 @@ async def _profile(server: child.Server, dialect: str, load: Load) -> list[tuple
         return []
     seconds = load.tokens / load.pace if load.pace else 1.0
     shots = 1 if load.pace else max(1, min(50, 60_000 // (load.tokens * load.streams)))
-    work = shoot(_target(server, dialect, stream=True), clients=load.streams, shots=shots)
+    work = shoot(_target(server, dialect, load, stream=True), clients=load.streams, shots=shots)
     return [*await profile.during(sampler, server.pid, work, seconds=seconds)]
 
 
@@ -128,12 +147,13 @@ def _bare(load: Load, core: int) -> float:
             return (procs.cpu_seconds(pid) - cpu) / (len(shots) * load.tokens) * 1e6
 
 
-def _target(server: child.Server, dialect: str, *, stream: bool, tokens: int | None = None) -> Target:
+def _target(server: child.Server, dialect: str, load: Load, *, stream: bool, tokens: int | None = None) -> Target:
     path, body, separator = PATHS[dialect]
     limit = tokens if tokens is not None else None if stream else 1
     cut = {"max_tokens": limit} if dialect == "openai" else {"options": {"num_predict": limit}}
     full = {**body, "stream": stream, **(cut if limit else {})}
-    return Target("127.0.0.1", server.port, path, msgspec.json.encode(full), separator)
+    headers = (f"Authorization: Bearer {KEY}",) if load.guarded else ()
+    return Target("127.0.0.1", server.port, path, msgspec.json.encode(full), separator, headers)
 
 
 __all__ = ("Load", "measure")

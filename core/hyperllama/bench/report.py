@@ -76,6 +76,16 @@ def machine() -> Row:
     return facts
 
 
+def text(rows: Sequence[Row]) -> str:
+    """``rows`` as a table for a terminal."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    cells = [[column.replace("_", " ") for column in columns]]
+    cells += [[_shown(row.get(column)) for column in columns] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]
+    return "\n".join(lines)
+
+
 def _page(report: Report, when: str) -> str:
     plots = "".join(_bars(plot, report.summary or report.rows) for plot in report.plots)
     return (
@@ -131,4 +141,4 @@ def _shown(value: str | float | None) -> str:
             return str(value)
 
 
-__all__ = ("Plot", "Report", "Row", "Say", "machine")
+__all__ = ("Plot", "Report", "Row", "Say", "machine", "text")

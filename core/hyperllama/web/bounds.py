@@ -39,7 +39,8 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     idle_timeout: float = 75.0
     sse_keep_alive: float = 15.0
     linger: float = 1.0  # after a refusal, how long the rest of the request is read and thrown away
-    write_buffer: int = 128 * 1024  # bytes that wait for a reader before the application has to
+    # Bytes that wait for a reader before the application has to. Few: uvloop keeps a kibibyte for every small write.
+    write_buffer: int = 32 * 1024
     connections: int = 10_000
     reserve: int = 32  # the last of ``connections`` are for ``always`` only
     reserve_timeout: float = 1.0  # a silent connection must not hold one of those for long
