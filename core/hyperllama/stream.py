@@ -54,7 +54,7 @@ class TokenStream:
         self._release = release
         self._pending: list[TokenChunk] = []
         # Bound once, so that a batch costs no frame of ours on its way through.
-        self.batch = _single(source) if isinstance(source, AsyncGenerator) else source.batch
+        self.batch = source.batch if hasattr(source, "batch") else _single(source)
         self.relay = getattr(source, "relay", self._no_relay)  # a source need not have one
 
     def __aiter__(self) -> TokenStream:

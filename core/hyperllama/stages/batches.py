@@ -33,8 +33,10 @@ class GenerateBatcher:
         self._settings = settings
 
     async def generate(self, model: LoadedModel, request: GenerationRequest) -> TokenStream:
-        if not isinstance(model, GeneratesBatches):
+        # What isinstance() asks of a Protocol, at a tenth of its price.
+        if not hasattr(model, "generate_batch"):
             return await model.generate(request)
+        assert isinstance(model, GeneratesBatches)  # noqa: S101 - for the type checker
         group = self._groups.get(id(model))
         if group is None:
             self._forget()
