@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 ASK = b"POST /tokens HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -35,7 +37,10 @@ def test_every_token_arrives_once_and_in_order(serving: Callable[..., Any], wire
     assert body_of(got) == expected(served.app.sent)
 
 
-def test_a_reader_that_lags_is_waited_for_and_gets_every_token_too(serving: Callable[..., Any], wire: Any) -> None:
+def test_a_reader_that_lags_is_waited_for_and_gets_every_token_too(
+    serving: Callable[..., Any], wire: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hyperllama.stream.LAG", 1 << 30)  # nobody asks a real engine for all of it at once
     served = serving(write_buffer=16384)
     with served.connect(receive_buffer=4096) as one:
         one.sendall(ASK)

@@ -101,7 +101,8 @@ async def test_hostile_names_touch_nothing_outside(store: ModelStore, canary: Pa
                 await work
         for steps in (store.pull(name, CALLER), store.push(name, CALLER)):
             with pytest.raises(InvalidRequest):
-                await anext(steps)
+                async for step in steps:
+                    assert step.status == "retrieving manifest"
     assert hub.requests == []
 
 
