@@ -79,7 +79,8 @@ async def test_logit_bias_forces_and_forbids(chat):
 async def test_a_penalty_makes_repetition_rarer(chat, penalty):
     async def different(**sampling) -> int:
         """Tokens that differ within each of 16 answers, summed."""
-        answers = await asyncio.gather(*(many(chat, 1, 32, seed=seed, temperature=2.0, top_k=0, **sampling) for seed in range(16)))
+        hot = {"temperature": 2.0, "top_k": 0, **sampling}
+        answers = await asyncio.gather(*(many(chat, 1, 32, seed=seed, **hot) for seed in range(16)))
         return sum(len(set(ids)) for (ids,) in answers)
 
     assert await different(**penalty) > await different()
