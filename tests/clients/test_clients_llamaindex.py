@@ -55,7 +55,7 @@ async def test_the_async_methods(gateway: Any) -> None:
 
 def test_a_tool_is_called(gateway: Any) -> None:
     found = model(gateway, is_chat_model=True, is_function_calling_model=True)
-    tool = tools.FunctionTool.from_defaults(get_weather)
+    tool = tools.FunctionTool.from_defaults(get_weather, description="Get the weather in a city")
     calls = found.get_tool_calls_from_response(found.chat_with_tools([tool], user_msg=gateway.weather))
     assert [(call.tool_name, call.tool_kwargs) for call in calls] == [("get_weather", {"city": "Oslo"})]
     assert found.predict_and_call([tool], user_msg=gateway.weather).response == "sunny in Oslo"
