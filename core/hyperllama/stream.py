@@ -205,6 +205,7 @@ def _joined(chunks: Sequence[TokenChunk]) -> list[TokenChunk]:
 
 
 def _one(chunks: Sequence[TokenChunk]) -> TokenChunk:
+    """Their tokens, as one chunk's."""
     return TokenChunk(
         text="".join(chunk.text for chunk in chunks),
         reasoning="".join(chunk.reasoning for chunk in chunks),
@@ -240,15 +241,16 @@ class Collector:
         """The whole generation. Call once its last chunk was added."""
         chunks = self._chunks
         last = chunks[-1] if chunks else TokenChunk(finish_reason="stop", tokens=0)
+        whole = _one(chunks)
         return Completion(
-            text="".join(chunk.text for chunk in chunks),
-            reasoning="".join(chunk.reasoning for chunk in chunks),
+            text=whole.text,
+            reasoning=whole.reasoning,
             tool_calls=_join_calls(chunks),
-            logprobs=tuple(item for chunk in chunks for item in chunk.logprobs),
-            token_ids=tuple(item for chunk in chunks for item in chunk.token_ids),
+            logprobs=whole.logprobs,
+            token_ids=whole.token_ids,
             prompt_token_ids=last.prompt_token_ids,
             finish_reason=last.finish_reason or "stop",
-            usage=last.usage or Usage(completion_tokens=sum(chunk.tokens for chunk in chunks)),
+            usage=last.usage or Usage(completion_tokens=whole.tokens),
             timings=last.timings or Timings(),
             stop_match=last.stop_match,
             prompt_logprobs=chunks[0].prompt_logprobs if chunks else (),

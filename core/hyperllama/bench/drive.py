@@ -17,6 +17,7 @@ from hyperllama.bench import procs
 from hyperllama.bench.endpoint import Answer, Endpoint, read, tried
 from hyperllama.bench.load import Shot, Target, percentile, send
 from hyperllama.bench.report import Plot, Report, Row, Say, text
+from hyperllama.web.origins import address_is_local
 
 WORDS = """
 the a old small red harbour town river stone garden winter morning boat bread letter door street lamp music friend
@@ -240,10 +241,10 @@ def _compared(rows: Sequence[Row], servers: Sequence[str], step: str) -> list[Ro
 def _processes(endpoint: Endpoint) -> list[int]:
     """The server's, with all below them, when it runs on this machine and this user may look; otherwise empty."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(endpoint.host, 0, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.bind(address)  # only an address of this machine can be bound
+        address = str(socket.getaddrinfo(endpoint.host, 0, type=socket.SOCK_DGRAM)[0][4][0])
     except OSError:
+        return []
+    if not address_is_local(address):
         return []
     found = procs.listening(endpoint.port)
     return sorted({*found, *(below for pid in found for below in procs.children(pid))})

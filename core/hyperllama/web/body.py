@@ -69,6 +69,21 @@ def parse_json(raw: bytes) -> object:
     return value
 
 
+def nests_deeper(value: object, limit: int) -> bool:
+    """Whether objects and arrays are nested in more than ``limit`` levels; ``value`` itself is the first."""
+    level = [value]
+    for _ in range(limit):
+        level = [
+            child
+            for node in level
+            for child in (node.values() if isinstance(node, dict) else node if isinstance(node, list) else ())
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
 def _suspicious(raw: bytes) -> bool:
     """Whether the leaves must be looked at. In pieces: while it runs, a search holds every other thread up."""
     return any(_SUSPECT.search(raw, at, at + _PIECE + _MARK) for at in range(0, len(raw), _PIECE))
@@ -136,4 +151,4 @@ def _shown(key: str) -> str:
     return json.dumps(key[:80])
 
 
-__all__ = ("MAX_CONTAINERS", "MAX_DEPTH", "MAX_VALUES", "parse_json", "read_json")
+__all__ = ("MAX_CONTAINERS", "MAX_DEPTH", "MAX_VALUES", "nests_deeper", "parse_json", "read_json")

@@ -7,6 +7,7 @@ from typing import Any
 
 from hyperllama import durations
 from hyperllama.errors import InvalidRequest
+from hyperllama.web.body import nests_deeper
 from hyperllama_ollama import wire
 from hyperllama_ollama.decode.images import image
 from hyperllama_ollama.decode.scan import Json
@@ -136,17 +137,8 @@ def _property(walk: Walk, value: Json) -> dict[str, Any]:
 
 def _check_depth(value: Json, field: str, limit: int = 100) -> None:
     """What is passed on is read again by code that recurses: template, grammar, encoders."""
-    level = [value]
-    for _ in range(limit):
-        level = [
-            item
-            for found in level
-            for item in (found.values() if isinstance(found, dict) else found if isinstance(found, list) else ())
-            if isinstance(item, dict | list)
-        ]
-        if not level:
-            return
-    raise InvalidRequest(f"{field} is nested more than {limit} levels deep", param=field)
+    if nests_deeper(value, limit):
+        raise InvalidRequest(f"{field} is nested more than {limit} levels deep", param=field)
 
 
 _CALL_FUNCTION: Fields = {"index": integer, "name": string, "arguments": arguments}

@@ -6,26 +6,18 @@ from typing import Any
 
 import msgspec
 
-from hyperllama.web.body import MAX_DEPTH
+from hyperllama.web.body import MAX_DEPTH, nests_deeper
 
 
 def inner_object(text: str) -> dict[str, Any]:
     """Raises ValueError."""
     try:
-        found = msgspec.json.decode(text, type=dict[str, Any])
+        found: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError("no JSON object") from error
-    level: list[Any] = [found]
-    for _ in range(MAX_DEPTH):
-        level = [
-            child
-            for node in level
-            for child in (node.values() if isinstance(node, dict) else node)
-            if isinstance(child, dict | list)
-        ]
-        if not level:
-            return found
-    raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+    if nests_deeper(found, MAX_DEPTH):
+        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+    return found
 
 
 __all__ = ("inner_object",)
