@@ -12,7 +12,6 @@ import click
 
 from hyperllama import __version__
 from hyperllama.access.commands import audit, keys, usage
-from hyperllama.bench.command import bench
 from hyperllama.cli_models import models
 from hyperllama.errors import ConfigError
 
@@ -130,7 +129,7 @@ def plugins_doctor(config_path: Path | None) -> None:
     click.echo(f"{len(facts)} plugins, nothing wrong")
 
 
-for _command in (keys, usage, audit, bench):
+for _command in (keys, usage, audit):
     cli.add_command(_command)
 
 

@@ -11,8 +11,8 @@ import time
 
 import msgspec
 
-from hyperllama.bench import child
-from hyperllama.bench.load import Target, shoot
+from hyperllama.testing import child
+from hyperllama_bench.load import Target, shoot
 
 CONFIG = """
 [server]

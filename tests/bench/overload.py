@@ -21,8 +21,8 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from hyperllama.bench import child
-from hyperllama.bench.load import percentile
+from hyperllama.testing import child
+from hyperllama_bench.load import percentile
 
 KEYS = 20
 SHARES = [1 / (rank + 1) for rank in range(KEYS)]  # of what is asked

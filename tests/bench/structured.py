@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 import hyperllama_builtin
-from hyperllama.bench import procs
+from hyperllama_bench import procs
 from hyperllama.generation import GenerationRequest, JsonSchema, OutputFormat, Sampling
 from hyperllama.host.process import HostedModel
 from hyperllama.messages import Chat, Message, Text

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from hyperllama.bench import child
-from hyperllama.bench.command import bench
-from hyperllama.bench.endpoint import read
-from hyperllama.bench.load import Shot
+from hyperllama.testing import child
+from hyperllama_bench.command import bench
+from hyperllama_bench.endpoint import read
+from hyperllama_bench.load import Shot
 from hyperllama.errors import ConfigError
 
 KEY = "sk-driven"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from hyperllama.bench import profile
-from hyperllama.bench.report import Plot, Report
+from hyperllama_bench import profile
+from hyperllama_bench.report import Plot, Report
 
 
 def test_a_report_is_written_as_json_and_as_a_page_with_its_plots(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from live import SOUND, Listener, answer, asked, chat, events, text_of, unchunked, until, whole
 
 from hyperllama import hookimpl
-from hyperllama.bench.load import percentile
+from hyperllama_bench.load import percentile
 from hyperllama.config import Config
 from hyperllama.generation import GenerationRequest, TokenChunk
 from hyperllama.models import ModelInfo

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from live import active_and_running, answer, asked, chat, events, keys, leave, text_of, unchunked, until, whole
 
-from hyperllama.bench.load import percentile
+from hyperllama_bench.load import percentile
 
 SLOW = """
 [models.slow]

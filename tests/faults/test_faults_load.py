@@ -19,7 +19,7 @@ import psutil
 import pytest
 from live import FAST, SOUND, Listener, asked, chat, connect, events, text_of, unchunked, until, whole
 
-from hyperllama.bench.load import percentile
+from hyperllama_bench.load import percentile
 
 ROOT = Path(__file__).parents[2]
 MIB = 2**20

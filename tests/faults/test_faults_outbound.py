@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from hyperllama.bench.child import wait_for
+from hyperllama.testing.child import wait_for
 
 ROOT = Path(__file__).parents[2]
 CALLS = "trace=connect,sendto,sendmsg,sendmmsg"

@@ -21,7 +21,7 @@ import httpx
 import msgspec
 import psutil
 
-from hyperllama.bench.load import percentile
+from hyperllama_bench.load import percentile
 from hyperllama.testing.running import RunningGateway
 
 CONFIG = """

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-from hyperllama.bench.child import start, wait_listening
+from hyperllama.testing.child import start, wait_listening
 
 
 class RunningGateway:

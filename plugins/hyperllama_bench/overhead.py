@@ -12,9 +12,11 @@ from pathlib import Path
 
 import msgspec
 
-from hyperllama.bench import child, procs, profile
-from hyperllama.bench.load import Target, check, percentile, shoot
-from hyperllama.bench.report import Plot, Report, Row, Say
+from hyperllama.testing import child
+
+from hyperllama_bench import procs, profile
+from hyperllama_bench.load import Target, check, percentile, shoot
+from hyperllama_bench.report import Plot, Report, Row, Say
 from hyperllama.memory import resident
 
 CONFIG = """
@@ -133,11 +135,11 @@ async def _profile(server: child.Server, dialect: str, load: Load) -> list[tuple
 
 
 def _bare(load: Load, core: int) -> float:
-    """Microseconds a token of :mod:`hyperllama.bench.bare` under the same load."""
+    """Microseconds a token of :mod:`hyperllama_bench.bare` under the same load."""
     with tempfile.TemporaryDirectory(prefix="hyperllama-bench-") as folder:
         log = Path(folder) / "log"
         arguments = (str(load.pace), str(load.tokens), str(PIECE))
-        command = [sys.executable, "-m", "hyperllama.bench.bare", *arguments]
+        command = [sys.executable, "-m", "hyperllama_bench.bare", *arguments]
         with child.process(command, log, env={**os.environ}, cores={core}) as (pid, _):
             target = Target("127.0.0.1", child.wait_listening(log, pid), "/", b"")
             asyncio.run(shoot(target, clients=load.streams))

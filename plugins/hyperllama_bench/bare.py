@@ -1,6 +1,6 @@
 """The least that a token can cost here: a uvloop server that only writes, the same bytes at the same pace.
 
-Run as a module: ``python -m hyperllama.bench.bare PACE TOKENS BYTES``. Its first line names the port.
+Run as a module: ``python -m hyperllama_bench.bare PACE TOKENS BYTES``. Its first line names the port.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import click
 from hyperllama.errors import ConfigError
 
 if TYPE_CHECKING:
-    from hyperllama.bench.endpoint import Dialect, Endpoint
+    from hyperllama_bench.endpoint import Dialect, Endpoint
 
 
 def _counts(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, ...] | None:
@@ -72,7 +72,7 @@ def bench(
     With --url and --against, --dialect, --name and --key may be given twice, once for each server; a key that is
     given once goes to the first alone. --rate may be given several times, as lists of the other counts.
     """
-    from hyperllama.bench import drive, embeds, overhead, versus
+    from hyperllama_bench import drive, embeds, overhead, versus
 
     if url is not None:
         if against == "max-serve" or embeddings or guarded or model:
@@ -110,7 +110,7 @@ def _endpoints(
     urls: tuple[str, ...], dialects: tuple[Dialect, ...], names: tuple[str, ...], keys: tuple[str, ...]
 ) -> list[Endpoint]:
     """A dialect or a name that is given once is both servers'; a key never goes where it was not meant for."""
-    from hyperllama.bench import endpoint
+    from hyperllama_bench import endpoint
 
     return [
         endpoint.find(

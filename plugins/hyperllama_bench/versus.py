@@ -15,9 +15,11 @@ from statistics import median
 
 import msgspec
 
-from hyperllama.bench import child, procs
-from hyperllama.bench.load import Target, check, percentile, shoot
-from hyperllama.bench.report import Plot, Report, Row, Say
+from hyperllama.testing import child
+
+from hyperllama_bench import procs
+from hyperllama_bench.load import Target, check, percentile, shoot
+from hyperllama_bench.report import Plot, Report, Row, Say
 from hyperllama.errors import ConfigError
 
 OURS = """

@@ -13,10 +13,10 @@ from statistics import fmean, median
 
 import msgspec
 
-from hyperllama.bench import procs
-from hyperllama.bench.endpoint import Answer, Endpoint, read, tried
-from hyperllama.bench.load import Shot, Target, percentile, send
-from hyperllama.bench.report import Plot, Report, Row, Say, text
+from hyperllama_bench import procs
+from hyperllama_bench.endpoint import Answer, Endpoint, read, tried
+from hyperllama_bench.load import Shot, Target, percentile, send
+from hyperllama_bench.report import Plot, Report, Row, Say, text
 from hyperllama.web.origins import address_is_local
 
 WORDS = """

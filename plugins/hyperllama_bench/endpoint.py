@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from hyperllama.bench.load import Shot, Target, send
+from hyperllama_bench.load import Shot, Target, send
 from hyperllama.errors import ConfigError
 
 Dialect: TypeAlias = Literal["openai", "ollama"]

@@ -1,1 +1,0 @@
-"""Measuring the gateway: load, processor time, and a report of both."""
