@@ -14,8 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from hyperllama import durations
-from hyperllama.config import Server
+from hyperllama.config import Server, durations
 from hyperllama.errors import ConfigError, GatewayError, LoadFailed, ModelLoading, ModelNotFound, ModelUnavailable
 from hyperllama.eviction import Resident, make_room
 from hyperllama.models import ModelInfo, ModelSpec, RunningModel

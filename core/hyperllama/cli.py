@@ -73,7 +73,7 @@ def serve(config_path: Path | None) -> None:
 def check(config_path: Path | None) -> None:
     """Say whether the configuration would serve, and what would run."""
     from hyperllama import config
-    from hyperllama.posture import posture
+    from hyperllama.config.exposure import posture
     from hyperllama.web.app import create_app
 
     settings = config.load(config_path)

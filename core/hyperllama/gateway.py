@@ -12,12 +12,11 @@ from hyperllama.embedding import EmbeddingRequest, Embeddings
 from hyperllama.errors import CloudDisabled, ModelNotFound, UnsupportedFeature
 from hyperllama.generation import Effort, GenerationRequest, ToolSpec
 from hyperllama.identity import Caller, Principal
-from hyperllama.keeping import Batches, Files, Records
 from hyperllama.messages import Input, opened
 from hyperllama.models import ModelInfo, RunningModel
 from hyperllama.names import of_cloud
 from hyperllama.pipeline import EmbedCall, Pipeline
-from hyperllama.spi import Embeds, LoadedModel, Tokenizes
+from hyperllama.spi import Batches, Embeds, Files, LoadedModel, Records, Tokenizes
 from hyperllama.store.audit import Actor, AuditLog
 from hyperllama.store.audited import AuditedStore
 from hyperllama.store.modelstore import ModelStore

@@ -13,11 +13,11 @@ from statistics import fmean, median
 
 import msgspec
 
+from hyperllama.web.origins import address_is_local
 from hyperllama_bench import procs
 from hyperllama_bench.endpoint import Answer, Endpoint, read, tried
 from hyperllama_bench.load import Shot, Target, percentile, send
 from hyperllama_bench.report import Plot, Report, Row, Say, text
-from hyperllama.web.origins import address_is_local
 
 WORDS = """
 the a old small red harbour town river stone garden winter morning boat bread letter door street lamp music friend

@@ -11,7 +11,6 @@ from statistics import median
 import msgspec
 
 from hyperllama.testing import child
-
 from hyperllama_bench import procs
 from hyperllama_bench.load import Target, check, percentile, shoot
 from hyperllama_bench.report import Plot, Report, Row, Say

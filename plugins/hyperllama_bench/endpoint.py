@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from hyperllama_bench.load import Shot, Target, send
 from hyperllama.errors import ConfigError
+from hyperllama_bench.load import Shot, Target, send
 
 Dialect: TypeAlias = Literal["openai", "ollama"]
 

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import msgspec
 
+from hyperllama.memory import resident
 from hyperllama.testing import child
-
 from hyperllama_bench import procs, profile
 from hyperllama_bench.load import Target, check, percentile, shoot
 from hyperllama_bench.report import Plot, Report, Row, Say
-from hyperllama.memory import resident
 
 CONFIG = """
 [server]

@@ -15,12 +15,11 @@ from statistics import median
 
 import msgspec
 
+from hyperllama.errors import ConfigError
 from hyperllama.testing import child
-
 from hyperllama_bench import procs
 from hyperllama_bench.load import Target, check, percentile, shoot
 from hyperllama_bench.report import Plot, Report, Row, Say
-from hyperllama.errors import ConfigError
 
 OURS = """
 [server]

@@ -6,7 +6,7 @@ import msgspec
 
 from hyperllama.errors import InvalidRequest
 from hyperllama.generation import Usage
-from hyperllama.keeping import BatchAnswer, BatchLine, BatchResult
+from hyperllama.spi import BatchAnswer, BatchLine, BatchResult
 from hyperllama.web.body import parse_json
 from hyperllama_openai import ids
 from hyperllama_openai.encode import sse

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hyperllama import config, rates
+from hyperllama import config
+from hyperllama.config import rates
 from hyperllama.errors import ConfigError
 
 HASH = "sha256:" + "0" * 64

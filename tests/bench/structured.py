@@ -16,12 +16,12 @@ import msgspec
 import structlog
 
 import hyperllama_builtin
-from hyperllama_bench import procs
 from hyperllama.generation import GenerationRequest, JsonSchema, OutputFormat, Sampling
 from hyperllama.host.process import HostedModel
 from hyperllama.messages import Chat, Message, Text
 from hyperllama.models import ModelSpec
 from hyperllama.stream import collect
+from hyperllama_bench import procs
 from hyperllama_max.engine import MaxEngine
 
 MODEL = Path(hyperllama_builtin.__file__).parent / "weights" / "hyperllama-tiny"

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from hyperllama.errors import ConfigError
 from hyperllama.testing import child
 from hyperllama_bench.command import bench
 from hyperllama_bench.endpoint import read
 from hyperllama_bench.load import Shot
-from hyperllama.errors import ConfigError
 
 KEY = "sk-driven"
 CONFIG = f"""

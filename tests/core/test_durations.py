@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from hyperllama import durations
+from hyperllama.config import durations
 
 
 @pytest.mark.parametrize(

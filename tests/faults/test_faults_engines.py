@@ -17,11 +17,11 @@ import pytest
 from live import SOUND, Listener, answer, asked, chat, events, text_of, unchunked, until, whole
 
 from hyperllama import hookimpl
-from hyperllama_bench.load import percentile
 from hyperllama.config import Config
 from hyperllama.generation import GenerationRequest, TokenChunk
 from hyperllama.models import ModelInfo
 from hyperllama.spi import Transform, TransformFactory
+from hyperllama_bench.load import percentile
 
 PATHS = ("/v1/chat/completions", "/api/chat")
 FRAIL = """

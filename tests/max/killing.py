@@ -21,8 +21,8 @@ import httpx
 import msgspec
 import psutil
 
-from hyperllama_bench.load import percentile
 from hyperllama.testing.running import RunningGateway
+from hyperllama_bench.load import percentile
 
 CONFIG = """
 [server]

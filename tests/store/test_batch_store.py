@@ -10,7 +10,7 @@ from hyperllama.config import Batches
 from hyperllama.errors import InvalidRequest, NotFound, PayloadTooLarge, RateLimited
 from hyperllama.generation import Usage
 from hyperllama.identity import Caller, Principal
-from hyperllama.keeping import Batch, BatchResult, NewBatch
+from hyperllama.spi import Batch, BatchResult, NewBatch
 from hyperllama.store.batches import BatchStore
 from hyperllama.store.database import Database
 from hyperllama.store.files import FileStore

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
-from hyperllama import durations
 from hyperllama.access.grants import at
-from hyperllama.config import Keys
+from hyperllama.config import Keys, durations
 from hyperllama.errors import ConfigError, NotFound, Unauthenticated, Unavailable
 from hyperllama.identity import Credentials, Principal
 from hyperllama.store.audit import say

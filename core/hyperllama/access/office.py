@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from hyperllama import durations, rates
-from hyperllama.config import Allowance, Config, Limits
+from hyperllama.config import Allowance, Config, Limits, durations, rates
 from hyperllama.errors import InvalidRequest
 from hyperllama.identity import Permission
 from hyperllama.store.audit import Actor, AuditLog

@@ -16,7 +16,7 @@ import structlog
 
 from hyperllama.errors import InvalidRequest, NotFound
 from hyperllama.identity import IDLE_PRIORITY, Principal
-from hyperllama.keeping import Batch, BatchAnswer, BatchDialect, BatchError, BatchLine, BatchResult, KeptFile, Status
+from hyperllama.spi import Batch, BatchAnswer, BatchDialect, BatchError, BatchLine, BatchResult, KeptFile, Status
 from hyperllama.store.batches import BatchStore
 from hyperllama.store.files import FileStore
 

@@ -18,7 +18,7 @@ import structlog
 from hyperllama.batches.job import Ask, Job
 from hyperllama.config import Batches as Settings
 from hyperllama.identity import Principal
-from hyperllama.keeping import Batch, BatchDialect, BatchError
+from hyperllama.spi import Batch, BatchDialect, BatchError
 from hyperllama.store.batches import BatchStore
 from hyperllama.store.files import FileStore
 

@@ -10,8 +10,7 @@ from typing import Literal, TypeAlias
 import msgspec
 import structlog
 
-from hyperllama import rates
-from hyperllama.config import Allowance, Limits
+from hyperllama.config import Allowance, Limits, rates
 from hyperllama.identity import Principal
 from hyperllama.stages.windows import Seat
 

@@ -12,8 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from hyperllama import durations
-from hyperllama.config import Queue
+from hyperllama.config import Queue, durations
 from hyperllama.embedding import EmbeddingRequest
 from hyperllama.errors import GatewayError, Overloaded
 from hyperllama.spi import Call

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import structlog
 
-from hyperllama import durations
-from hyperllama.config import Admin
+from hyperllama.config import Admin, durations
 from hyperllama.errors import GatewayError
 from hyperllama.identity import Caller
 from hyperllama.store.database import Database

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
-from hyperllama import durations
 from hyperllama.config import Batches as Settings
+from hyperllama.config import durations
 from hyperllama.errors import InvalidRequest, NotFound, RateLimited
 from hyperllama.generation import Usage
 from hyperllama.identity import Caller, Principal
-from hyperllama.keeping import ENDED, Batch, BatchError, BatchResult, KeptFile, NewBatch, Status
+from hyperllama.spi import ENDED, Batch, BatchError, BatchResult, KeptFile, NewBatch, Status
 from hyperllama.store.database import Database
 from hyperllama.store.files import FileStore, one_at_a_time
 
@@ -40,7 +40,7 @@ class Tally:
 
 
 class BatchStore:
-    """``hyperllama.keeping.Batches``, and what a runner needs beyond it."""
+    """``hyperllama.spi.storage.Batches``, and what a runner needs beyond it."""
 
     def __init__(
         self,

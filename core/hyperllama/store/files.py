@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import structlog
 
-from hyperllama import durations
 from hyperllama.config import Batches as Settings
+from hyperllama.config import durations
 from hyperllama.errors import GatewayError, InvalidRequest, NotFound, PayloadTooLarge, StoreFailed
 from hyperllama.identity import Caller, Principal
-from hyperllama.keeping import ENDED, KeptFile
+from hyperllama.spi import ENDED, KeptFile
 from hyperllama.store.blobs import full
 from hyperllama.store.database import Database
 
@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 
 class FileStore:
-    """``hyperllama.keeping.Files``. Constructing opens and creates nothing."""
+    """``hyperllama.spi.storage.Files``. Constructing opens and creates nothing."""
 
     def __init__(
         self, database: Database, directory: Path, settings: Settings, *, wall: Callable[[], float] = time.time

@@ -15,9 +15,9 @@ from hyperllama.embedding import EmbeddingRequest, Embeddings
 from hyperllama.errors import GatewayError, ModelNotFound, NotFound, UnsupportedFeature
 from hyperllama.generation import Effort, GenerationRequest, TokenChunk, ToolSpec
 from hyperllama.identity import LOCAL, Caller, Principal
-from hyperllama.keeping import Batches, Files, Record, Records
 from hyperllama.messages import Chat, Input, Prompt, PromptTokens
 from hyperllama.models import LoadProgress, ModelInfo, RunningModel
+from hyperllama.spi import Batches, Files, Record, Records
 from hyperllama.stream import TokenStream
 from hyperllama.testing.chunks import chunks
 

@@ -16,17 +16,16 @@ from hyperllama.access.office import KeyOffice
 from hyperllama.batches.runner import Runner
 from hyperllama.catalog import Catalog
 from hyperllama.config import Config
+from hyperllama.config.exposure import is_loopback
 from hyperllama.errors import ConfigError, ModelNotFound
 from hyperllama.gateway import Kept, LocalGateway
 from hyperllama.identity import Principal
-from hyperllama.keeping import BatchDialect
 from hyperllama.metrics import Metrics
 from hyperllama.models import ModelSpec
 from hyperllama.pipeline import Pipeline
 from hyperllama.plugins import Plugins
-from hyperllama.posture import is_loopback
 from hyperllama.shelves import CatalogShelf
-from hyperllama.spi import Gate, Gateway, WireProtocol
+from hyperllama.spi import BatchDialect, Gate, Gateway, WireProtocol
 from hyperllama.stages.batches import GenerateBatcher
 from hyperllama.stages.embeds import EmbedBatcher
 from hyperllama.stages.limits import RateLimits

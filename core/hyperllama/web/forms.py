@@ -9,7 +9,7 @@ from litestar import Request
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from hyperllama.errors import InvalidRequest
-from hyperllama.keeping import FileSink
+from hyperllama.spi import FileSink
 
 FIELDS = 16
 FIELD_BYTES = 4096

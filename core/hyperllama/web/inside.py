@@ -10,7 +10,7 @@ from litestar.types import ASGIApp, HTTPScope, Message
 
 from hyperllama.batches.job import Reply
 from hyperllama.identity import Principal
-from hyperllama.keeping import BatchAnswer
+from hyperllama.spi import BatchAnswer
 
 #: In a scope that no client can make: the principal who asks.
 PRINCIPAL = "hyperllama.principal"

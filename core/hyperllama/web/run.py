@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from hyperllama.posture import posture
+from hyperllama.config.exposure import posture
 from hyperllama.web.app import Application
 from hyperllama.web.bodies import declared_encodings, declared_limits
 from hyperllama.web.bounds import Bounds

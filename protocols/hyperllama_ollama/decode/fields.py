@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from hyperllama import durations
+from hyperllama.config import durations
 from hyperllama.errors import InvalidRequest
 from hyperllama.web.body import nests_deeper
 from hyperllama_ollama import wire

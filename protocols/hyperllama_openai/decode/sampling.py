@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from hyperllama import durations
+from hyperllama.config import durations
 from hyperllama.errors import UnsupportedFeature
 from hyperllama.generation import GenerationRequest, Sampling
 from hyperllama_openai.errors import InvalidValue

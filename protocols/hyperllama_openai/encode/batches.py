@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hyperllama import keeping
 from hyperllama.generation import Usage
-from hyperllama.keeping import Status
+from hyperllama.spi import Status
+from hyperllama.spi import storage as keeping
 from hyperllama_openai.wire import files as wire
 
 

@@ -9,7 +9,7 @@ from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
-from hyperllama.keeping import NewBatch
+from hyperllama.spi import NewBatch
 from hyperllama.web.streaming import GatewayRequest, InjectedGateway, caller
 from hyperllama_openai.batch_lines import ENDPOINTS
 from hyperllama_openai.body import query, read

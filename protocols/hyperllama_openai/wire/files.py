@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from hyperllama.keeping import Status
+from hyperllama.spi import Status
 
 #: Seconds that a file may be asked to be kept.
 Lifetime: TypeAlias = Annotated[int, Meta(ge=3600, le=2_592_000)]

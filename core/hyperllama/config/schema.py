@@ -1,13 +1,18 @@
-"""Tables of config.toml about callers: who may come in, how much they may use, how they wait."""
+"""config.toml, as types."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
+from hyperllama.config.convert import convert
 from hyperllama.identity import Permission
+from hyperllama.models import ModelSpec
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -131,4 +136,96 @@ class Admin(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     audit_max: int = 1_000_000  # and how many; the oldest go first
 
 
-__all__ = ("Admin", "Allowance", "Batches", "Grant", "Jwt", "Keys", "Limits", "Queue", "Section", "StaticKey")
+class Server(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    host: str = "127.0.0.1"
+    port: int = 11434
+    keep_alive: float | str = "5m"  # how long an idle model stays; "-1": for ever
+    drain_timeout: float = 30.0  # seconds that running requests get when the gateway stops
+    max_body_bytes: int = 16 * 1024 * 1024
+    max_header_bytes: int = 32 * 1024
+    max_headers: int = 100
+    max_url_bytes: int = 8 * 1024
+    header_timeout: float = 10.0  # seconds for the whole request head
+    body_timeout: float = 60.0  # seconds for the whole request body
+    stall_timeout: float = 60.0  # seconds a reader may take nothing before its stream is cut
+    idle_timeout: float = 75.0  # seconds a connection may rest between two requests
+    sse_keep_alive: float = 15.0  # seconds without an event after which an event stream gets a comment; 0: never
+    min_body_rate: int = 1024  # bytes a second that a sender must keep up once five seconds have passed
+    max_connections: int = 10_000
+    max_connections_per_address: int = 256  # not for this machine's own addresses: a proxy speaks for many
+    cors_origins: tuple[str, ...] = ()  # beside Ollama's built-in ones
+    allowed_hosts: tuple[str, ...] = ()  # Host names beside loopback ones and addresses of this machine
+    memory_budget: int | None = None  # bytes that loaded models may take together; None: 80 % of what is free at start
+    max_loaded_models: int = 0  # 0: as many as the memory budget holds
+    openapi: bool = False
+    # Hosts whose images may be fetched, by https, when a request names one by URL: "cdn.example.com" itself,
+    # ".example.com" all beneath; empty: images come inside requests or not at all.
+    image_hosts: tuple[str, ...] = ()
+    insecure_no_auth: bool = False  # serve other machines without keys
+
+
+class Store(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    path: str = "~/.local/share/hyperllama"  # database, model files, compile caches
+    database: str = (
+        ""  # "postgresql://user@host/name": keys and usage shared by several gateways; empty: SQLite in path
+    )
+    max_key_bytes: int | None = None  # of model files that one key uploads; None: any number
+    max_record_bytes: int = 256 * 1024 * 1024  # of stored responses and the like, all together; the oldest go first
+    names: dict[str, str] = msgspec.field(default_factory=dict)  # short name: the "hf:org/repo" that pulling it fetches
+
+
+class Logs(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    level: str = "info"  # debug, info, warning, error
+    format: str = "auto"  # "console", "json"; "auto": console on a terminal
+
+
+class Metrics(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    enabled: bool = True
+
+
+class PluginChoice(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    enabled: tuple[str, ...] | None = None  # None: every plugin installed
+    disabled: tuple[str, ...] = ()
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    server: Server = Server()
+    models: dict[str, ModelSpec] = {}
+    keys: Keys = Keys()
+    limits: Limits = Limits()
+    queue: Queue = Queue()
+    batches: Batches = Batches()
+    admin: Admin = Admin()
+    store: Store = Store()
+    logs: Logs = Logs()
+    metrics: Metrics = Metrics()
+    plugins: PluginChoice = PluginChoice()
+    plugin: dict[str, dict[str, Any]] = {}
+
+    def section(self, name: str, type_: type[T]) -> T:
+        """``[plugin.<name>]`` converted to ``type_``; its defaults when absent. Raises ConfigError."""
+        return convert(self.plugin.get(name, {}), type_, "configuration", at=("plugin", name))
+
+    @property
+    def store_path(self) -> Path:
+        return Path(self.store.path).expanduser()
+
+
+__all__ = (
+    "Admin",
+    "Allowance",
+    "Batches",
+    "Config",
+    "Grant",
+    "Jwt",
+    "Keys",
+    "Limits",
+    "Logs",
+    "Metrics",
+    "PluginChoice",
+    "Queue",
+    "Section",
+    "Server",
+    "StaticKey",
+    "Store",
+)

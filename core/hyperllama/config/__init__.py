@@ -1,0 +1,43 @@
+"""config.toml, as types, and the one way it is read."""
+
+from __future__ import annotations
+
+from hyperllama.config.load import load
+from hyperllama.config.schema import (
+    Admin,
+    Allowance,
+    Batches,
+    Config,
+    Grant,
+    Jwt,
+    Keys,
+    Limits,
+    Logs,
+    Metrics,
+    PluginChoice,
+    Queue,
+    Section,
+    Server,
+    StaticKey,
+    Store,
+)
+
+__all__ = (
+    "Admin",
+    "Allowance",
+    "Batches",
+    "Config",
+    "Grant",
+    "Jwt",
+    "Keys",
+    "Limits",
+    "Logs",
+    "Metrics",
+    "PluginChoice",
+    "Queue",
+    "Section",
+    "Server",
+    "StaticKey",
+    "Store",
+    "load",
+)

@@ -1,0 +1,146 @@
+"""What runs models, and where their files come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from hyperllama.embedding import EmbeddingRequest, Embeddings
+from hyperllama.generation import Effort, GenerationRequest, ToolSpec
+from hyperllama.messages import Input
+from hyperllama.models import LoadProgress, ModelInfo, ModelSpec
+from hyperllama.stream import TokenStream
+
+Report: TypeAlias = Callable[[LoadProgress], None]
+
+
+class LoadedModel(Protocol):
+    """A model ready to generate. Made by an :class:`Engine`, owned by the catalog."""
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    @property
+    def failure(self) -> str | None:
+        """Why it can no longer serve; None while it can. The catalog then closes it and loads it again."""
+        ...
+
+    def memory(self) -> tuple[int, int]:
+        """Resident and accelerator bytes that unloading would give back."""
+        ...
+
+    async def generate(self, request: GenerationRequest) -> TokenStream:
+        """Admit ``request``, then return its tokens.
+
+        Awaiting submits the request: whatever can be refused is refused here,
+        while the client can still be sent a status code. Closing the returned
+        stream, started or not, cancels the work.
+        """
+        ...
+
+    def watch(self, on_failure: Callable[[str], None]) -> None:
+        """Call ``on_failure`` on the event loop once, at the moment ``failure`` is set."""
+        ...
+
+    async def close(self) -> None:
+        """Give everything back: processes ended and memory freed when this returns. Running streams fail."""
+        ...
+
+
+@runtime_checkable
+class GeneratesBatches(Protocol):
+    """A loaded model that runs whole batches and admits nothing to one that is running. The core gathers them."""
+
+    async def generate_batch(self, requests: Sequence[GenerationRequest]) -> Sequence[TokenStream]:
+        """Admit them together: a stream each, in order. At most ``info.max_batch_size``, and no batch beside another.
+
+        The batch is over when every stream is closed; closing one ends that answer alone. Raises InvalidRequest when a
+        request is at fault: then each is sent by itself, so that its own client hears of it. ``generate`` is a batch
+        of one.
+        """
+        ...
+
+
+@runtime_checkable
+class Embeds(Protocol):
+    """A loaded model that makes vectors."""
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """One vector per input, in order. Raises ContextTooLong when an input is too long and not to be cut."""
+        ...
+
+
+@runtime_checkable
+class Tokenizes(Protocol):
+    """A loaded model that shows its tokenizer."""
+
+    async def tokenize(
+        self, input: Input, *, tools: Sequence[ToolSpec] = (), reasoning: bool | Effort | None = None
+    ) -> tuple[int, ...]:
+        """The token ids the engine would see, chat template applied: with ``tools`` offered, and told how to think."""
+        ...
+
+    async def detokenize(self, ids: Sequence[int]) -> str: ...
+
+
+@runtime_checkable
+class Beats(Protocol):
+    """A loaded model that works in a process of its own."""
+
+    def silent_for(self) -> float:
+        """Seconds since its last sign of life; 0 when none is expected."""
+        ...
+
+
+class Engine(Protocol):
+    """Something that can load models: MAX on this machine, a synthetic one, a remote one."""
+
+    @property
+    def name(self) -> str: ...
+
+    def describe(self, spec: ModelSpec, path: Path | None) -> ModelInfo:
+        """What the model is, read from its files without loading it. Runs in a thread; reads files, nothing else.
+
+        ``path`` is where its source says the files are; None: the source has none yet or needs none.
+        Raises :class:`~hyperllama.errors.ConfigError` when it could never be loaded as configured.
+        """
+        ...
+
+    async def load(self, spec: ModelSpec, path: Path | None, report: Report) -> LoadedModel:
+        """Load, reporting progress. Raises LoadFailed with all it started ended; cancelling stops it likewise."""
+        ...
+
+
+class ModelSource(Protocol):
+    """Where models come from: ``scheme`` is the word before the colon in ``source = "builtin:hyperllama-tiny"``."""
+
+    @property
+    def scheme(self) -> str: ...
+
+    def models(self) -> Sequence[ModelSpec]:
+        """Models offered without a table in the config. A table of the same name replaces one."""
+        ...
+
+    def local(self, reference: str) -> Path | None:
+        """Where the files are now; None: not on this machine yet. Reads directories, nothing else. Runs in a thread.
+
+        Raises :class:`~hyperllama.errors.ConfigError` when ``reference`` can never be found.
+        """
+        ...
+
+    async def fetch(self, reference: str, report: Report) -> Path:
+        """Bring the files here if they are not, checked. Called before every load. Raises LoadFailed."""
+        ...
+
+
+__all__ = (
+    "Beats",
+    "Embeds",
+    "Engine",
+    "GeneratesBatches",
+    "LoadedModel",
+    "ModelSource",
+    "Report",
+    "Tokenizes",
+)

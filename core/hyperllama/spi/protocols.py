@@ -1,0 +1,154 @@
+"""What a dialect of HTTP implements, and what it may ask of the core."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import msgspec
+
+from hyperllama.embedding import EmbeddingRequest, Embeddings
+from hyperllama.errors import GatewayError
+from hyperllama.generation import Effort, GenerationRequest, TokenChunk, ToolSpec
+from hyperllama.identity import Caller, Principal
+from hyperllama.messages import Input
+from hyperllama.models import ModelInfo, RunningModel
+from hyperllama.spi.storage import Batches, Files, Records
+from hyperllama.stream import TokenStream
+
+if TYPE_CHECKING:
+    from litestar.types import ControllerRouterHandler
+
+
+class Gateway(Protocol):
+    """What a protocol's route handlers may ask of the core. Names are resolved as clients write them.
+
+    Every method that takes a name raises ModelNotFound when the caller may not use it, too.
+    """
+
+    @property
+    def records(self) -> Records:
+        """What the protocol keeps for its callers."""
+        ...
+
+    @property
+    def files(self) -> Files:
+        """Files that callers left, and those that batches made for them."""
+        ...
+
+    @property
+    def batches(self) -> Batches: ...
+
+    def models(self, principal: Principal) -> Sequence[ModelInfo]:
+        """Every model the caller may use, newest first."""
+        ...
+
+    def model(self, name: str, principal: Principal) -> ModelInfo: ...
+
+    def running(self, principal: Principal) -> Sequence[RunningModel]: ...
+
+    async def generate(self, request: GenerationRequest, caller: Caller) -> TokenStream:
+        """Admit, load if need be, submit. Raises whatever refuses it; a stream that is returned must be closed."""
+        ...
+
+    async def embed(self, request: EmbeddingRequest, caller: Caller) -> Embeddings: ...
+
+    async def load(self, name: str, caller: Caller, *, keep_alive: float | None = None) -> int:
+        """Have the model in memory; nanoseconds that took. ``keep_alive`` as in GenerationRequest."""
+        ...
+
+    async def unload(self, name: str, caller: Caller) -> None:
+        """Let running requests finish, then give the memory back. Not loaded: nothing happens."""
+        ...
+
+    async def tokenize(
+        self,
+        name: str,
+        input: Input,
+        caller: Caller,
+        *,
+        tools: Sequence[ToolSpec] = (),
+        reasoning: bool | Effort | None = None,
+    ) -> tuple[int, ...]:
+        """What a generation of ``input`` with these ``tools`` and this ``reasoning`` has as its prompt."""
+        ...
+
+    async def detokenize(self, name: str, ids: Sequence[int], caller: Caller) -> str: ...
+
+
+class ChunkEncoder(Protocol):
+    """Spells one streamed answer in one protocol. Pure: chunks in, bytes out.
+
+    ``index`` numbers the generations of one request (``n > 1``, several prompts).
+    """
+
+    @property
+    def media_type(self) -> str: ...
+
+    def chunks(self, index: int, chunks: Sequence[TokenChunk]) -> bytes:
+        """Everything that is ready together, in one piece. May be empty."""
+        ...
+
+    def end(self) -> bytes:
+        """After the last chunk of the last generation."""
+        ...
+
+    def failure(self, error: GatewayError) -> bytes:
+        """The error, for when the status line has already been sent; nothing follows it."""
+        ...
+
+
+class ErrorReply(msgspec.Struct, frozen=True):
+    """An error as one protocol spells it."""
+
+    status: int
+    body: bytes
+    media_type: str
+    headers: dict[str, str] = {}
+
+
+class ErrorText(msgspec.Struct, frozen=True):
+    """An error as Ollama spells it; every dialect does so for what only ollama.com could do."""
+
+    error: str
+
+
+class WireProtocol(Protocol):
+    """A dialect of HTTP that clients speak: its routes and its errors.
+
+    Every route handler carries ``opt={"permission": ...}`` (``hyperllama.identity.Permission`` or ``"public"``);
+    one without is refused at start-up.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """Paths beneath which unknown routes are answered in this dialect. ``"/"`` takes what nobody else does."""
+        ...
+
+    @property
+    def routes(self) -> Sequence[ControllerRouterHandler]: ...
+
+    def error_reply(self, error: GatewayError, path: str) -> ErrorReply: ...
+
+
+@runtime_checkable
+class DescribesErrors(Protocol):
+    """A WireProtocol that says what the bodies of its error replies are, for the OpenAPI document."""
+
+    @property
+    def error_bodies(self) -> Sequence[type[msgspec.Struct]]:
+        """What ``error_reply`` encodes: no body is two of them."""
+        ...
+
+
+__all__ = (
+    "ChunkEncoder",
+    "DescribesErrors",
+    "ErrorReply",
+    "ErrorText",
+    "Gateway",
+    "WireProtocol",
+)
