@@ -172,7 +172,7 @@ def empty_postgres(postgres: str, tmp_path: Path) -> Iterator[str]:
     yield postgres
 
     async def sweep() -> None:
-        from hyperllama.store.database import Database
+        from hyperllama.database.database import Database
 
         database = Database(tmp_path, postgres)
         engine = await database.open()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hyperllama.cli import main
+from hyperllama.cli.main import main
 
 if __name__ == "__main__":
     main()

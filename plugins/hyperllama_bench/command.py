@@ -125,7 +125,7 @@ def _endpoints(
 
 def _builtin(config_path: Path | None, name: str) -> Path:
     from hyperllama import config
-    from hyperllama.web.app import create_app
+    from hyperllama.app.application import create_app
 
     entry = create_app(config.load(config_path)).catalog.find(name)
     if entry.path is None:

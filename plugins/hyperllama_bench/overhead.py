@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from hyperllama.memory import resident
+from hyperllama.system.memory import resident
 from hyperllama.testing import child
 from hyperllama_bench import procs, profile
 from hyperllama_bench.load import Target, check, percentile, shoot

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from hyperllama.errors import LoadFailed
 from hyperllama.models import LoadProgress, ModelSpec
+from hyperllama.modelstore.reference import Reference, parse
 from hyperllama.spi import Report
-from hyperllama.store.reference import Reference, parse
 
 
 class HubSource:

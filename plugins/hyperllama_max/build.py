@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from hyperllama import memory
 from hyperllama.errors import ConfigError, LoadFailed
 from hyperllama.models import ModelInfo, ModelSpec
+from hyperllama.system import memory
 from hyperllama_max import support
 from hyperllama_max.artifacts import Artifacts
 from hyperllama_max.extensions import import_max

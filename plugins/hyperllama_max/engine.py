@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from hyperllama.errors import ConfigError, LoadFailed
-from hyperllama.host.process import HostOptions, launch
+from hyperllama.host import HostOptions, launch
 from hyperllama.models import ModelInfo, ModelSpec
 from hyperllama.spi import LoadedModel, Report
 from hyperllama_max import describe as descriptions

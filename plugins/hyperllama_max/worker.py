@@ -15,7 +15,7 @@ import msgspec
 from hyperllama.embedding import EmbeddingRequest, Embeddings
 from hyperllama.errors import EngineFailed, GatewayError, LoadFailed, UnsupportedFeature
 from hyperllama.generation import Effort, GenerationRequest, TokenChunk, ToolSpec
-from hyperllama.host.worker import Line, Pulse
+from hyperllama.host import Line, Pulse
 from hyperllama.messages import Input
 from hyperllama.models import ModelInfo, ModelSpec
 from hyperllama.spi import Report

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from hyperllama.errors import LoadFailed
-from hyperllama.host.process import HostOptions, launch
+from hyperllama.host import HostOptions, launch
 from hyperllama.models import LoadProgress, ModelInfo, ModelSpec
 from hyperllama.spi import LoadedModel, Report
 from hyperllama_sim.describe import describe, phases

@@ -15,7 +15,7 @@ from typing import Any
 from hyperllama.embedding import EmbeddingRequest, Embeddings
 from hyperllama.errors import EngineFailed, GatewayError, LoadFailed
 from hyperllama.generation import Effort, GenerationRequest, TokenChunk, ToolSpec
-from hyperllama.host.worker import Line, Pulse
+from hyperllama.host import Line, Pulse
 from hyperllama.messages import Input
 from hyperllama.models import LoadProgress, ModelInfo, ModelSpec
 from hyperllama.spi import Report

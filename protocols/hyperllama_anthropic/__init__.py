@@ -11,7 +11,7 @@ from hyperllama.spi import WireProtocol
 
 @hookimpl
 def hyperllama_protocols(config: Config) -> Iterable[WireProtocol]:
-    from hyperllama.web.remote import Remote
+    from hyperllama.web import Remote
     from hyperllama_anthropic.protocol import Anthropic
     from hyperllama_anthropic.settings import Settings
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 from litestar import Request
 
-from hyperllama.web.body import read_json
+from hyperllama.web import read_json
 from hyperllama_anthropic.errors import invalid, refusal
 
 T = TypeVar("T", bound=msgspec.Struct)

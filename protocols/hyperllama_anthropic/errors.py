@@ -17,7 +17,7 @@ from hyperllama.errors import (
     Unavailable,
 )
 from hyperllama.spi import ErrorReply, ErrorText
-from hyperllama.web.streaming import current_request_id
+from hyperllama.web import current_request_id
 from hyperllama_anthropic.wire import ErrorBody, ErrorEnvelope
 
 _JSON = msgspec.json.Encoder()

@@ -9,7 +9,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from hyperllama.models import ModelInfo
-from hyperllama.web.remote import NotFetched, Remote
+from hyperllama.web import NotFetched, Remote
 from hyperllama_anthropic import wire
 from hyperllama_anthropic.errors import invalid
 

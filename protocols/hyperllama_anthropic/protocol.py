@@ -8,7 +8,7 @@ from litestar.types import ControllerRouterHandler
 
 from hyperllama.errors import GatewayError
 from hyperllama.spi import ErrorReply, ErrorText
-from hyperllama.web.remote import Remote
+from hyperllama.web import Remote
 from hyperllama_anthropic import errors
 from hyperllama_anthropic.routes import routes
 from hyperllama_anthropic.settings import Settings

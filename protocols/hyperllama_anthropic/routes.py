@@ -9,10 +9,10 @@ from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
 from hyperllama.stream import TokenStream, collect
-from hyperllama.web.remote import Remote
-from hyperllama.web.streaming import (
+from hyperllama.web import (
     GatewayRequest,
     InjectedGateway,
+    Remote,
     TokenResponse,
     WholeResponse,
     caller,

@@ -11,7 +11,7 @@ from litestar.types import ControllerRouterHandler
 
 from hyperllama.errors import GatewayError, MethodNotAllowed
 from hyperllama.spi import ErrorReply, ErrorText
-from hyperllama.web.streaming import GatewayRequest
+from hyperllama.web import GatewayRequest
 from hyperllama_ollama import errors
 from hyperllama_ollama.routes import account, catalog, embedding, inference, store
 from hyperllama_ollama.settings import Settings

@@ -11,7 +11,7 @@ from hyperllama.spi import WireProtocol
 
 @hookimpl
 def hyperllama_protocols(config: Config) -> Iterable[WireProtocol]:
-    from hyperllama.web.remote import Remote
+    from hyperllama.web import Remote
     from hyperllama_openai.protocol import OpenAI
     from hyperllama_openai.settings import Settings
 

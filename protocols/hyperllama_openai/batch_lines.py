@@ -7,7 +7,7 @@ import msgspec
 from hyperllama.errors import InvalidRequest
 from hyperllama.generation import Usage
 from hyperllama.spi import BatchAnswer, BatchLine, BatchResult
-from hyperllama.web.body import parse_json
+from hyperllama.web import parse_json
 from hyperllama_openai import ids
 from hyperllama_openai.encode import sse
 from hyperllama_openai.errors import InvalidType, InvalidValue, MissingParameter

@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 from litestar import Request
 
-from hyperllama.web.body import read_json
-from hyperllama.web.query import from_text
+from hyperllama.web import from_text, read_json
 from hyperllama_openai.errors import InvalidType, UnknownParameter, refusal
 
 T = TypeVar("T", bound=msgspec.Struct)

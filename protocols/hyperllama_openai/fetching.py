@@ -9,7 +9,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from hyperllama.models import ModelInfo
-from hyperllama.web.remote import NotFetched, Remote
+from hyperllama.web import NotFetched, Remote
 from hyperllama_openai.errors import InvalidImage, InvalidValue
 from hyperllama_openai.wire import limits
 from hyperllama_openai.wire.chat import ChatRequest, ContentPart, ImageUrl

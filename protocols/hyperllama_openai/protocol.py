@@ -9,7 +9,7 @@ from litestar.types import ControllerRouterHandler
 
 from hyperllama.errors import GatewayError
 from hyperllama.spi import ErrorReply, ErrorText
-from hyperllama.web.remote import Remote
+from hyperllama.web import Remote
 from hyperllama_openai import batch_lines, errors
 from hyperllama_openai.routes import batches, chat, completions, embeddings, files, models, rerank, responses, tokens
 from hyperllama_openai.settings import Settings

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from litestar.response.base import ASGIResponse
 from litestar.types import Message, Receive, Scope, Send
 
-from hyperllama.web.streaming import WholeResponse
+from hyperllama.web import WholeResponse
 
 
 class Timed(WholeResponse):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from hyperllama.database.database import Database
 from hyperllama.identity import Credentials
-from hyperllama.store.database import Database
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-from hyperllama.access.commands import audit, keys, usage
-from hyperllama.store.keys import Key
+from hyperllama.cli.keys import audit, keys, usage
+from hyperllama.database.keys import Key
 
 
 @pytest.fixture
@@ -127,8 +127,8 @@ def test_a_key_is_changed_and_every_act_is_on_record(run, tmp_path) -> None:
 def test_usage_is_shown_by_key_and_model(run, tmp_path) -> None:
     import asyncio
 
-    from hyperllama.store.database import Database
-    from hyperllama.store.usage import Ledger
+    from hyperllama.database.database import Database
+    from hyperllama.database.usage import Ledger
 
     async def write() -> None:
         database = Database(tmp_path / "store")

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from hyperllama.access.door import Door, any_keys
+from hyperllama.auth.authenticator import Door, any_keys
 from hyperllama.config import Config, Grant, Keys, StaticKey, Store
+from hyperllama.database.keys import Key, KeyStore
 from hyperllama.errors import ConfigError, Unauthenticated
 from hyperllama.identity import LOCAL, PERMISSIONS, Principal
-from hyperllama.store.keys import Key, KeyStore
 
 
 def static(secret: str, **more: object) -> StaticKey:
@@ -43,7 +43,7 @@ async def test_the_first_key_made_elsewhere_closes_the_door_within_a_second(door
     async with door() as open_door:
         assert await open_door.authenticate(sent()) is not None
         script = (
-            "import sys; from pathlib import Path; from hyperllama.access.commands import keys;"
+            "import sys; from pathlib import Path; from hyperllama.cli.keys import keys;"
             "keys(['create', 'ci', '--permission', 'infer'], obj=Path(sys.argv[1]))"
         )
         (tmp_path / "c.toml").write_text(f'[store]\npath = "{tmp_path}"\n')

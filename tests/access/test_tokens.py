@@ -20,7 +20,7 @@ pytest.importorskip("cryptography", reason="the extra jwt is not installed")
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: E402 - after the skip
 
-from hyperllama.access.tokens import Tokens  # noqa: E402
+from hyperllama.auth.identity_provider import Tokens  # noqa: E402
 
 
 class Provider:

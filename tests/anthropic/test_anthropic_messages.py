@@ -28,7 +28,7 @@ from hyperllama.testing.fakes import model_info
 from hyperllama.testing.hostile import no_json
 from hyperllama.testing.protocol import ProtocolContract
 from hyperllama.testing.serving import serving
-from hyperllama.web.remote import NotFetched, Remote
+from hyperllama.web.fetch import NotFetched, Remote
 from hyperllama_anthropic import decode
 from hyperllama_anthropic.body import convert
 from hyperllama_anthropic.encode import MessageEncoder

@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 import pytest
 import uvicorn
 
+from hyperllama.app.application import Application, create_app
 from hyperllama.config import Config, Store
 from hyperllama.models import ModelSpec
-from hyperllama.web.app import Application, create_app
 
 Running: TypeAlias = Callable[..., AbstractAsyncContextManager[tuple[Application, str]]]
 

@@ -15,19 +15,19 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from hyperllama.access.door import Door
+from hyperllama.auth.authenticator import Door
 from hyperllama.config import Allowance, Config, Limits, Queue, Store
+from hyperllama.database.database import Database
+from hyperllama.database.keys import Key
+from hyperllama.database.usage import Ledger
 from hyperllama.errors import Overloaded
 from hyperllama.generation import GenerationRequest, Sampling, Usage
 from hyperllama.identity import Caller, Credentials, Principal
+from hyperllama.limits.limits import RateLimits
 from hyperllama.messages import Prompt
 from hyperllama.models import ModelInfo
+from hyperllama.queue.queue import FairQueue
 from hyperllama.spi import Call
-from hyperllama.stages.limits import RateLimits
-from hyperllama.stages.queue import FairQueue
-from hyperllama.store.database import Database
-from hyperllama.store.keys import Key
-from hyperllama.store.usage import Ledger
 
 INFO = ModelInfo(name="m", engine="sim", capabilities=frozenset({"completion"}), context_length=4096, max_batch_size=16)
 REQUEST = GenerationRequest(model="m", input=Prompt("Why is the sky blue? " * 4), sampling=Sampling(max_tokens=64))

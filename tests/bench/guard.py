@@ -18,9 +18,9 @@ import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from hyperllama.web.bounds import Bounds
-from hyperllama.web.guard import Guard
-from hyperllama.web.guarded import GuardedProtocol
+from hyperllama.server.bounds import Bounds
+from hyperllama.server.limits import Guard
+from hyperllama.server.protocol import GuardedProtocol
 
 ROUNDS = 40
 HEADERS = (

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hyperllama.cli import cli
+from hyperllama.cli.main import cli
 from hyperllama.config import Config
 from hyperllama_builtin.facts import FACTS, Fact
 from hyperllama_builtin.models import BUILTIN

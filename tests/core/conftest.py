@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from hyperllama.catalog import Catalog
+from hyperllama.catalog.catalog import Catalog
 from hyperllama.config import Server
 from hyperllama.models import ModelSpec
-from hyperllama.store.loadtimes import LoadTimes
+from hyperllama.modelstore.loadtimes import LoadTimes
 
 # import-mode=importlib puts no test folder on the path
 _spec = importlib.util.spec_from_file_location("fake_engine", Path(__file__).with_name("fake_engine.py"))

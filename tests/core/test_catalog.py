@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from fake_engine import FakeEngine
 
-from hyperllama.catalog import Catalog
+from hyperllama.catalog.catalog import Catalog
 from hyperllama.errors import ConfigError, LoadFailed, ModelLoading, ModelNotFound, ModelUnavailable
 from hyperllama.models import ModelSpec
 
@@ -147,7 +147,7 @@ async def test_a_model_over_the_budget_is_refused_before_anything_starts(
 async def test_a_model_that_died_is_loaded_again_by_itself(
     make_catalog: MakeCatalog, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hyperllama.residency.BACKOFF", (0.01, 0.01))
+    monkeypatch.setattr("hyperllama.catalog.instance.BACKOFF", (0.01, 0.01))
     catalog = make_catalog()
     (await catalog.acquire(catalog.find("a"))).release()
     engine.models[0].die()
@@ -159,8 +159,8 @@ async def test_a_model_that_died_is_loaded_again_by_itself(
 async def test_five_deaths_in_a_minute_and_it_rests_until_asked_again(
     make_catalog: MakeCatalog, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hyperllama.residency.BACKOFF", (0.0, 0.0))
-    monkeypatch.setattr("hyperllama.residency.REST", 0.05)
+    monkeypatch.setattr("hyperllama.catalog.instance.BACKOFF", (0.0, 0.0))
+    monkeypatch.setattr("hyperllama.catalog.instance.REST", 0.05)
     catalog = make_catalog()
     entry = catalog.find("a")
     for _ in range(5):

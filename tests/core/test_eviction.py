@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from hyperllama.catalog.eviction import Resident, Room, make_room
 from hyperllama.errors import LoadFailed
-from hyperllama.eviction import Resident, Room, make_room
 
 IDLE_OLD = Resident("old", 40, idle_since=1.0, keep_alive=300)
 IDLE_NEW = Resident("new", 40, idle_since=2.0, keep_alive=300)

@@ -8,12 +8,12 @@ import pytest
 from fake_engine import FakeEngine, FakeModel, answer
 from msgspec.structs import replace
 
-from hyperllama.catalog import Catalog
+from hyperllama.catalog.catalog import Catalog
 from hyperllama.embedding import EmbeddingRequest, Embeddings
 from hyperllama.generation import GenerationRequest
 from hyperllama.identity import LOCAL, Caller, Principal
 from hyperllama.messages import Prompt
-from hyperllama.pipeline import Pipeline
+from hyperllama.pipeline.pipeline import Pipeline
 from hyperllama.spi import Call, Embeds
 from hyperllama.stream import TokenStream, collect
 

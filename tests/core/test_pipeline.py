@@ -8,14 +8,14 @@ from collections.abc import Callable
 import pytest
 from fake_engine import FakeEngine, answer
 
-from hyperllama.catalog import Catalog
+from hyperllama.catalog.catalog import Catalog
 from hyperllama.errors import Draining, EngineFailed, InvalidRequest, RateLimited
-from hyperllama.gateway import LocalGateway
 from hyperllama.generation import GenerationRequest, TokenChunk
 from hyperllama.identity import LOCAL, Caller, Principal
 from hyperllama.messages import Prompt
 from hyperllama.models import ModelSpec
-from hyperllama.pipeline import Pipeline
+from hyperllama.pipeline.gateway import LocalGateway
+from hyperllama.pipeline.pipeline import Pipeline
 from hyperllama.spi import Call, Proceed
 from hyperllama.stream import TokenStream, collect
 
@@ -141,7 +141,7 @@ async def test_a_stream_that_just_ends_is_an_error(make_catalog: MakeCatalog, en
 async def test_a_request_present_at_two_deaths_is_not_let_in_again(
     make_catalog: MakeCatalog, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hyperllama.residency.BACKOFF", (0.0, 0.0))
+    monkeypatch.setattr("hyperllama.catalog.instance.BACKOFF", (0.0, 0.0))
     catalog = make_catalog()
     gateway = LocalGateway(catalog, Pipeline(catalog))
     for _ in range(2):

@@ -7,7 +7,7 @@ import pytest
 from hyperllama.errors import InvalidRequest
 from hyperllama.generation import GenerationRequest, JsonSchema
 from hyperllama.messages import Prompt
-from hyperllama.poison import PoisonList
+from hyperllama.pipeline.suspects import PoisonList
 
 
 def test_a_request_at_two_deaths_is_refused_and_others_are_not() -> None:

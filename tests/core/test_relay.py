@@ -8,13 +8,13 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 import pytest
 from fake_engine import FakeEngine
 
-from hyperllama.catalog import Catalog
+from hyperllama.catalog.catalog import Catalog
 from hyperllama.errors import ClientGone, Draining, EngineFailed
-from hyperllama.gateway import LocalGateway
 from hyperllama.generation import GenerationRequest, Sampling, TokenChunk, Usage
 from hyperllama.identity import LOCAL, Caller
 from hyperllama.messages import Prompt
-from hyperllama.pipeline import Pipeline
+from hyperllama.pipeline.gateway import LocalGateway
+from hyperllama.pipeline.pipeline import Pipeline
 from hyperllama.stream import CROWD, LAG, ChunkQueue, TokenStream
 from hyperllama.text.stops import StopStrings
 

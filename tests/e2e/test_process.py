@@ -86,7 +86,7 @@ def test_plugins_are_listed_and_nothing_is_wrong_with_ours(tmp_path: Path) -> No
 
 def test_the_gateway_imports_no_engine(tmp_path: Path) -> None:
     code = (
-        "import sys; from hyperllama.config import load; from hyperllama.web.app import create_app; "
+        "import sys; from hyperllama.config import load; from hyperllama.app.application import create_app; "
         "create_app(load(None, {})); print([m for m in ('max', 'torch', 'transformers', 'numpy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=60)

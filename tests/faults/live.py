@@ -17,15 +17,15 @@ from typing import Any
 import msgspec
 import uvloop
 
+from hyperllama.app.application import Application, create_app
 from hyperllama.config import Config, load
-from hyperllama.web.app import Application, create_app
-from hyperllama.web.bodies import declared_encodings, declared_limits
-from hyperllama.web.bounds import Bounds
-from hyperllama.web.drain import Drain
-from hyperllama.web.guard import Guard
-from hyperllama.web.lag import LoopLag
+from hyperllama.server.body_rules import declared_encodings, declared_limits
+from hyperllama.server.bounds import Bounds
+from hyperllama.server.limits import Guard
+from hyperllama.server.loop_lag import LoopLag
+from hyperllama.server.server import serve
+from hyperllama.server.shutdown import Drain
 from hyperllama.web.ops import ServerState
-from hyperllama.web.server import serve
 
 PATIENCE = 60.0
 #: A model whose streams go on and on, for who must not notice.

@@ -13,12 +13,12 @@ import pytest
 from litestar import get
 
 from hyperllama import hookimpl
+from hyperllama.app.application import Application, create_app
 from hyperllama.config import Config, Store
 from hyperllama.errors import ConfigError
 from hyperllama.identity import PERMISSIONS, Credentials, Principal
 from hyperllama.models import ModelSpec
 from hyperllama.spi import AuthProvider, ErrorReply, WireProtocol
-from hyperllama.web.app import Application, create_app
 
 PUBLIC = {
     ("GET", "/"),

@@ -7,11 +7,11 @@ import time
 import pytest
 from live import chat, unchunked, until, whole
 
-from hyperllama.access.door import Door
+from hyperllama.auth.authenticator import Door
 from hyperllama.config import Allowance, Config, Keys, Limits, Store
+from hyperllama.database.keys import Key
 from hyperllama.errors import RateLimited, Unavailable
-from hyperllama.stages.limits import RateLimits
-from hyperllama.store.keys import Key
+from hyperllama.limits.limits import RateLimits
 
 
 async def test_r33_a_wall_clock_that_jumps_an_hour_neither_locks_out_nor_refills(make_call, bar, monkeypatch) -> None:

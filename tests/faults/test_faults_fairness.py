@@ -13,8 +13,8 @@ from hyperllama.generation import GenerationRequest, Sampling, Usage
 from hyperllama.identity import Caller, Principal
 from hyperllama.messages import Prompt
 from hyperllama.models import ModelInfo
+from hyperllama.queue.queue import FairQueue
 from hyperllama.spi import Call
-from hyperllama.stages.queue import FairQueue
 
 
 async def settle() -> None:

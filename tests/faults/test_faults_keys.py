@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from live import asked, keys
 
-from hyperllama.access.grants import StaticKeys
+from hyperllama.auth.grants import StaticKeys
 from hyperllama.config import StaticKey
 from hyperllama.identity import Credentials
 
@@ -86,9 +86,9 @@ def test_s15_digests_and_odd_keys_are_no_keys(serving: Any, bar: Any) -> None:
 
 
 def test_s15_the_database_holds_no_key(tmp_path: Path, bar: Any) -> None:
-    from hyperllama.store.database import Database
-    from hyperllama.store.keys import Key, KeyStore
-    from hyperllama.store.pepper import pepper
+    from hyperllama.database.database import Database
+    from hyperllama.database.keys import Key, KeyStore
+    from hyperllama.database.pepper import pepper
 
     async def make() -> list[str]:
         database = Database(tmp_path)

@@ -13,8 +13,8 @@ import pytest
 from corpus import HOST, spellings
 from live import chat
 
-from hyperllama.web import remote
-from hyperllama.web.remote import NotFetched, Remote
+from hyperllama.web import fetch as remote
+from hyperllama.web.fetch import NotFetched, Remote
 
 PUBLIC = "93.184.215.14"
 #: Patterns under which nearly every name of the corpus is allowed, so that only its address can be refused.

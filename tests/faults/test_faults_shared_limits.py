@@ -18,7 +18,7 @@ import pytest
 from hyperllama.config import Allowance, Limits
 from hyperllama.errors import ConfigError, RateLimited
 from hyperllama.generation import Usage
-from hyperllama.stages.limits import RateLimits
+from hyperllama.limits.limits import RateLimits
 
 pytest.importorskip("redis", reason="the extra redis is not installed")
 if shutil.which("redis-server") is None:
@@ -130,7 +130,7 @@ async def test_a_client_that_asks_again_at_once_finds_its_seat_free(make_call, e
 async def test_seats_are_shared_and_those_of_a_dead_gateway_come_free(
     make_call, end, redis, stack, monkeypatch
 ) -> None:
-    from hyperllama.stages import shared
+    from hyperllama.limits import shared
 
     monkeypatch.setattr(shared, "ALIVE", 1)
     monkeypatch.setattr(shared, "BEAT", 0.2)

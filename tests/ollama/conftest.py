@@ -21,6 +21,7 @@ from litestar.di import Provide
 from litestar.exceptions import MethodNotAllowedException, NotFoundException
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from hyperllama.app.application import create_app
 from hyperllama.config import load
 from hyperllama.embedding import EmbeddingRequest, Embeddings
 from hyperllama.errors import GatewayError, InvalidRequest, MethodNotAllowed, ModelNotFound, RouteNotFound
@@ -30,7 +31,6 @@ from hyperllama.messages import Chat, Input, Prompt, PromptTokens
 from hyperllama.models import LoadProgress, ModelInfo, RunningModel
 from hyperllama.spi import Gateway
 from hyperllama.stream import TokenStream
-from hyperllama.web.app import create_app
 from hyperllama_ollama import wire
 from hyperllama_ollama.protocol import Ollama
 from hyperllama_ollama.settings import Settings

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from hyperllama.app.application import create_app
 from hyperllama.config import load
-from hyperllama.web.app import create_app
 
 KEY = "hlk_of-the-test-0123456789abcdef0123456789"
 SAID = {"model": "talker", "messages": [{"role": "user", "content": "hi"}], "stream": False}

@@ -10,7 +10,7 @@ import pytest
 from hyperllama.messages import Image
 from hyperllama.testing.fakes import FakeGateway, model_info
 from hyperllama.testing.serving import serving
-from hyperllama.web.remote import NotFetched, Remote
+from hyperllama.web.fetch import NotFetched, Remote
 from hyperllama_openai.protocol import OpenAI
 from hyperllama_openai.settings import Settings
 

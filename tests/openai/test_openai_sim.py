@@ -12,10 +12,10 @@ import openai
 import pytest
 from pydantic import BaseModel
 
+from hyperllama.app.application import create_app
 from hyperllama.config import Config, Store
 from hyperllama.models import ModelSpec
 from hyperllama.testing.serving import served
-from hyperllama.web.app import create_app
 
 HI = [{"role": "user", "content": "Tell me about foxes."}]
 WEATHER = {

@@ -11,13 +11,13 @@ import httpx
 import msgspec
 import pytest
 
+from hyperllama.app.application import create_app
 from hyperllama.config import Config, PluginChoice, Store
 from hyperllama.identity import Credentials, Principal
 from hyperllama.models import ModelSpec
 from hyperllama.spi import Record
 from hyperllama.testing.fakes import FakeGateway, MemoryRecords
 from hyperllama.testing.serving import serving
-from hyperllama.web.app import create_app
 from hyperllama_openai.protocol import OpenAI
 from hyperllama_openai.settings import Settings
 from hyperllama_openai.store import KIND, Responses, Stored

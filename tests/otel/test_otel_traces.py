@@ -23,9 +23,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from hyperllama import hookimpl
+from hyperllama.app.application import create_app
 from hyperllama.config import Config
 from hyperllama.errors import ConfigError
-from hyperllama.web.app import create_app
 from hyperllama_otel.spans import Spans
 
 _spec = importlib.util.spec_from_file_location("live", Path(__file__).parents[1] / "faults" / "live.py")
@@ -174,7 +174,7 @@ def test_a_configured_collector_gets_the_spans(tmp_path: Path) -> None:
 
 def test_without_a_collector_no_exporter_is_imported(tmp_path: Path) -> None:
     code = (
-        "import sys, json; from hyperllama.config import load; from hyperllama.web.app import create_app; "
+        "import sys, json; from hyperllama.config import load; from hyperllama.app.application import create_app; "
         "create_app(load(None, {})); exporting = ('opentelemetry.sdk', 'opentelemetry.exporter'); "
         "print(json.dumps([name for name in sys.modules if name.startswith(exporting)]))"
     )

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from hyperllama.app.plugins import Plugins
 from hyperllama.config import Config, PluginChoice
 from hyperllama.errors import InvalidRequest
 from hyperllama.generation import GenerationRequest, Sampling
 from hyperllama.messages import Chat, Message, Prompt, PromptTokens, Text
 from hyperllama.models import ModelSpec
-from hyperllama.plugins import Plugins
 from hyperllama.stream import collect
 from hyperllama_sim import tokens
 from hyperllama_sim.engine import SimEngine

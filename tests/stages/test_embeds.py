@@ -8,7 +8,7 @@ import pytest
 from hyperllama.config import Queue
 from hyperllama.embedding import EmbeddingRequest, Embeddings
 from hyperllama.errors import ContextTooLong, EngineFailed
-from hyperllama.stages.embeds import EmbedBatcher
+from hyperllama.queue.embed_batches import EmbedBatcher
 
 
 class Model:

@@ -9,7 +9,7 @@ import uvloop
 
 from hyperllama.config import Queue
 from hyperllama.embedding import EmbeddingRequest, Embeddings
-from hyperllama.stages.embeds import EmbedBatcher
+from hyperllama.queue.embed_batches import EmbedBatcher
 
 CLIENTS, ROUNDS = 16, 20
 

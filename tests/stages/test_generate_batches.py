@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from hyperllama.app.application import create_app
 from hyperllama.config import Config, Queue, Store
 from hyperllama.errors import ContextTooLong, EngineFailed
 from hyperllama.generation import GenerationRequest, TokenChunk, Usage
 from hyperllama.identity import LOCAL, Caller
 from hyperllama.messages import Prompt
 from hyperllama.models import ModelInfo, ModelSpec
-from hyperllama.stages.batches import GenerateBatcher
+from hyperllama.queue.generate_batches import GenerateBatcher
 from hyperllama.stream import ChunkQueue, TokenStream, collect
 from hyperllama.testing.batches import BatchContract
 from hyperllama.testing.engine import EngineContract
-from hyperllama.web.app import create_app
 from hyperllama_sim.engine import SimEngine
 from hyperllama_sim.static import StaticSimModel
 

@@ -8,9 +8,9 @@ from hyperllama.config import Allowance, Limits
 from hyperllama.errors import RateLimited
 from hyperllama.generation import Usage
 from hyperllama.identity import Principal
+from hyperllama.limits import allowances
+from hyperllama.limits.limits import RateLimits
 from hyperllama.spi import Call
-from hyperllama.stages import allowances
-from hyperllama.stages.limits import RateLimits
 
 
 class Clock:

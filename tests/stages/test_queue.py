@@ -10,8 +10,8 @@ from hyperllama.config import Queue
 from hyperllama.errors import Draining, Overloaded
 from hyperllama.generation import Usage
 from hyperllama.identity import Principal
-from hyperllama.stages.fairness import Line
-from hyperllama.stages.queue import FairQueue
+from hyperllama.queue.fairness import Line
+from hyperllama.queue.queue import FairQueue
 
 
 async def settle() -> None:

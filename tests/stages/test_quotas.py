@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 
 from hyperllama.config import Allowance, Limits
+from hyperllama.database.database import Database
+from hyperllama.database.usage import Ledger
 from hyperllama.errors import RateLimited, Unavailable
 from hyperllama.generation import Usage
 from hyperllama.identity import Principal
-from hyperllama.stages.quotas import Quotas
-from hyperllama.store.database import Database
-from hyperllama.store.usage import Ledger
+from hyperllama.limits.quotas import Quotas
 
 NOON = 1_795_521_600.0  # 2026-11-24 12:00 UTC
 DAY = 86_400

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hyperllama.stages.windows import SLICES, Draw, Seat, Window, Windows
+from hyperllama.limits.windows import SLICES, Draw, Seat, Window, Windows
 
 LIMIT, SECONDS = 20, 60
 

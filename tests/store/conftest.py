@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperllama.store.database import Database
+from hyperllama.database.database import Database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

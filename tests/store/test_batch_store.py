@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from hyperllama.config import Batches
+from hyperllama.database.batches import BatchStore
+from hyperllama.database.database import Database
+from hyperllama.database.files import FileStore
 from hyperllama.errors import InvalidRequest, NotFound, PayloadTooLarge, RateLimited
 from hyperllama.generation import Usage
 from hyperllama.identity import Caller, Principal
 from hyperllama.spi import Batch, BatchResult, NewBatch
-from hyperllama.store.batches import BatchStore
-from hyperllama.store.database import Database
-from hyperllama.store.files import FileStore
 
 ME = Principal(id="me", name="mine", limits={"requests": "5/minute"})
 CALLER = Caller(protocol="test", principal=ME, request_id="r")

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from hyperllama.database.database import HEAD, Database
 from hyperllama.errors import ConfigError
-from hyperllama.store.database import HEAD, Database
 
 
 async def test_opening_brings_the_schema_to_what_the_queries_expect(database) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    from hyperllama.store.tables import metadata
+    from hyperllama.database.tables import metadata
 
     engine = await database.open()
 
@@ -31,7 +31,7 @@ def test_the_newest_migration_is_the_one_the_code_expects() -> None:
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-    import hyperllama.store.database as module
+    import hyperllama.database.database as module
 
     settings = Config()
     settings.set_main_option("script_location", str(Path(module.__file__).parent / "migrations"))

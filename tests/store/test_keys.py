@@ -7,10 +7,10 @@ import time
 import pytest
 from sqlalchemy import select
 
+from hyperllama.database import tables
+from hyperllama.database.keys import Key, KeyStore
+from hyperllama.database.pepper import pepper
 from hyperllama.errors import ConfigError, InvalidRequest, NotFound
-from hyperllama.store import tables
-from hyperllama.store.keys import Key, KeyStore
-from hyperllama.store.pepper import pepper
 
 PEPPER = b"0123456789abcdef0123456789abcdef"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from hyperllama.database.database import Database
+from hyperllama.database.records import DatabaseRecords
 from hyperllama.errors import NotFound, Unavailable
 from hyperllama.spi import Record
-from hyperllama.store.database import Database
-from hyperllama.store.records import DatabaseRecords
 from hyperllama.testing.fakes import MemoryRecords
 
 NOW = time.time()

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from hyperllama.config import Admin
+from hyperllama.database.audit import AuditLog
 from hyperllama.errors import PayloadTooLarge
 from hyperllama.identity import Caller, Principal
-from hyperllama.store.audit import AuditLog
-from hyperllama.store.audited import AuditedStore
-from hyperllama.store.modelstore import ModelStore
-from hyperllama.store.room import Room
+from hyperllama.modelstore.audited import AuditedStore
+from hyperllama.modelstore.store import ModelStore
+from hyperllama.modelstore.upload_quota import Room
 
 
 def digest(content: bytes) -> str:

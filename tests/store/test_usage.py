@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
+from hyperllama.database.usage import Ledger, Totals
 from hyperllama.generation import GenerationRequest, Usage
 from hyperllama.identity import Caller, Principal
 from hyperllama.messages import Prompt
 from hyperllama.models import ModelInfo
 from hyperllama.spi import Call
-from hyperllama.store.usage import Ledger, Totals
 
 NOON = 1_795_521_600.0  # 2026-11-24 12:00 UTC
 DAY = 86_400
@@ -102,7 +102,7 @@ async def test_a_database_that_is_away_loses_nothing(database, monkeypatch) -> N
 
 
 async def test_the_ledger_writes_by_itself_soon(database, monkeypatch) -> None:
-    from hyperllama.store import usage
+    from hyperllama.database import usage
 
     monkeypatch.setattr(usage, "WRITE_EVERY", 0.01)
     async with Ledger(database, wall=Wall()) as ledger:

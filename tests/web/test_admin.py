@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from hyperllama.app.application import Application, create_app
 from hyperllama.config import Admin, Allowance, Config, Limits, Server, Store
 from hyperllama.models import ModelSpec
-from hyperllama.web.app import Application, create_app
 
 HI = {"model": "sim", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 4}
 SPECS = {name: ModelSpec(name=name, engine="sim") for name in ("sim", "other")}
@@ -95,7 +95,7 @@ async def test_without_the_permission_every_route_is_refused_in_problem_details(
     async with gateway(tmp_path) as app, client_of(app) as first:
         await made(first, "root", permissions=["admin"])
         store = await app.door.keyring.store()
-        from hyperllama.store.key import Key
+        from hyperllama.database.key import Key
 
         weak = (await store.create(Key(name="weak", permissions=(permission,)), actor="test")).secret
         async with client_of(app, weak) as client, client_of(app) as nobody:
@@ -238,7 +238,7 @@ async def test_every_act_is_on_record_with_who_when_and_how_it_ended(tmp_path: P
 
 
 async def test_the_log_of_acts_is_bounded_in_age_and_number(database_of) -> None:
-    from hyperllama.store.audit import Act, AuditLog
+    from hyperllama.database.audit import Act, AuditLog
 
     now = [1_000_000.0]
     log = AuditLog(database_of, Admin(audit_keep="1h", audit_max=3), wall=lambda: now[0])
@@ -254,7 +254,7 @@ async def test_the_log_of_acts_is_bounded_in_age_and_number(database_of) -> None
 
 @pytest.fixture
 async def database_of(tmp_path: Path):
-    from hyperllama.store.database import Database
+    from hyperllama.database.database import Database
 
     database = Database(tmp_path)
     yield database

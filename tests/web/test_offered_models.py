@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from hyperllama.app.application import create_app
 from hyperllama.config import Config
 from hyperllama.errors import ConfigError
 from hyperllama.models import ModelSpec
-from hyperllama.web.app import create_app
 
 TINY = ModelSpec(name="hyperllama-tiny", engine="max", source="builtin:hyperllama-tiny")
 

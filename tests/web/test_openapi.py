@@ -9,8 +9,8 @@ import httpx
 import pytest
 import schemathesis
 
+from hyperllama.app.application import Application, create_app
 from hyperllama.config import Config, Server, Store
-from hyperllama.web.app import Application, create_app
 
 
 def serving(tmp_path: Path, *, openapi: bool) -> Application:

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from hyperllama.web import remote
-from hyperllama.web.remote import NotFetched, Remote, is_public
+from hyperllama.web import fetch as remote
+from hyperllama.web.fetch import NotFetched, Remote, is_public
 
 HOST = "images.example.com"
 PUBLIC = "93.184.215.14"

@@ -14,11 +14,11 @@ from typing import BinaryIO, TypeAlias
 import msgspec
 import structlog
 
+from hyperllama.database.batches import BatchStore
+from hyperllama.database.files import FileStore
 from hyperllama.errors import InvalidRequest, NotFound
 from hyperllama.identity import IDLE_PRIORITY, Principal
 from hyperllama.spi import Batch, BatchAnswer, BatchDialect, BatchError, BatchLine, BatchResult, KeptFile, Status
-from hyperllama.store.batches import BatchStore
-from hyperllama.store.files import FileStore
 
 AT_ONCE = 64  # lines read, and unrun lines committed, at a time
 UNCOMMITTED = 256  # results that may wait for the database while others are made

@@ -17,10 +17,10 @@ import structlog
 
 from hyperllama.batches.job import Ask, Job
 from hyperllama.config import Batches as Settings
+from hyperllama.database.batches import BatchStore
+from hyperllama.database.files import FileStore
 from hyperllama.identity import Principal
 from hyperllama.spi import Batch, BatchDialect, BatchError
-from hyperllama.store.batches import BatchStore
-from hyperllama.store.files import FileStore
 
 LOOK = 1.0  # seconds between looks at what others asked for, or cancelled
 SWEEP = 60.0

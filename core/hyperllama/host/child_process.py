@@ -15,7 +15,7 @@ from typing import cast
 
 from hyperllama.host import environment
 from hyperllama.host.output import OutputLog
-from hyperllama.memory import resident
+from hyperllama.system.memory import resident
 
 KILL = signal.SIGKILL
 TERM_GRACE = 2.0  # seconds between SIGTERM and SIGKILL

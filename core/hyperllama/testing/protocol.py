@@ -109,8 +109,8 @@ class ProtocolContract:
         """A client of the real application, with this protocol alone and no model."""
         import httpx
 
+        from hyperllama.app.application import create_app
         from hyperllama.config import Config, PluginChoice, Store
-        from hyperllama.web.app import create_app
 
         config = Config(plugins=PluginChoice(enabled=()), store=Store(path=str(store)))
         app = create_app(config, _Plugin(protocol))

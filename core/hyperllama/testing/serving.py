@@ -83,7 +83,7 @@ def _application(
 
     from hyperllama.web.auth import Authentication
     from hyperllama.web.dialects import handlers_for, handlers_for_all
-    from hyperllama.web.envelope import Envelope
+    from hyperllama.web.request_log import Envelope
 
     async def provide() -> Gateway:
         return gateway

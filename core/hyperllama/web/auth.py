@@ -14,7 +14,7 @@ from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 from hyperllama.errors import ConfigError, Forbidden, InvalidRequest, Unauthenticated
 from hyperllama.identity import PERMISSIONS, Credentials, Principal
 from hyperllama.spi import AuthProvider
-from hyperllama.web.inside import PRINCIPAL
+from hyperllama.web.in_process import PRINCIPAL
 
 PUBLIC = "public"
 

@@ -11,7 +11,7 @@ from typing import Any
 from litestar import Request
 
 from hyperllama.errors import InvalidRequest
-from hyperllama.web.zstd import inflated
+from hyperllama.server.zstd import inflated
 
 MAX_DEPTH = 64
 MAX_CONTAINERS = 200_000  # objects and arrays; each costs many times its bytes of JSON once parsed

@@ -19,8 +19,8 @@ from hyperllama.errors import (
     RouteNotFound,
     Unavailable,
 )
+from hyperllama.server.bounds import Spell, plain
 from hyperllama.spi import ErrorReply, WireProtocol
-from hyperllama.web.bounds import Spell, plain
 from hyperllama.web.streaming import request_id
 
 log = structlog.get_logger(__name__)

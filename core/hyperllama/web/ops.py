@@ -11,12 +11,12 @@ from litestar.handlers import HTTPRouteHandler
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from hyperllama.catalog import Catalog
-from hyperllama.metrics import Metrics
+from hyperllama.catalog.catalog import Catalog
 from hyperllama.models import Phase
-from hyperllama.pipeline import Pipeline
-from hyperllama.web.guard import Guard
-from hyperllama.web.lag import LoopLag
+from hyperllama.observability.metrics import Metrics
+from hyperllama.pipeline.pipeline import Pipeline
+from hyperllama.server.limits import Guard
+from hyperllama.server.loop_lag import LoopLag
 
 _JSON = msgspec.json.Encoder()
 

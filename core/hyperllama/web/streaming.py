@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from litestar import Request
 from litestar.datastructures import State
@@ -19,9 +19,10 @@ from litestar.types import Receive, Scope, Send
 from hyperllama.errors import GatewayError
 from hyperllama.generation import TokenChunk
 from hyperllama.identity import Caller, Principal
+from hyperllama.observability.logging import current_request
+from hyperllama.server.outlet import OUTLET, Outlet
 from hyperllama.spi import ChunkEncoder, Gateway
 from hyperllama.stream import TokenStream
-from hyperllama.telemetry import current_request
 
 #: How a route handler asks Litestar for the gateway.
 InjectedGateway: TypeAlias = NamedDependency[SkipValidation[Gateway]]
@@ -29,9 +30,6 @@ InjectedGateway: TypeAlias = NamedDependency[SkipValidation[Gateway]]
 GatewayRequest: TypeAlias = Request[Principal, None, State]
 
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*(\d{1,6})\b")
-
-#: The ASGI extension under which a server offers an :class:`Outlet`.
-OUTLET = "hyperllama.outlet"
 
 EVENTS = "text/event-stream"
 COMMENT = b": keep-alive\n\n"
@@ -67,22 +65,6 @@ def current_request_id() -> str:
     """The same for what has no request at hand, as an error's reply; empty outside one."""
     record = current_request.get()
     return record.request_id if record is not None else ""
-
-
-class Outlet(Protocol):
-    """Where a server takes pieces of an answer that has begun, past the ``send`` of every layer around the route."""
-
-    @property
-    def lags(self) -> bool:
-        """The reader must be waited for: ``await send`` instead."""
-        ...
-
-    @property
-    def keep_alive(self) -> float:
-        """Seconds without an event after which an event stream gets a comment; 0: never."""
-        ...
-
-    def write_piece(self, body: bytes) -> None: ...
 
 
 class TokenResponse(ASGIResponse):
@@ -310,10 +292,8 @@ def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
 
 
 __all__ = (
-    "OUTLET",
     "GatewayRequest",
     "InjectedGateway",
-    "Outlet",
     "PieceResponse",
     "TokenResponse",
     "WholeResponse",

@@ -7,7 +7,7 @@ from typing import Any
 
 from hyperllama.config import durations
 from hyperllama.errors import InvalidRequest
-from hyperllama.web.body import nests_deeper
+from hyperllama.web import nests_deeper
 from hyperllama_ollama import wire
 from hyperllama_ollama.decode.images import image
 from hyperllama_ollama.decode.scan import Json

@@ -6,8 +6,7 @@ from litestar import get, post, route
 from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 
-from hyperllama.web.query import read_query
-from hyperllama.web.streaming import GatewayRequest, InjectedGateway, caller
+from hyperllama.web import GatewayRequest, InjectedGateway, caller, read_query
 from hyperllama_ollama import described, resolve, wire
 from hyperllama_ollama.decode import bodies
 from hyperllama_ollama.encode import listing, replies, showing

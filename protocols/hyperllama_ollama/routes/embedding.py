@@ -6,7 +6,7 @@ from litestar import post
 from litestar.response.base import ASGIResponse
 
 from hyperllama.errors import ContextTooLong, InvalidRequest
-from hyperllama.web.streaming import GatewayRequest, InjectedGateway, WholeResponse, caller
+from hyperllama.web import GatewayRequest, InjectedGateway, WholeResponse, caller
 from hyperllama_ollama import described, options, resolve
 from hyperllama_ollama.decode import bodies, requests
 from hyperllama_ollama.encode import replies, vectors

@@ -16,7 +16,7 @@ from hyperllama.messages import Prompt, PromptTokens
 from hyperllama.models import Capability, ModelInfo
 from hyperllama.spi import Gateway
 from hyperllama.stream import TokenStream, collect
-from hyperllama.web.streaming import GatewayRequest, InjectedGateway, TokenResponse, WholeResponse, caller
+from hyperllama.web import GatewayRequest, InjectedGateway, TokenResponse, WholeResponse, caller
 from hyperllama_ollama import described, names, options, resolve, truncate, wire
 from hyperllama_ollama.decode import bodies, requests
 from hyperllama_ollama.encode import replies, whole

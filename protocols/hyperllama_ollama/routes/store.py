@@ -12,7 +12,7 @@ from litestar.response.base import ASGIResponse
 from msgspec import UNSET
 
 from hyperllama.errors import GatewayError, InvalidRequest, ModelNotFound
-from hyperllama.web.streaming import GatewayRequest, InjectedGateway, PieceResponse, WholeResponse, caller
+from hyperllama.web import GatewayRequest, InjectedGateway, PieceResponse, WholeResponse, caller
 from hyperllama_ollama import described, errors, names, resolve
 from hyperllama_ollama.decode import bodies, recipes
 from hyperllama_ollama.encode import replies

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from hyperllama.web.body import MAX_DEPTH, nests_deeper
+from hyperllama.web import MAX_DEPTH, nests_deeper
 
 
 def inner_object(text: str) -> dict[str, Any]:

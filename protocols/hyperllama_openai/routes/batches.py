@@ -10,7 +10,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
 from hyperllama.spi import NewBatch
-from hyperllama.web.streaming import GatewayRequest, InjectedGateway, caller
+from hyperllama.web import GatewayRequest, InjectedGateway, caller
 from hyperllama_openai.batch_lines import ENDPOINTS
 from hyperllama_openai.body import query, read
 from hyperllama_openai.encode import batches as encode

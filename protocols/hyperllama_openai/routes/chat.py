@@ -10,8 +10,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
 from hyperllama.generation import NamedTool
-from hyperllama.web.remote import Remote
-from hyperllama.web.streaming import GatewayRequest, InjectedGateway, TokenResponse, caller
+from hyperllama.web import GatewayRequest, InjectedGateway, Remote, TokenResponse, caller
 from hyperllama_openai import fanout, fetching, ids
 from hyperllama_openai.body import read
 from hyperllama_openai.decode.chat import chat as decode_chat

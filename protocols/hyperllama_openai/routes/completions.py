@@ -14,7 +14,7 @@ from hyperllama.identity import Caller
 from hyperllama.messages import Prompt, PromptTokens
 from hyperllama.spi import Gateway
 from hyperllama.stream import ChunkQueue, TokenStream
-from hyperllama.web.streaming import GatewayRequest, InjectedGateway, TokenResponse, caller
+from hyperllama.web import GatewayRequest, InjectedGateway, TokenResponse, caller
 from hyperllama_openai import fanout, ids
 from hyperllama_openai.body import read
 from hyperllama_openai.decode.completions import completions as decode

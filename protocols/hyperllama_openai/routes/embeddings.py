@@ -8,7 +8,7 @@ from litestar import post
 from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
-from hyperllama.web.streaming import GatewayRequest, InjectedGateway, caller
+from hyperllama.web import GatewayRequest, InjectedGateway, caller
 from hyperllama_openai.body import read
 from hyperllama_openai.decode.embeddings import embeddings as decode
 from hyperllama_openai.encode.embeddings import embeddings as encode

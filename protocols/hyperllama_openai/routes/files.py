@@ -10,8 +10,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
 from hyperllama.errors import InvalidRequest
-from hyperllama.web.forms import read_form
-from hyperllama.web.streaming import GatewayRequest, InjectedGateway, PieceResponse, caller
+from hyperllama.web import GatewayRequest, InjectedGateway, PieceResponse, caller, read_form
 from hyperllama_openai.body import fields, query
 from hyperllama_openai.encode import batches as encode
 from hyperllama_openai.encode import sse

@@ -11,7 +11,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
 from hyperllama.errors import CloudDisabled
-from hyperllama.web.streaming import GatewayRequest, InjectedGateway
+from hyperllama.web import GatewayRequest, InjectedGateway
 from hyperllama_openai.encode import models as encode
 from hyperllama_openai.reply import ready
 from hyperllama_openai.wire.models import Model, ModelList

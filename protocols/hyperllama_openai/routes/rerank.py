@@ -9,7 +9,7 @@ from litestar import post
 from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
-from hyperllama.web.streaming import GatewayRequest, InjectedGateway, caller
+from hyperllama.web import GatewayRequest, InjectedGateway, caller
 from hyperllama_openai import ids
 from hyperllama_openai.body import read
 from hyperllama_openai.decode import rerank as decode

@@ -14,11 +14,11 @@ from litestar.types import ControllerRouterHandler
 
 from hyperllama.errors import EngineFailed, InvalidRequest, Unavailable
 from hyperllama.spi import Records
-from hyperllama.web.remote import Remote
-from hyperllama.web.streaming import (
+from hyperllama.web import (
     GatewayRequest,
     InjectedGateway,
     PieceResponse,
+    Remote,
     TokenResponse,
     caller,
 )

@@ -9,7 +9,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 from msgspec import UNSET, UnsetType
 
-from hyperllama.web.streaming import GatewayRequest, InjectedGateway, caller
+from hyperllama.web import GatewayRequest, InjectedGateway, caller
 from hyperllama_openai.body import read
 from hyperllama_openai.decode.tokens import tokens as decode
 from hyperllama_openai.decode.tools import tools as offered

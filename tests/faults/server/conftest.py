@@ -16,11 +16,11 @@ import uvloop
 from hyperllama.config import Config, Server
 from hyperllama.errors import GatewayError
 from hyperllama.generation import TokenChunk
+from hyperllama.server.bounds import Bounds
+from hyperllama.server.limits import Guard
+from hyperllama.server.server import serve
+from hyperllama.server.shutdown import Drain
 from hyperllama.stream import ChunkQueue, TokenStream
-from hyperllama.web.bounds import Bounds
-from hyperllama.web.drain import Drain
-from hyperllama.web.guard import Guard
-from hyperllama.web.server import serve
 from hyperllama.web.streaming import TokenResponse
 
 TOKENS = 20_000  # of an answer at /tokens: more than the kernel holds for a reader that takes nothing

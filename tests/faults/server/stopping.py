@@ -10,8 +10,8 @@ import uvicorn
 import uvloop
 
 from hyperllama.config import Config, Server
-from hyperllama.web import server
-from hyperllama.web.drain import Drain
+from hyperllama.server import server
+from hyperllama.server.shutdown import Drain
 
 
 class App:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from litestar import Litestar, get, post, route
 
-from hyperllama.web.bodies import declared_encodings, declared_limits
+from hyperllama.server.body_rules import declared_encodings, declared_limits
 
 
 @post("/blobs/{digest:str}", request_max_body_size=None)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from hyperllama.config import Server
-from hyperllama.web.bounds import Bounds
-from hyperllama.web.guard import Guard, network_of, within_descriptors
+from hyperllama.server.bounds import Bounds
+from hyperllama.server.limits import Guard, network_of, within_descriptors
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n"
 
@@ -252,7 +252,7 @@ def test_unsent_bytes_in_the_kernel_are_bounded(served: Any) -> None:
     lowat = getattr(socket, "TCP_NOTSENT_LOWAT", None)
     if lowat is None:
         pytest.skip("this system has no TCP_NOTSENT_LOWAT")
-    from hyperllama.web.server import bind
+    from hyperllama.server.server import bind
 
     (one,) = bind("127.0.0.1", 0)
     with one:

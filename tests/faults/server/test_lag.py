@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from hyperllama.web.lag import INTERVAL, STALL, LoopLag
+from hyperllama.server.loop_lag import INTERVAL, STALL, LoopLag
 
 
 async def test_a_blocked_loop_is_noticed_and_told_once() -> None:

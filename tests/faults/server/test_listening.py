@@ -10,8 +10,8 @@ import pytest
 
 from hyperllama.config import Config, Server
 from hyperllama.errors import ConfigError
-from hyperllama.web.drain import Drain
-from hyperllama.web.server import bind, serve
+from hyperllama.server.server import bind, serve
+from hyperllama.server.shutdown import Drain
 
 
 async def _never(scope: Any, receive: Any, send: Any) -> None:

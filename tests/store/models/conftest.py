@@ -15,11 +15,11 @@ import pytest
 from hyperllama.errors import ConfigError
 from hyperllama.identity import LOCAL, Caller
 from hyperllama.models import ModelInfo, ModelSpec
-from hyperllama.store.hub import Hub
-from hyperllama.store.manifests import Manifest, Stored
-from hyperllama.store.modelstore import ModelStore
-from hyperllama.store.names import StoredName
-from hyperllama.store.recipe import Base
+from hyperllama.modelstore.hub import Hub
+from hyperllama.modelstore.manifests import Manifest, Stored
+from hyperllama.modelstore.names import StoredName
+from hyperllama.modelstore.recipe import Base
+from hyperllama.modelstore.store import ModelStore
 
 
 def load(name: str) -> ModuleType:

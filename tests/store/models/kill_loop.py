@@ -22,12 +22,12 @@ import psutil
 
 from hyperllama.errors import GatewayError
 from hyperllama.identity import LOCAL, Caller
-from hyperllama.store.beneath import Beneath
-from hyperllama.store.blobs import Blobs
-from hyperllama.store.checker import check
-from hyperllama.store.hub import Hub
-from hyperllama.store.manifests import Manifests
-from hyperllama.store.modelstore import ModelStore
+from hyperllama.modelstore.blobs import Blobs
+from hyperllama.modelstore.checker import check
+from hyperllama.modelstore.confined import Beneath
+from hyperllama.modelstore.hub import Hub
+from hyperllama.modelstore.manifests import Manifests
+from hyperllama.modelstore.store import ModelStore
 
 CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
 NAMES = ("org/small", "org/other", "one", "two", "three")

@@ -13,9 +13,9 @@ import pytest
 from hyperllama.errors import InvalidRequest, ModelNotFound
 from hyperllama.identity import LOCAL, Caller
 from hyperllama.models import ModelSpec
-from hyperllama.store.checker import check
-from hyperllama.store.hub import Hub
-from hyperllama.store.modelstore import ModelStore
+from hyperllama.modelstore.checker import check
+from hyperllama.modelstore.hub import Hub
+from hyperllama.modelstore.store import ModelStore
 
 CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
 GGUF = b"GGUF" + bytes(100)

@@ -15,9 +15,9 @@ import pytest
 
 from hyperllama.errors import StoreFailed
 from hyperllama.identity import LOCAL, Caller
-from hyperllama.store.checker import check
-from hyperllama.store.hub import Hub
-from hyperllama.store.modelstore import ModelStore
+from hyperllama.modelstore.checker import check
+from hyperllama.modelstore.hub import Hub
+from hyperllama.modelstore.store import ModelStore
 
 HERE = Path(__file__).parent
 CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
@@ -52,9 +52,9 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 import kill_loop
 from hyperllama.errors import GatewayError
-from hyperllama.store.checker import check
-from hyperllama.store.hub import Hub
-from hyperllama.store.modelstore import ModelStore
+from hyperllama.modelstore.checker import check
+from hyperllama.modelstore.hub import Hub
+from hyperllama.modelstore.store import ModelStore
 
 async def main():
     store = ModelStore(Path(sys.argv[1]), names={}, hub=Hub({"HF_ENDPOINT": sys.argv[2]}))

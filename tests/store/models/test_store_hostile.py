@@ -12,8 +12,8 @@ import pytest
 
 from hyperllama.errors import ConfigError, GatewayError, InvalidRequest
 from hyperllama.identity import LOCAL, Caller
-from hyperllama.store.modelstore import ModelStore
-from hyperllama.store.names import hex_of, stored_name
+from hyperllama.modelstore.names import hex_of, stored_name
+from hyperllama.modelstore.store import ModelStore
 
 CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
 HEX = "a" * 64

@@ -13,11 +13,11 @@ import pytest
 
 from hyperllama.errors import GatewayError, ModelNotFound, StoreFailed
 from hyperllama.identity import LOCAL, Caller
-from hyperllama.store.checker import check
-from hyperllama.store.hub import Hub
-from hyperllama.store.modelstore import ModelStore
-from hyperllama.store.reference import chosen
-from hyperllama.store.steps import Step
+from hyperllama.modelstore.checker import check
+from hyperllama.modelstore.hub import Hub
+from hyperllama.modelstore.reference import chosen
+from hyperllama.modelstore.steps import Step
+from hyperllama.modelstore.store import ModelStore
 
 CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
 
@@ -74,7 +74,7 @@ async def test_a_connection_that_breaks_is_gone_on_with(store: ModelStore, hub: 
 async def test_a_later_pull_goes_on_where_an_earlier_one_was_left(
     store: ModelStore, hub: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hyperllama.store.hub.PAUSE", 0.0)  # every piece is told of
+    monkeypatch.setattr("hyperllama.modelstore.hub.PAUSE", 0.0)  # every piece is told of
     hub.hold["model.safetensors"] = threading.Event()
     async with aclosing(store.pull("org/small", CALLER)) as steps:
         while (await anext(steps)).completed < 262_144:

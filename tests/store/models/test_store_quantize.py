@@ -14,9 +14,9 @@ import pytest
 
 from hyperllama.errors import GatewayError, InvalidRequest
 from hyperllama.identity import LOCAL, Caller
-from hyperllama.store.checker import check
-from hyperllama.store.modelstore import ModelStore
-from hyperllama.store.steps import Step
+from hyperllama.modelstore.checker import check
+from hyperllama.modelstore.steps import Step
+from hyperllama.modelstore.store import ModelStore
 
 gguf = pytest.importorskip("gguf")
 np = pytest.importorskip("numpy")

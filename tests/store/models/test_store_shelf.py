@@ -9,16 +9,16 @@ from typing import NoReturn
 import msgspec
 import pytest
 
+from hyperllama.app.application import Application, create_app
 from hyperllama.config import Config, Store
 from hyperllama.errors import ModelNotFound
 from hyperllama.generation import GenerationRequest
 from hyperllama.identity import LOCAL, Caller
 from hyperllama.messages import Chat, Message, Text
 from hyperllama.models import ModelSpec
-from hyperllama.store.manifests import Layer, Manifest
-from hyperllama.store.names import stored_name
+from hyperllama.modelstore.manifests import Layer, Manifest
+from hyperllama.modelstore.names import stored_name
 from hyperllama.stream import collect
-from hyperllama.web.app import Application, create_app
 
 CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
 SIM = ModelSpec(name="sim", engine="sim", system="base")

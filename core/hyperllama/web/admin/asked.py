@@ -13,8 +13,8 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard
 
+from hyperllama.database.audit import Actor
 from hyperllama.errors import Forbidden, InvalidRequest
-from hyperllama.store.audit import Actor
 from hyperllama.web.admin.wire import BY
 from hyperllama.web.body import read_json
 from hyperllama.web.query import read_query

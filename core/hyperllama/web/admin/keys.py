@@ -8,8 +8,8 @@ from litestar import Response, delete, get, patch, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from hyperllama.access.office import Change, Draft, KeyOffice
-from hyperllama.store.key import Issued, Key
+from hyperllama.auth.key_service import Change, Draft, KeyOffice
+from hyperllama.database.key import Issued, Key
 from hyperllama.web.admin import asked, wire
 from hyperllama.web.admin.answer import json
 from hyperllama.web.streaming import GatewayRequest

@@ -11,8 +11,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ControllerRouterHandler, Guard
 
 from hyperllama.errors import GatewayError, MethodNotAllowed
+from hyperllama.observability.logging import current_request
 from hyperllama.spi import ErrorReply
-from hyperllama.telemetry import current_request
 from hyperllama.web.admin.wire import Problem
 
 

@@ -10,13 +10,13 @@ from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from hyperllama.access.office import KeyOffice
-from hyperllama.catalog import Catalog
+from hyperllama.auth.key_service import KeyOffice
+from hyperllama.catalog.catalog import Catalog
+from hyperllama.database.audit import AuditLog
+from hyperllama.database.usage import Ledger, Line
 from hyperllama.errors import NotFound
-from hyperllama.pipeline import Pipeline
-from hyperllama.stages.queue import FairQueue
-from hyperllama.store.audit import AuditLog
-from hyperllama.store.usage import Ledger, Line
+from hyperllama.pipeline.pipeline import Pipeline
+from hyperllama.queue.queue import FairQueue
 from hyperllama.web.admin import asked, wire
 from hyperllama.web.admin.answer import json
 from hyperllama.web.streaming import GatewayRequest

@@ -8,11 +8,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from hyperllama.database.audit import Act
+from hyperllama.database.key import Key
+from hyperllama.database.usage import Line
 from hyperllama.models import ModelInfo, Phase
-from hyperllama.stages.queue import QueueState
-from hyperllama.store.audit import Act
-from hyperllama.store.key import Key
-from hyperllama.store.usage import Line
+from hyperllama.queue.queue import QueueState
 
 BY = "day or month, key, model"
 

@@ -1,0 +1,73 @@
+"""One process's life: listen, say so, serve, drain, end."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import structlog
+import uvloop
+
+from hyperllama.app.application import Application
+from hyperllama.app.reload import Reloader
+from hyperllama.config.exposure import posture
+from hyperllama.server.body_rules import declared_encodings, declared_limits
+from hyperllama.server.bounds import Bounds
+from hyperllama.server.limits import Guard, within_descriptors
+from hyperllama.server.loop_lag import LoopLag
+from hyperllama.server.server import serve
+from hyperllama.server.shutdown import Drain
+from hyperllama.web.ops import ServerState
+
+log = structlog.get_logger("hyperllama")
+
+
+def run(app: Application, path: Path | None) -> int:
+    """Serve until stopped; the process's exit code. Blocks. Raises ConfigError when it cannot listen.
+
+    ``path`` is the configuration file, watched for changes; None: there is none.
+    """
+    security = posture(app.config, keys=app.asks_for_keys)
+    uvloop.run(_serve(app, path, security))
+    return 0
+
+
+async def _serve(app: Application, path: Path | None, security: str) -> None:
+    config = app.config
+    reloader = Reloader(app, path) if path is not None else None
+    watch = asyncio.create_task(reloader.watch()) if reloader is not None else None
+
+    lag = LoopLag(on_stall=lambda seconds: log.warning("the event loop was busy", seconds=round(seconds, 3)))
+
+    body_limit = declared_limits(app.litestar, config.server.max_body_bytes)
+    encodings = declared_encodings(app.litestar)
+    bounds = Bounds.of(config.server, body_limit=body_limit, encodings=encodings, spell=app.spell)
+    guard = Guard(within_descriptors(bounds))
+    if app.metrics is not None:
+        app.metrics.add(ServerState(guard, lag))
+
+    def listening(host: str, port: int) -> None:
+        log.info("listening", host=host, port=port, security=security)
+        lag.start()
+        for name, why in app.left_out.items():
+            log.warning("model left out", model=name, reason=why)
+        if config.server.insecure_no_auth:
+            log.warning("no keys are asked for", security=security)
+
+    drain = Drain(on_begin=app.stop_taking_work)
+    await serve(
+        app,
+        config,
+        on_listening=listening,
+        drain=drain,
+        on_reload=reloader.ask if reloader is not None else None,
+        abort=app.pipeline.abort,
+        guard=guard,
+    )
+    lag.stop()
+    if watch is not None:
+        watch.cancel()
+    log.info("stopped")
+
+
+__all__ = ("run",)

@@ -1,0 +1,160 @@
+"""Tokens of an identity provider: verified with its public keys, claims turned into permissions."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from hyperllama.auth.grants import at
+from hyperllama.auth.jwks import KeySet
+from hyperllama.config import Jwt
+from hyperllama.errors import ConfigError, Unauthenticated, Unavailable
+from hyperllama.identity import PERMISSIONS, Credentials, Permission, Principal
+
+if TYPE_CHECKING:
+    from jwt import PyJWK
+
+LONGEST = 16 * 1024
+LONGEST_SUBJECT = 120
+REMEMBERED = 4096
+BELIEVED = 60.0  # seconds that a verified token is not verified again
+
+log = structlog.get_logger(__name__)
+
+
+class Tokens:
+    """The provider for JSON Web Tokens of one issuer. Tokens of others are not its to judge."""
+
+    name = "jwt"
+
+    def __init__(
+        self, settings: Jwt, *, clock: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time
+    ) -> None:
+        """Raises ConfigError without the extra ``jwt``, or for an algorithm that shares a secret."""
+        try:
+            import jwt
+        except ImportError as error:
+            raise ConfigError("keys.jwt: needs the extra: pip install 'hyperllama-gateway[jwt]'") from error
+        if any(name.upper().startswith("HS") or name.lower() == "none" for name in settings.algorithms):
+            raise ConfigError("keys.jwt.algorithms: only those with a public key: RS256, ES256, PS256, EdDSA")
+        unknown = {word for words in settings.permissions.values() for word in words} - set(PERMISSIONS)
+        if unknown:
+            raise ConfigError(f"keys.jwt.permissions: {sorted(unknown)} are no permissions")
+        self._jwt = jwt
+        self._settings = settings
+        self._keys = KeySet(settings, clock=clock)
+        self._clock = clock
+        self._wall = wall
+        self._believed: dict[bytes, tuple[Principal, float, float]] = {}  # principal, exp, fresh
+
+    async def open(self) -> None:
+        """Fetch the keys, so that the first request need not. An issuer that is away is asked again later."""
+        try:
+            await self._keys.fetch()
+        except Unavailable as error:
+            log.warning(
+                "keys of the identity provider are not there yet", issuer=self._settings.issuer, reason=str(error)
+            )
+
+    async def authenticate(self, credentials: Credentials) -> Principal | None:
+        """None: no token of this issuer. Raises Unauthenticated for one that is forged, expired or meant for others."""
+        token = credentials.token
+        if token is None or token.count(".") != 2 or len(token) > LONGEST or not token.isascii():
+            return None
+        known = self._believed.get(name := hashlib.sha256(token.encode()).digest())
+        if known is None or known[2] <= self._clock():
+            known = await self._verify(token)
+            if known is None:
+                return None
+            if len(self._believed) >= REMEMBERED:
+                del self._believed[next(iter(self._believed))]
+            self._believed[name] = known
+        principal, expires, _ = known
+        if self._wall() >= expires + self._settings.leeway:
+            raise Unauthenticated("the token that was sent has expired")
+        return at(principal, credentials)
+
+    async def _verify(self, token: str) -> tuple[Principal, float, float] | None:
+        jwt, settings = self._jwt, self._settings
+        try:
+            header = jwt.get_unverified_header(token)
+            claimed = jwt.decode(token, options={"verify_signature": False})
+        except jwt.InvalidTokenError:
+            return None
+        if claimed.get("iss") != settings.issuer:
+            return None
+        if header.get("alg") not in settings.algorithms:
+            raise Unauthenticated("the token that was sent is signed in a way that is not accepted here")
+        keys = await self._keys.candidates(str(header.get("kid", "")))
+        claims = await asyncio.to_thread(self._claims, token, keys)  # public-key arithmetic, half a millisecond
+        expires = float(str(claims["exp"]))
+        return self._principal(claims), expires, self._clock() + BELIEVED
+
+    def _claims(self, token: str, keys: list[PyJWK]) -> Mapping[str, object]:
+        jwt, settings = self._jwt, self._settings
+        for key in keys:
+            try:
+                claims: dict[str, object] = jwt.decode(
+                    token,
+                    key,
+                    algorithms=list(settings.algorithms),
+                    audience=settings.audience,
+                    issuer=settings.issuer,
+                    leeway=settings.leeway,
+                    options={"require": ["exp", "iss", "aud", settings.subject_claim]},
+                )
+            except jwt.InvalidSignatureError:
+                continue
+            except jwt.ExpiredSignatureError as error:
+                raise Unauthenticated("the token that was sent has expired") from error
+            except jwt.InvalidAudienceError as error:
+                raise Unauthenticated("the token that was sent is meant for another service") from error
+            except (jwt.InvalidTokenError, TypeError, ValueError) as error:
+                raise Unauthenticated("the token that was sent is not valid") from error
+            else:
+                return claims
+        raise Unauthenticated("the token that was sent is not signed by its issuer")
+
+    def _principal(self, claims: Mapping[str, object]) -> Principal:
+        settings = self._settings
+        subject = str(claims[settings.subject_claim])
+        models = _words(claims.get(settings.models_claim)) if settings.models_claim in claims else None
+        tier = str(claims.get(settings.tier_claim, "")) if settings.tier_claim else ""
+        return Principal(
+            id=_id(subject),
+            name="".join(filter(str.isprintable, str(claims.get(settings.name_claim, subject))))[:128],
+            owner=str(claims.get(settings.owner_claim, subject)) if settings.owner_claim else subject,
+            permissions=self._permissions(_words(claims.get(settings.permissions_claim))),
+            models=models,
+            limits={"tier": tier} if tier else {},
+        )
+
+    def _permissions(self, words: tuple[str, ...]) -> frozenset[Permission]:
+        """What the claim's words mean; a word nobody explained means nothing."""
+        if self._settings.permissions:
+            return frozenset(p for word in words for p in self._settings.permissions.get(word, ()))
+        return frozenset(permission for permission in PERMISSIONS if permission in words)
+
+
+def _id(subject: str) -> str:
+    """What usage and files are kept by; a subject that no database column holds stands there as its hash."""
+    plain = len(subject) <= LONGEST_SUBJECT and subject.isprintable()
+    return f"jwt:{subject if plain else 'sha256:' + hashlib.sha256(subject.encode()).hexdigest()}"
+
+
+def _words(claim: object) -> tuple[str, ...]:
+    if isinstance(claim, str):
+        return tuple(claim.split())
+    try:
+        return msgspec.convert(claim, tuple[str, ...])
+    except msgspec.ValidationError:
+        return ()
+
+
+__all__ = ("Tokens",)

@@ -1,0 +1,170 @@
+"""Where keys are made, changed and ended, whether asked on the command line or by the admin API: one set of rules.
+
+What succeeds is in the audit log with its change, in one transaction; what fails is there, too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from hyperllama.config import Allowance, Config, Limits, durations, rates
+from hyperllama.database.audit import Actor, AuditLog
+from hyperllama.database.key import Issued, Key
+from hyperllama.errors import InvalidRequest
+from hyperllama.identity import Permission
+
+if TYPE_CHECKING:
+    from hyperllama.database.keys import KeyStore
+
+LONGEST_GRACE = 10 * 365 * 86_400.0
+PATTERNS = 100
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A key that is asked for. ``expires`` is a duration ("720h", "30d"), a date, or unix seconds; None: never.
+
+    ``limits`` is an Allowance of its own, as in the configuration, and may name a ``tier``.
+    """
+
+    name: str
+    owner: str = ""
+    permissions: tuple[Permission, ...] = ("infer", "models:read")
+    models: tuple[str, ...] | None = None
+    limits: dict[str, Any] = {}
+    weight: float = 1.0
+    priority: int = 0
+    expires: str | float | None = None
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What is to be another; what is left out stays. ``models`` None: every model, ``expires`` None: never."""
+
+    owner: str | UnsetType = UNSET
+    permissions: tuple[Permission, ...] | UnsetType = UNSET
+    models: tuple[str, ...] | UnsetType | None = UNSET
+    limits: dict[str, Any] | UnsetType = UNSET
+    weight: float | UnsetType = UNSET
+    priority: int | UnsetType = UNSET
+    expires: str | float | UnsetType | None = UNSET
+
+
+class KeyOffice:
+    """Raises InvalidRequest with the field at fault, NotFound for a key that is not there."""
+
+    def __init__(self, store: KeyStore, audit: AuditLog, config: Config) -> None:
+        self._store = store
+        self._audit = audit
+        self._config = config
+
+    async def create(self, draft: Draft, actor: Actor) -> Issued:
+        async with self._audit.watching("keys.create", draft.name, actor, done=False):
+            if not 0 < len(draft.name) <= 128 or not draft.name.isprintable():
+                raise InvalidRequest("a name has 1 to 128 printable characters", param="name")
+            key = Key(name=draft.name, **self._checked(msgspec.structs.asdict(draft), but="name"))
+            return await self._store.create(key, actor=actor.name, request_id=actor.request_id)
+
+    async def update(self, name: str, change: Change, actor: Actor) -> Key:
+        async with self._audit.watching("keys.update", name, actor, done=False):
+            given = {k: v for k, v in msgspec.structs.asdict(change).items() if v is not UNSET}
+            if not given:
+                raise InvalidRequest("nothing is to be changed; name a field")
+            fields = self._checked(given)
+            return await self._store.update(name, fields, actor=actor.name, request_id=actor.request_id)
+
+    async def rotate(self, name: str, grace: float | str | None, actor: Actor) -> Issued:
+        """``grace``: how long the old secret still works; None: as the configuration says."""
+        async with self._audit.watching("keys.rotate", name, actor, done=False):
+            given = durations.keep_alive(self._config.keys.grace) if grace is None else _seconds(grace, "grace")
+            seconds = min(given, LONGEST_GRACE)
+            return await self._store.rotate(name, grace=seconds, actor=actor.name, request_id=actor.request_id)
+
+    async def revoke(self, name: str, actor: Actor) -> Key:
+        async with self._audit.watching("keys.revoke", name, actor, done=False):
+            return await self._store.revoke(name, actor=actor.name, request_id=actor.request_id)
+
+    async def get(self, name: str) -> Key:
+        return await self._store.get(name)
+
+    async def all(self, *, ended: bool) -> Sequence[Key]:
+        """Newest first; ``ended``: revoked and expired ones, too."""
+        now = time.time()
+        return [key for key in await self._store.all() if ended or key.live(now)]
+
+    def _checked(self, given: Mapping[str, Any], *, but: str = "") -> dict[str, Any]:
+        fields = {name: value for name, value in given.items() if name != but}
+        if len(fields.get("owner", "")) > 128:
+            raise InvalidRequest("an owner has at most 128 characters", param="owner")
+        models = fields.get("models")
+        if models is not None and (len(models) > PATTERNS or any(not 0 < len(model) <= 255 for model in models)):
+            raise InvalidRequest(f"models: at most {PATTERNS} patterns of 1 to 255 characters", param="models")
+        weight = fields.get("weight", 1.0)
+        if not 0 < weight <= 1e6:
+            raise InvalidRequest("weight must be above 0, and at most a million", param="weight")
+        if not -10 <= fields.get("priority", 0) <= 10:
+            raise InvalidRequest("priority is between -10 and 10", param="priority")
+        if "limits" in fields:
+            fields["limits"] = _limits(fields["limits"], self._config.limits)
+        if fields.get("expires") is not None:
+            fields["expires"] = _moment(fields["expires"])
+        return fields
+
+
+def _limits(table: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+    """``table`` if it says what can be kept to."""
+    own = {name: value for name, value in table.items() if name != "tier"}
+    try:
+        given = msgspec.convert(own, Allowance)
+    except msgspec.ValidationError as error:
+        known = ", ".join(Allowance.__struct_fields__)
+        raise InvalidRequest(f"limits: {error}; known are {known}, tier", param="limits") from error
+    for name in own:
+        value = getattr(given, name)
+        if isinstance(value, int):
+            if value < 1:
+                raise InvalidRequest(f"limits.{name}: must be at least 1", param=f"limits.{name}")
+        elif value is not None:
+            try:
+                rates.parse(value)
+            except ValueError as error:
+                raise InvalidRequest(f"limits.{name}: {error}", param=f"limits.{name}") from error
+    if (tier := table.get("tier")) is not None and tier not in limits.tiers:
+        raise InvalidRequest(f"there is no [limits.tiers.{tier}]", param="limits.tier")
+    return {name: value for name, value in table.items() if value is not None}
+
+
+def _moment(given: str | float) -> float:
+    if not isinstance(given, str):
+        return float(given)
+    try:
+        return time.time() + _seconds(given, "expires")
+    except InvalidRequest:
+        if given.startswith("-"):
+            raise
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError as error:
+        raise InvalidRequest(f"{given!r} is neither a duration nor a date", param="expires") from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _seconds(given: str | float, param: str) -> float:
+    """Days too, which Go's durations lack."""
+    try:
+        if isinstance(given, str) and given[-1:] == "d":
+            seconds = float(given[:-1]) * 86_400
+        else:
+            seconds = durations.parse(given) if isinstance(given, str) else float(given)
+    except ValueError as error:
+        raise InvalidRequest(f"{given!r} is no duration; write 24h, 30m, 7d", param=param) from error
+    if not 0 <= seconds < 1e11:
+        raise InvalidRequest(f"{given!r} is in the past, or too far off", param=param)
+    return seconds
+
+
+__all__ = ("Change", "Draft", "KeyOffice")

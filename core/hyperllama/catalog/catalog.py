@@ -1,0 +1,310 @@
+"""Names to models: which exist, which are in memory, and how they come and go.
+
+Everything here runs on the event loop and holds no lock: between two awaits nothing else runs, and each model's load
+is one task that all who wait for it share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import structlog
+
+from hyperllama.catalog.eviction import Resident, make_room
+from hyperllama.catalog.instance import Residency
+from hyperllama.config import Server, durations
+from hyperllama.errors import ConfigError, GatewayError, LoadFailed, ModelLoading, ModelNotFound, ModelUnavailable
+from hyperllama.models import ModelInfo, ModelSpec, RunningModel
+from hyperllama.modelstore.loadtimes import LoadTimes
+from hyperllama.spi import Engine, LoadedModel, ModelSource
+
+log = structlog.get_logger(__name__)
+
+
+class History:
+    """What became of a model since it is offered; for metrics."""
+
+    __slots__ = ("deaths", "failed", "loads", "seconds")
+
+    def __init__(self) -> None:
+        self.loads = 0
+        self.seconds = 0.0  # that they took together
+        self.failed = 0  # loads
+        self.deaths = 0
+
+    def died(self) -> None:
+        self.deaths += 1
+
+
+class Entry:
+    """A model that can be asked for."""
+
+    __slots__ = ("dress", "engine", "history", "info", "path", "residency", "source", "spec")
+
+    def __init__(
+        self, spec: ModelSpec, info: ModelInfo, path: Path | None, *, engine: Engine, source: ModelSource | None
+    ) -> None:
+        self.spec = spec
+        self.info = info
+        self.path = path
+        self.engine = engine
+        self.source = source
+        self.residency: Residency | None = None
+        self.history = History()
+        self.dress: Callable[[ModelInfo], ModelInfo] = lambda info: info  # what others than its engine know of it
+
+
+class Lease:
+    """The right to use a loaded model; the model stays until it is given back."""
+
+    __slots__ = ("_residency", "load_ns", "model")
+
+    def __init__(self, residency: Residency, model: LoadedModel, load_ns: int) -> None:
+        self._residency: Residency | None = residency
+        self.model = model
+        self.load_ns = load_ns
+
+    def release(self) -> None:
+        residency, self._residency = self._residency, None
+        if residency is not None:
+            residency.leave()
+
+
+class Catalog:
+    def __init__(
+        self,
+        server: Server,
+        *,
+        engines: Mapping[str, Engine],
+        sources: Mapping[str, ModelSource],
+        load_times: LoadTimes,
+        memory: int,
+    ) -> None:
+        """``memory`` is the budget in bytes that loaded models may take together."""
+        self._engines = engines
+        self._sources = sources
+        self._keep_alive = durations.keep_alive(server.keep_alive)
+        self._max_models = server.max_loaded_models
+        self._memory = memory
+        self._load_times = load_times
+        self._entries: dict[str, Entry] = {}
+        self._names: dict[str, Entry] = {}
+        self._leaving: dict[asyncio.Task[None], Entry] = {}  # no longer offered, still at work
+        self._changed = asyncio.Event()
+        self._placing = asyncio.Lock()
+        self._closed = False
+        self._on_failure: Callable[[GatewayError, str], None] = lambda _error, _model: None
+
+    def on_load_failure(self, call: Callable[[GatewayError, str], None]) -> None:
+        """Have ``call`` told of every load that fails, and of which model: others may be waiting to ask for it."""
+        self._on_failure = call
+
+    # --- what exists ---
+
+    def add(self, specs: Iterable[ModelSpec]) -> None:
+        """Describe and offer models. Reads files; raises ConfigError for one that could never be loaded."""
+        for spec in specs:
+            self.put(self.describe(spec))
+
+    def describe(self, spec: ModelSpec) -> Entry:
+        engine = self._engines.get(spec.engine)
+        if engine is None:
+            known = ", ".join(sorted(self._engines)) or "none"
+            raise ConfigError(f"models.{spec.name}.engine: no engine {spec.engine!r}; installed are: {known}")
+        source, path = self._locate(spec)
+        try:
+            info = engine.describe(spec, path)
+        except ConfigError as error:
+            place = "" if str(error).startswith("models.") else f"models.{spec.name}: "
+            raise ConfigError(f"{place}{error}") from error
+        return Entry(spec, info, path, engine=engine, source=source)
+
+    def put(self, entry: Entry) -> None:
+        """Offer ``entry``, in place of one of the same name, whose running requests finish."""
+        if entry.spec.name in self._entries:
+            self.remove(entry.spec.name)
+        self._entries[entry.spec.name] = entry
+        for name in (entry.spec.name, *entry.spec.aliases):
+            self._names[_key(name)] = entry
+
+    def remove(self, name: str) -> None:
+        """Offer it no longer. Running requests finish, then its memory comes back."""
+        entry = self._entries.pop(name)
+        self._names = {key: other for key, other in self._names.items() if other is not entry}
+        if entry.residency is not None:
+            leaving = asyncio.create_task(self.unload(entry), name=f"retire {name}")
+            self._leaving[leaving] = entry
+            leaving.add_done_callback(self._leaving.pop)
+
+    def knows(self, name: str) -> bool:
+        """Whether a model or an alias has this name."""
+        return _key(name) in self._names
+
+    def entries(self) -> Sequence[Entry]:
+        return list(self._entries.values())
+
+    def find(self, name: str) -> Entry:
+        """By name or alias, in any case, ``:latest`` implied. Raises ModelNotFound."""
+        entry = self._names.get(_key(name))
+        if entry is None:
+            raise ModelNotFound(f"model '{name}' not found", param="model")
+        return entry
+
+    def running(self) -> Sequence[tuple[Entry, RunningModel]]:
+        """Loaded and loading models, latest to expire first."""
+        found = [(entry, entry.residency.snapshot(entry.info)) for entry in self._entries.values() if entry.residency]
+        return sorted(found, key=lambda pair: -(pair[1].expires_at or math.inf))
+
+    # --- what is in memory ---
+
+    async def acquire(self, entry: Entry, *, keep_alive: float | None = None, patience: float = math.inf) -> Lease:
+        """The loaded model, loading it if need be, once however many ask.
+
+        ``keep_alive`` in seconds replaces the model's timer; None leaves it. After ``patience`` seconds raises
+        ModelLoading, which says how far the load is; it goes on. Raises LoadFailed, ModelUnavailable.
+        """
+        began = time.perf_counter_ns()
+        residency = self._residency(entry)
+        residency.enter(keep_alive)
+        try:
+            model = residency.model
+            if model is not None:
+                return Lease(residency, model, 0)
+            if (pause := residency.unavailable_for()) > 0:
+                raise ModelUnavailable(
+                    f"model '{entry.spec.name}' stopped too often and rests; try again later", retry_after=pause
+                )
+            loading = residency.begin(lambda: self._load(entry, residency))
+            done, _ = await asyncio.wait([loading], timeout=None if math.isinf(patience) else patience)
+            if not done:
+                raise ModelLoading(
+                    f"model '{entry.spec.name}' is being loaded ({residency.describe()}); ask again, or wait longer",
+                    retry_after=residency.remaining(),
+                )
+            return Lease(residency, loading.result(), time.perf_counter_ns() - began)
+        except BaseException:
+            residency.leave()
+            raise
+
+    def preload(self, entry: Entry) -> None:
+        """Start loading in the background; a failure is logged."""
+        residency = self._residency(entry)
+        residency.begin(lambda: self._load(entry, residency))
+
+    async def unload(self, entry: Entry) -> None:
+        """Let its requests finish, then give its memory back. Not loaded: nothing happens."""
+        if entry.residency is not None:
+            await entry.residency.retire()
+
+    async def close(self) -> None:
+        """Unload everything, without waiting for requests."""
+        self._closed = True
+        entries = (*self._entries.values(), *self._leaving.values())
+        await asyncio.gather(*(entry.residency.close() for entry in entries if entry.residency))
+
+    def _residency(self, entry: Entry) -> Residency:
+        if entry.residency is None:
+            keep = self._keep_alive if entry.spec.keep_alive is None else durations.keep_alive(entry.spec.keep_alive)
+            entry.residency = Residency(
+                entry.spec.name,
+                keep,
+                estimate=self._load_times.estimate(entry.info),
+                on_change=self._changed.set,
+                on_death=entry.history.died,
+                reload=lambda: None if self._closed else self.preload(entry),
+                gone=lambda residency: self._forget(entry, residency),
+            )
+        return entry.residency
+
+    def _forget(self, entry: Entry, residency: Residency) -> None:
+        if entry.residency is residency:
+            entry.residency = None
+
+    async def _load(self, entry: Entry, residency: Residency) -> LoadedModel:
+        try:
+            return await self._load_once(entry, residency)
+        except GatewayError as error:
+            self._failed(entry, error)
+            raise
+        except Exception as error:
+            failure = LoadFailed(f"model '{entry.spec.name}' could not be loaded: {error}")
+            self._failed(entry, failure)
+            raise failure from error
+
+    def _failed(self, entry: Entry, error: GatewayError) -> None:
+        entry.history.failed += 1
+        self._on_failure(error, entry.spec.name)
+
+    async def _load_once(self, entry: Entry, residency: Residency) -> LoadedModel:
+        began = time.monotonic()
+        path = entry.path
+        if entry.source is not None:
+            path = await entry.source.fetch(_reference(entry.spec), residency.report)
+            if path != entry.path:
+                info = await asyncio.to_thread(entry.engine.describe, entry.spec, path)
+                entry.path, entry.info = path, entry.dress(info)
+        async with self._placing:  # room is made for one model at a time, and is then taken by it
+            await self._make_room(entry)
+            residency.reserve(entry.info.memory_bytes)
+        model = await entry.engine.load(entry.spec, path, residency.report)
+        entry.info = entry.dress(model.info)
+        took = time.monotonic() - began
+        entry.history.loads += 1
+        entry.history.seconds += took
+        log.info("model loaded", model=entry.spec.name, seconds=round(took, 2))
+        await self._load_times.record(entry.info, took)
+        return model
+
+    async def _make_room(self, entry: Entry) -> None:
+        while True:
+            all_others = (*self._entries.values(), *self._leaving.values())
+            others = [other for other in all_others if other is not entry and other.residency is not None]
+            residents = [_resident(other) for other in others if other.residency and other.residency.occupied]
+            room = make_room(residents, entry.info.memory_bytes, budget=self._memory, max_models=self._max_models)
+            self._changed.clear()
+            for name in room.evict:
+                log.info("model evicted", model=name, to_load=entry.spec.name)
+                await self.unload(self._entries[name])
+            if not room.wait:
+                return
+            if not room.evict:
+                await self._changed.wait()
+
+    def _locate(self, spec: ModelSpec) -> tuple[ModelSource | None, Path | None]:
+        scheme, colon, reference = spec.source.partition(":")
+        if colon and scheme in self._sources:
+            try:
+                return self._sources[scheme], self._sources[scheme].local(reference)
+            except ConfigError as error:
+                raise ConfigError(f"models.{spec.name}.source: {error}") from error
+        if not spec.source:
+            return None, None
+        path = Path(spec.source).expanduser()
+        if not path.exists():
+            known = ", ".join(f"{name}:" for name in sorted(self._sources))
+            raise ConfigError(
+                f"models.{spec.name}.source: {spec.source!r} does not exist; "
+                f"give a directory, a .gguf file, or one of {known}"
+            )
+        return None, path
+
+
+def _reference(spec: ModelSpec) -> str:
+    return spec.source.partition(":")[2]
+
+
+def _resident(entry: Entry) -> Resident:
+    residency = entry.residency
+    assert residency is not None  # noqa: S101 - the caller filtered
+    return Resident(entry.spec.name, residency.bytes(), residency.idle_since, residency.keep_alive)
+
+
+def _key(name: str) -> str:
+    return name.casefold().removesuffix(":latest")
+
+
+__all__ = ("Catalog", "Entry", "History", "Lease")

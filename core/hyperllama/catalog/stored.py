@@ -1,0 +1,138 @@
+"""The store's models in the catalog: each as the disk has it, whichever process put it there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+import structlog
+
+from hyperllama.catalog.catalog import Catalog, Entry
+from hyperllama.errors import ConfigError, ModelNotFound
+from hyperllama.messages import Message, Role, Text
+from hyperllama.models import LoadProgress, ModelInfo, ModelSpec
+from hyperllama.modelstore.manifests import Manifest, Stored
+from hyperllama.modelstore.names import StoredName
+from hyperllama.modelstore.recipe import Base
+from hyperllama.modelstore.store import ModelStore
+from hyperllama.modelstore.views import TEMPLATE, Views
+
+log = structlog.get_logger(__name__)
+
+
+class CatalogShelf:
+    """``hyperllama.modelstore.store.Shelf`` over a catalog."""
+
+    def __init__(self, catalog: Catalog, store: ModelStore) -> None:
+        self._catalog = catalog
+        self._views = store.views
+        self._stored: dict[str, Stored] = {}
+        store.attach(self)
+
+    def fill(self, found: Sequence[Stored]) -> None:
+        """Those that cannot be loaded, or whose names the configuration has, are logged and left out. Reads files."""
+        for name in self._stored.keys() - {stored.name.short for stored in found}:
+            self.withdraw(name)
+        for stored in found:
+            if self._stored.get(stored.name.short) == stored:
+                continue
+            if self.configured(stored.name.short):
+                log.warning("a stored model is hidden by the configuration", model=stored.name.short)
+                continue
+            try:
+                entry = self._catalog.describe(spec_of(stored.name, stored.manifest, stored.digest, self._views))
+            except ConfigError as error:
+                log.error("a stored model cannot be offered", model=stored.name.short, reason=str(error))
+                continue
+            self._put(entry, stored)
+
+    def configured(self, name: str) -> bool:
+        entry = self._find(name)
+        return entry is not None and self._stored_as(entry) is None
+
+    def base(self, name: str) -> Base | None:
+        entry = self._find(name)
+        if entry is None:
+            return None
+        stored = self._stored_as(entry)
+        return Base(entry.spec, entry.info, stored.manifest if stored is not None else None)
+
+    async def fetch(self, name: str) -> None:
+        entry = self._catalog.find(name)
+        if entry.source is None:
+            return
+        path = await entry.source.fetch(entry.spec.source.partition(":")[2], _unheard)
+        if path != entry.path:
+            info = await asyncio.to_thread(entry.engine.describe, entry.spec, path)
+            entry.path, entry.info = path, entry.dress(info)
+
+    async def prepare(self, name: StoredName, manifest: Manifest, digest: str) -> Callable[[Stored], None]:
+        spec = spec_of(name, manifest, digest, self._views)
+        entry = await asyncio.to_thread(self._catalog.describe, spec)
+        return lambda stored: self._put(entry, stored)
+
+    def withdraw(self, name: str) -> None:
+        if self._stored.pop(name, None) is not None:
+            self._catalog.remove(name)
+
+    def _put(self, entry: Entry, stored: Stored) -> None:
+        if self._stored.get(entry.spec.name) == stored:
+            return  # a look at the store between the writing and this one had it already
+        entry.dress = lambda info: dressed(info, stored)
+        entry.info = entry.dress(entry.info)
+        self._stored[entry.spec.name] = stored
+        self._catalog.put(entry)
+
+    def _find(self, name: str) -> Entry | None:
+        try:
+            return self._catalog.find(name)
+        except ModelNotFound:
+            return None
+
+    def _stored_as(self, entry: Entry) -> Stored | None:
+        """A configured model may have taken the name since: what it says of itself decides."""
+        stored = self._stored.get(entry.spec.name)
+        return stored if stored is not None and entry.info.digest == stored.digest else None
+
+
+def spec_of(name: StoredName, manifest: Manifest, digest: str, views: Views) -> ModelSpec:
+    """What the catalog is told of a stored model."""
+    return msgspec.structs.replace(
+        manifest.spec,
+        name=name.short,
+        aliases=(),
+        preload=False,
+        source=f"store:{digest}" if manifest.layers else manifest.spec.source,
+        template=str(views.path(digest) / TEMPLATE) if manifest.template else None,
+    )
+
+
+def dressed(info: ModelInfo, stored: Stored) -> ModelInfo:
+    """``info`` with what the manifest knows better than the files."""
+    manifest = stored.manifest
+    return msgspec.structs.replace(
+        info,
+        digest=stored.digest,
+        modified=stored.modified,
+        parent=manifest.parent or info.parent,
+        license="\n".join(manifest.license) or info.license,
+        extra=manifest.extra,
+        messages=tuple(
+            Message(role=_role(turn.role), parts=(Text(turn.content),)) for turn in manifest.messages if turn.content
+        ),
+    )
+
+
+def _role(text: str) -> Role:
+    match text:
+        case "system" | "assistant" | "tool":
+            return text
+    return "user"
+
+
+def _unheard(_: LoadProgress) -> None:
+    """Progress of a fetch that only its end is told of."""
+
+
+__all__ = ("CatalogShelf", "dressed", "spec_of")

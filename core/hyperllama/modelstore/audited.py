@@ -1,0 +1,66 @@
+"""The model store as those who change it see it: what they do is in the audit log, what they upload is counted."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+from hyperllama.database.audit import Actor, AuditLog
+from hyperllama.identity import Caller
+from hyperllama.modelstore.recipe import Recipe
+from hyperllama.modelstore.steps import Step
+from hyperllama.modelstore.store import ModelStore
+from hyperllama.modelstore.upload_quota import Room
+
+
+class AuditedStore:
+    """As :class:`ModelStore`, whose methods say what they do."""
+
+    def __init__(self, store: ModelStore, audit: AuditLog, room: Room | None = None) -> None:
+        """``room`` None: uploads may take any."""
+        self._store = store
+        self._audit = audit
+        self._room = room
+
+    def refresh(self) -> None:
+        self._store.refresh()
+
+    def pull(self, name: str, caller: Caller, *, insecure: bool = False) -> AsyncGenerator[Step, None]:
+        return self._watched("models.pull", name, caller, self._store.pull(name, caller, insecure=insecure))
+
+    def create(self, request: Recipe, name: str, caller: Caller) -> AsyncGenerator[Step, None]:
+        return self._watched("models.create", name, caller, self._store.create(request, name, caller))
+
+    def push(self, name: str, caller: Caller, *, insecure: bool = False) -> AsyncGenerator[Step, None]:
+        return self._watched("models.push", name, caller, self._store.push(name, caller, insecure=insecure))
+
+    async def copy(self, source: str, destination: str, caller: Caller) -> None:
+        async with self._audit.watching("models.copy", destination, Actor.of(caller), source=source):
+            await self._store.copy(source, destination, caller)
+
+    async def delete(self, name: str, caller: Caller) -> None:
+        async with self._audit.watching("models.delete", name, Actor.of(caller)):
+            await self._store.delete(name, caller)
+
+    async def has_blob(self, digest: str, caller: Caller) -> bool:
+        return await self._store.has_blob(digest, caller)
+
+    async def put_blob(self, digest: str, content: AsyncIterator[bytes], caller: Caller) -> bool:
+        if self._room is None:
+            return await self._store.put_blob(digest, content, caller)
+        owner = caller.principal.id
+        async with aclosing(self._room.counted(owner, content)) as counted:
+            new = await self._store.put_blob(digest, counted, caller)
+        if new:
+            await self._room.took(owner, digest)
+        return new
+
+    async def _watched(
+        self, act: str, name: str, caller: Caller, steps: AsyncGenerator[Step, None]
+    ) -> AsyncGenerator[Step, None]:
+        async with self._audit.watching(act, name, Actor.of(caller)), aclosing(steps):
+            async for step in steps:
+                yield step
+
+
+__all__ = ("AuditedStore",)

@@ -1,0 +1,104 @@
+"""A model's GGUF files in another encoding: in a process of its own, for they are a stranger's and the work is long."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from hyperllama.errors import InvalidRequest, StoreFailed
+from hyperllama.modelstore.blobs import Blobs, failed
+from hyperllama.modelstore.manifests import Layer
+from hyperllama.modelstore.steps import Say, Shared, Step
+
+SUPPORTED = ("F32", "Q4_0")  # what the engines here can load and the gguf library can write
+_DIGEST = "0" * 19  # that Ollama's lines about quantizing carry
+
+
+def kind_of(text: str) -> str:
+    """Raises InvalidRequest with Ollama's sentence."""
+    kind = text.upper()
+    if kind not in SUPPORTED:
+        known = ", ".join(SUPPORTED)
+        raise InvalidRequest(f"unsupported quantization type {kind} - supported types are {known}", param="quantize")
+    return kind
+
+
+class Reencoding:
+    """``layers`` are the new ones once :meth:`watch` is through; what ``pins`` holds stays in the store meanwhile."""
+
+    def __init__(self, layers: tuple[Layer, ...], kind: str, blobs: Blobs, pins: set[str]) -> None:
+        self.layers = layers
+        self._kind = kind
+        self._blobs = blobs
+        self._pins = pins
+
+    async def watch(self) -> AsyncGenerator[Step, None]:
+        """The work, which ends when this is closed. Raises InvalidRequest, StoreFailed."""
+        if not any(_is_gguf(layer) for layer in self.layers):
+            raise InvalidRequest("quantization is only supported for GGUF files", param="quantize")
+        self._pins |= {layer.digest for layer in self.layers}
+        shared = Shared(self._work, "quantize")
+        async with aclosing(shared.watch()) as steps:
+            async for step in steps:
+                yield step
+
+    async def _work(self, shared: Shared) -> None:
+        made = []
+        for layer in self.layers:
+            made.append(await asyncio.to_thread(self._one, layer, shared) if _is_gguf(layer) else layer)
+            self._pins.add(made[-1].digest)
+        self.layers = tuple(made)
+
+    def _one(self, layer: Layer, shared: Shared) -> Layer:
+        try:
+            return requantized(layer, self._kind, self._blobs, say=shared.say, check=shared.check)
+        except OSError as error:
+            raise failed(error) from error
+
+
+def _is_gguf(layer: Layer) -> bool:
+    return layer.filename.lower().endswith(".gguf")
+
+
+def requantized(layer: Layer, kind: str, blobs: Blobs, *, say: Say, check: Callable[[], None]) -> Layer:
+    """``layer`` as a new blob. ``check`` raises to stop. Blocks. Raises InvalidRequest, StoreFailed."""
+    with blobs.open(layer.digest) as source, blobs.partial(None) as (name, target):
+        fds = (source.fileno(), target.fileno())
+        paths = [f"/proc/self/fd/{fd}" for fd in fds]
+        command = [sys.executable, "-P", "-m", "hyperllama.modelstore.quantize", *paths, kind]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, pass_fds=fds, text=True
+        ) as child:
+            try:
+                _follow(child, kind, blobs, say=say, check=check)
+            finally:
+                child.kill()
+        digest, size = blobs.keep(name, target, want=None)
+    return Layer(layer.filename, digest, size)
+
+
+def _follow(child: subprocess.Popen[str], kind: str, blobs: Blobs, *, say: Say, check: Callable[[], None]) -> None:
+    assert child.stdout is not None  # noqa: S101 - it was asked for
+    done = False
+    status, total = "", 0
+    for line in child.stdout:
+        check()
+        said = json.loads(line)
+        match said:
+            case {"error": str(text)}:
+                raise InvalidRequest(text, param="quantize")
+            case {"from": str(before), "total": int(total)}:
+                blobs.need(total)
+                status = f"quantizing {before} model to {kind}"
+            case {"completed": int(completed)}:
+                done = completed == total
+                say(Step(status, _DIGEST, total, completed))
+    if child.wait() != 0 or not done:
+        raise StoreFailed("the model could not be quantized: its file is damaged, or the gguf library is not installed")
+
+
+__all__ = ("SUPPORTED", "Reencoding", "kind_of", "requantized")

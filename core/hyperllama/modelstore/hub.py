@@ -1,0 +1,234 @@
+"""The Hugging Face Hub through its own client: what a repository holds, its files as blobs, and the way back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, BinaryIO
+
+import msgspec
+
+from hyperllama.errors import GatewayError, InvalidRequest, ModelNotFound, StoreFailed
+from hyperllama.modelstore.blobs import Blobs
+from hyperllama.modelstore.manifests import Layer
+from hyperllama.modelstore.reference import Reference, chosen
+from hyperllama.modelstore.steps import Say, Step, Stopped
+from hyperllama.system.files import full
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+PIECE = 256 * 1024  # bytes asked of the client at a time
+PAUSE = 0.06  # seconds between two lines about one file
+SETTINGS = ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json")
+MISSING = "pull model manifest: file does not exist"
+
+
+class HubFile(msgspec.Struct, frozen=True):
+    """``sha256`` is known beforehand of large files, ``sha1`` (git's, of a blob) of all others."""
+
+    name: str
+    size: int
+    sha256: str | None
+    sha1: str | None
+
+
+class Repository(msgspec.Struct, frozen=True):
+    repo: str
+    commit: str
+    files: tuple[HubFile, ...]
+
+
+class Hub:
+    """Blocks: use in threads. Raises GatewayError with the sentence a client is to read."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._environ = environ
+
+    def look(self, reference: Reference) -> Repository:
+        """Raises ModelNotFound, StoreFailed."""
+        try:
+            info = self._api().model_info(reference.repo, revision=reference.revision, files_metadata=True)
+        except Exception as error:
+            raise translated(error) from error
+        siblings = {item.rfilename: item for item in info.siblings or ()}
+        names = chosen(siblings, reference.quant)
+        if not names:
+            what = f"GGUF file with {reference.quant!r} in its name" if reference.quant else "safetensors or GGUF file"
+            raise StoreFailed(f"pull model manifest: '{reference.repo}' holds no {what} that is whole by itself")
+        files = []
+        for name in names:
+            item = siblings[name]
+            sha256 = item.lfs.sha256 if item.lfs is not None else None
+            files.append(HubFile(name, item.size or 0, sha256, item.blob_id if sha256 is None else None))
+        return Repository(reference.repo, info.sha or "main", tuple(files))
+
+    def fetch(
+        self, repository: Repository, file: HubFile, blobs: Blobs, *, say: Say, check: Callable[[], None]
+    ) -> Layer:
+        """The file as a blob, checked; goes on where an earlier download broke off. ``check`` raises to stop it."""
+        want = f"sha256:{file.sha256}" if file.sha256 is not None else None
+        if want is not None and blobs.whole(want):
+            say(_pulling(want, file.size, file.size))
+            return Layer(file.name, want, file.size)
+        try:
+            with blobs.partial(want, wait=check) as (name, raw):
+                if want is not None and blobs.whole(want):  # another fetched it meanwhile
+                    blobs.drop(name)
+                    say(_pulling(want, file.size, file.size))
+                    return Layer(file.name, want, file.size)
+                if file.size and raw.tell() > file.size:
+                    raw.truncate(0)
+                    raw.seek(0)
+                sink = _Sink(raw, want, file.size, say=say, check=check)
+                self._get(repository, file, sink, raw.tell())
+                if file.sha1 is not None:
+                    _check_git(raw, file)
+                digest, size = blobs.keep(name, raw, want=want)
+        except InvalidRequest as error:
+            raise StoreFailed(f"{error.message}; {file.name} must be downloaded again") from error
+        except (GatewayError, Stopped):
+            raise
+        except Exception as error:
+            raise translated(error) from error
+        say(_pulling(digest, size, size))
+        return Layer(file.name, digest, size)
+
+    def send(self, repo: str, layers: Sequence[Layer], blobs: Blobs, *, say: Say) -> None:
+        """Raises StoreFailed, with "unauthorized" in it where there is no token or not the right."""
+        token = self._environ.get("HF_TOKEN", "")
+        if not token:
+            raise StoreFailed("unauthorized: set HF_TOKEN in the gateway's environment to a token that may write")
+        api = self._api(token)
+        try:
+            api.create_repo(repo, exist_ok=True, private=True)
+            for layer in layers:
+                say(Step(f"pushing {layer.digest[7:19]}", layer.digest, layer.size))
+                with blobs.open(layer.digest) as file:
+                    api.upload_file(path_or_fileobj=file, path_in_repo=layer.filename, repo_id=repo)
+                say(Step(f"pushing {layer.digest[7:19]}", layer.digest, layer.size, layer.size))
+        except Exception as error:
+            raise translated(error, doing="push") from error
+
+    def _api(self, token: str | None = None) -> HfApi:
+        os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+        from huggingface_hub import HfApi
+        from huggingface_hub.utils.tqdm import disable_progress_bars
+
+        disable_progress_bars()
+        return HfApi(endpoint=self._endpoint(), token=token)
+
+    def _endpoint(self) -> str | None:
+        return self._environ.get("HF_ENDPOINT") or None
+
+    def _get(self, repository: Repository, file: HubFile, sink: _Sink, have: int) -> None:
+        from huggingface_hub import constants, hf_hub_url
+        from huggingface_hub.file_download import http_get
+        from huggingface_hub.utils._headers import build_hf_headers
+
+        # Its own pieces of 10 MiB would show progress late, and lose as much of every connection that breaks.
+        constants.DOWNLOAD_CHUNK_SIZE = PIECE
+        url = hf_hub_url(repository.repo, file.name, revision=repository.commit, endpoint=self._endpoint())
+        sink.report()
+        headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
+        http_get(url, sink, resume_size=have, headers=headers, expected_size=file.size or None)  # type: ignore[arg-type]  # all of a file that it uses
+
+
+class _Sink:
+    """The file as the client writes to it: counts, tells, and stops when nobody waits."""
+
+    def __init__(self, file: BinaryIO, digest: str | None, total: int, *, say: Say, check: Callable[[], None]) -> None:
+        self._file = file
+        self._digest = digest
+        self._total = total
+        self._say = say
+        self._check = check
+        self._said = 0.0
+
+    def write(self, data: bytes) -> int:
+        self._check()
+        written = self._file.write(data)
+        if time.monotonic() - self._said >= PAUSE:
+            self.report()
+        return written
+
+    def report(self) -> None:
+        self._said = time.monotonic()
+        if self._digest is not None:
+            self._say(_pulling(self._digest, self._total, self._file.tell()))
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def truncate(self, size: int | None = None) -> int:
+        return self._file.truncate(size)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def runs_code(name: str, file: BinaryIO) -> bool:
+    """Whether settings ask for code of the repository to be run. Raises StoreFailed for what is no JSON object."""
+    if name not in SETTINGS:
+        return False
+    try:
+        found = json.loads(file.read(64 * 2**20))
+    except (ValueError, RecursionError) as error:
+        raise StoreFailed(f"{name} cannot be read as JSON") from error
+    return isinstance(found, dict) and "auto_map" in found
+
+
+def translated(error: Exception, *, doing: str = "pull") -> GatewayError:
+    """A foreign exception as ours. No address, no path, no token is in it."""
+    from huggingface_hub import errors
+
+    if isinstance(error, GatewayError):
+        return error
+    match error:
+        case errors.GatedRepoError():
+            return StoreFailed(f"{doing} model: access denied: ask for access to it at the Hub, and set HF_TOKEN")
+        case errors.RepositoryNotFoundError() | errors.RevisionNotFoundError() | errors.EntryNotFoundError():
+            return (
+                ModelNotFound(MISSING) if doing == "pull" else StoreFailed("push model: unauthorized or no such place")
+            )
+        case errors.OfflineModeIsEnabled():
+            return StoreFailed(f"{doing} model: the gateway is offline (HF_HUB_OFFLINE)")
+        case errors.HfHubHTTPError():
+            status = error.response.status_code if error.response is not None else 0
+            word = (
+                "unauthorized" if status == 401 else "access denied" if status == 403 else f"the Hub answered {status}"
+            )
+            return StoreFailed(f"{doing} model: {word}")
+        case errors.HFValidationError():
+            return ModelNotFound(MISSING)
+        case OSError() if full(error):
+            return StoreFailed(f"{doing} model: not enough space on the disk")
+        case OSError() if "onsistency" in str(error):
+            return StoreFailed(f"{doing} model: the connection broke off; pull again to go on")
+        case OSError() if error.errno is not None:
+            return StoreFailed(f"{doing} model: {os.strerror(error.errno)}")
+    return StoreFailed(f"{doing} model: {type(error).__name__}; try again")
+
+
+def _pulling(digest: str, total: int, completed: int) -> Step:
+    return Step(f"pulling {digest[7:19]}", digest, total, completed)
+
+
+def _check_git(file: BinaryIO, wanted: HubFile) -> None:
+    file.flush()
+    size = file.tell()
+    file.seek(0)
+    state = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    while piece := file.read(2**20):
+        state.update(piece)
+    if state.hexdigest() != wanted.sha1:
+        raise StoreFailed(f"digest mismatch: {wanted.name} is not what the Hub says it is")
+
+
+__all__ = ("MISSING", "SETTINGS", "Hub", "HubFile", "Repository", "runs_code", "translated")

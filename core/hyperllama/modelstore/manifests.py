@@ -1,0 +1,183 @@
+"""What models the store holds: one JSON file a name, there only once every blob it names is."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import structlog
+
+from hyperllama.errors import InvalidRequest, StoreFailed
+from hyperllama.models import ModelSpec
+from hyperllama.modelstore.blobs import TEMPORARY, Blobs
+from hyperllama.modelstore.confined import Beneath
+from hyperllama.modelstore.names import StoredName, stored_name
+
+log = structlog.get_logger(__name__)
+
+FOLDER = "manifests"
+SUFFIX = ".json"
+LARGEST = 64 * 2**20
+
+
+class Layer(msgspec.Struct, frozen=True):
+    """One file of a model."""
+
+    filename: str
+    digest: str
+    size: int
+    media_type: str = "application/octet-stream"
+
+
+class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A message that every conversation with the model begins with."""
+
+    role: str
+    content: str = ""
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """``spec`` has no name: several names may share one manifest. Without layers its source says where files are."""
+
+    version: int = 1
+    layers: tuple[Layer, ...] = ()
+    spec: ModelSpec = ModelSpec()
+    template: str = ""  # Jinja, in place of the files' own
+    messages: tuple[Turn, ...] = ()
+    license: tuple[str, ...] = ()
+    parent: str = ""
+    source: str = ""  # where it came from: "hf:org/repo@commit"
+    extra: dict[str, Any] = {}  # a dialect's own, in its words
+
+    def encode(self) -> bytes:
+        return msgspec.json.encode(self, order="deterministic")
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """A manifest as it was found. ``digest`` is 64 hex digits, ``modified`` unix seconds."""
+
+    name: StoredName
+    manifest: Manifest
+    digest: str
+    modified: float
+
+
+class Manifests:
+    """Blocks: use in threads, all but :meth:`all` at start."""
+
+    def __init__(self, beneath: Beneath, blobs: Blobs) -> None:
+        self._beneath = beneath
+        self._blobs = blobs
+
+    def all(self) -> list[Stored]:
+        """Every model; a file that cannot be read is logged and left out."""
+        found = []
+        for name in self.names():
+            try:
+                if (stored := self._read(name)) is not None:
+                    found.append(stored)
+            except (OSError, msgspec.MsgspecError, ValueError) as error:
+                log.error("manifest cannot be read", model=name.short, reason=type(error).__name__)
+        return found
+
+    def find(self, name: StoredName) -> Stored | None:
+        """In any case; None: not here."""
+        spelt = next((other for other in self.names() if other.key == name.key), None)
+        return self._read(spelt) if spelt is not None else None
+
+    def names(self) -> Iterator[StoredName]:
+        for host in self._beneath.names(FOLDER):
+            if host.startswith("."):
+                continue
+            for namespace in self._beneath.names(FOLDER, host):
+                for model in self._beneath.names(FOLDER, host, namespace):
+                    for file in self._beneath.names(FOLDER, host, namespace, model):
+                        if not file.endswith(SUFFIX) or file.startswith("."):
+                            continue
+                        try:
+                            name = stored_name(f"{host}/{namespace}/{model}:{file.removesuffix(SUFFIX)}")
+                        except InvalidRequest:
+                            continue  # not ours
+                        yield name
+
+    def write(self, name: StoredName, manifest: Manifest) -> tuple[Stored, Stored | None]:
+        """Now it is there, whole; the second: what it replaced. Raises StoreFailed when a blob it names is not here."""
+        data = manifest.encode()
+        with self._beneath.locked():
+            for layer in manifest.layers:
+                if self._blobs.size(layer.digest) != layer.size:
+                    raise StoreFailed(f"{layer.filename} was removed meanwhile; try again")
+            old = self.find(name)
+            spelt = old.name if old is not None else name
+            folder = (FOLDER, spelt.host, spelt.namespace, spelt.model)
+            temporary = f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}"
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            try:
+                with os.fdopen(self._beneath.open(*folder, temporary, flags=flags, create=True), "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                self._beneath.rename(folder, temporary, spelt.tag + SUFFIX)
+                self._beneath.mark()
+            except BaseException:
+                self._beneath.unlink(*folder, temporary)
+                raise
+            stored = self._read(spelt)
+        if stored is None:
+            raise StoreFailed(f"model '{name.short}' was removed meanwhile")
+        return stored, old
+
+    def remove(self, name: StoredName) -> Stored | None:
+        """What was there; None: nothing."""
+        with self._beneath.locked():
+            old = self.find(name)
+            if old is not None:
+                spelt = old.name
+                self._beneath.unlink(FOLDER, spelt.host, spelt.namespace, spelt.model, spelt.tag + SUFFIX)
+                self._beneath.mark()
+        return old
+
+    def release(self, layers: tuple[Layer, ...], *, pinned: frozenset[str]) -> None:
+        """Drop those blobs that no manifest names any more."""
+        with self._beneath.locked():
+            kept = self.used() | pinned
+            for layer in layers:
+                if layer.digest not in kept:
+                    self._blobs.remove(layer.digest)
+
+    def used(self) -> frozenset[str]:
+        """Digests that some manifest names. Raises what a manifest that cannot be read raises: nothing is safe then."""
+        found = set()
+        for name in self.names():
+            if (stored := self._read(name)) is not None:
+                found |= {layer.digest for layer in stored.manifest.layers}
+        return frozenset(found)
+
+    def collect(self) -> None:
+        """Drop temporary files; call with the store locked, for then nobody writes one."""
+        for host in self._beneath.names(FOLDER):
+            for namespace in self._beneath.names(FOLDER, host):
+                for model in self._beneath.names(FOLDER, host, namespace):
+                    for file in self._beneath.names(FOLDER, host, namespace, model):
+                        if file.startswith(TEMPORARY):
+                            self._beneath.unlink(FOLDER, host, namespace, model, file)
+
+    def _read(self, name: StoredName) -> Stored | None:
+        try:
+            fd = self._beneath.open(FOLDER, name.host, name.namespace, name.model, name.tag + SUFFIX)
+        except FileNotFoundError:
+            return None
+        with os.fdopen(fd, "rb") as file:
+            data = file.read(LARGEST + 1)
+            modified = os.fstat(file.fileno()).st_mtime
+        if len(data) > LARGEST:
+            raise ValueError("the manifest is too long")
+        manifest = msgspec.json.decode(data, type=Manifest)
+        return Stored(name, manifest, hashlib.sha256(data).hexdigest(), modified)
+
+
+__all__ = ("FOLDER", "SUFFIX", "Layer", "Manifest", "Manifests", "Stored", "Turn")

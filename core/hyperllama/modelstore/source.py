@@ -1,0 +1,57 @@
+"""The store as a model source: ``source = "store:<digest of a manifest>"``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from hyperllama.errors import ConfigError, LoadFailed
+from hyperllama.models import ModelSpec
+from hyperllama.modelstore.manifests import Manifests
+from hyperllama.modelstore.views import Views
+from hyperllama.spi import Report
+
+
+class StoreSource:
+    """Its models are put into the catalog as they come and go, so it offers none by itself."""
+
+    scheme = "store"
+
+    def __init__(self, manifests: Manifests, views: Views) -> None:
+        self._manifests = manifests
+        self._views = views
+
+    def models(self) -> Sequence[ModelSpec]:
+        return ()
+
+    def local(self, reference: str) -> Path | None:
+        path = self._views.path(reference)
+        if path.is_dir():
+            return path
+        if (made := self._make(reference)) is None:
+            raise ConfigError("the store holds no such model")
+        return made
+
+    async def fetch(self, reference: str, report: Report) -> Path:
+        try:
+            path = await asyncio.to_thread(self.local, reference)
+        except ConfigError as error:
+            raise LoadFailed(str(error)) from error
+        if path is None:
+            raise LoadFailed("the model was removed from the store")
+        return path
+
+    def _make(self, digest: str) -> Path | None:
+        for stored in self._manifests.all():
+            if stored.digest == digest:
+                try:
+                    return self._views.make(stored.manifest, digest)
+                except OSError as error:
+                    raise ConfigError(
+                        f"the store's files of {stored.name.short} cannot be laid out: {error}"
+                    ) from error
+        return None
+
+
+__all__ = ("StoreSource",)

@@ -1,0 +1,382 @@
+"""Models on disk: pulled, created, copied, deleted and pushed. What is listed is whole."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+import structlog
+
+from hyperllama.errors import ConfigError, Forbidden, InvalidRequest, ModelNotFound, StoreFailed
+from hyperllama.identity import Caller
+from hyperllama.models import ModelSpec
+from hyperllama.modelstore import recipe as recipes
+from hyperllama.modelstore.blobs import Blobs, failed
+from hyperllama.modelstore.confined import Beneath
+from hyperllama.modelstore.encoding import Reencoding
+from hyperllama.modelstore.hub import MISSING, Hub, Repository, runs_code
+from hyperllama.modelstore.manifests import Layer, Manifest, Manifests, Stored
+from hyperllama.modelstore.names import HOST, NAMESPACE, TAG, StoredName, hex_of, stored_name
+from hyperllama.modelstore.recipe import Base, Recipe
+from hyperllama.modelstore.reference import Reference, parse
+from hyperllama.modelstore.source import StoreSource
+from hyperllama.modelstore.steps import Shared, Step, Stopped
+from hyperllama.modelstore.uploads import layers_of
+from hyperllama.modelstore.views import Views
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+ORPHANS = 3600.0  # seconds that an uploaded file waits for a model to be made of it
+_PIECE = 2**20
+_HUBS = ("hf.co", "huggingface.co")
+
+
+class Shelf(Protocol):
+    """Where the store's models are offered: the catalog, seen from below."""
+
+    def fill(self, found: Sequence[Stored]) -> None:
+        """Offer these models of the store and no others."""
+        ...
+
+    def configured(self, name: str) -> bool:
+        """Whether the configuration or a plugin, not the store, has that name."""
+        ...
+
+    def base(self, name: str) -> Base | None: ...
+
+    async def fetch(self, name: str) -> None:
+        """Bring a configured model's files here."""
+        ...
+
+    async def prepare(self, name: StoredName, manifest: Manifest, digest: str) -> Callable[[Stored], None]:
+        """What puts the model there, once it is written. Raises ConfigError when no engine could load it."""
+        ...
+
+    def withdraw(self, name: str) -> None:
+        """Offered no longer; running requests finish."""
+        ...
+
+
+class ModelStore:
+    """Used on one event loop. Constructing opens and creates nothing."""
+
+    def __init__(self, root: Path, *, names: Mapping[str, str], hub: Hub | None = None) -> None:
+        """``names``: what short names are fetched from."""
+        beneath = Beneath(root.absolute())
+        self.beneath = beneath
+        self.blobs = Blobs(beneath)
+        self.manifests = Manifests(beneath, self.blobs)
+        self.views = Views(beneath)
+        self.source = StoreSource(self.manifests, self.views)
+        self._names = {key.casefold().removesuffix(f":{TAG}"): value for key, value in names.items()}
+        self._hub = hub or Hub()
+        self._shelf: Shelf | None = None
+        self._seen = -1  # the mark of the last change that the shelf shows
+        self._pulls: dict[tuple[str, str, str, str], Shared] = {}
+        self._pinned: list[set[str]] = []
+        self._changing = asyncio.Lock()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def attach(self, shelf: Shelf) -> None:
+        """Before anything else is asked of it."""
+        self._shelf = shelf
+
+    def refresh(self) -> None:
+        """Take on what another process changed: cheap where nothing did, and before every look at what there is."""
+        mark = self.beneath.marked()
+        if mark != self._seen:
+            self._seen = mark
+            try:
+                found = self.manifests.all()
+            except OSError as error:
+                log.error("the store cannot be read", reason=error.strerror)
+            else:
+                self._shelved.fill(found)
+
+    async def open(self) -> None:
+        """Tidy up after whoever died in here."""
+        if self.beneath.root.is_dir():
+            await asyncio.to_thread(self._collect)
+
+    async def close(self) -> None:
+        """Break off pulls, which can be gone on with, and finish what else is under way."""
+        for shared in self._pulls.values():
+            shared.stop()
+        await asyncio.gather(*(shared.task for shared in self._pulls.values()), *self._tasks, return_exceptions=True)
+
+    # --- models ---
+
+    async def pull(self, name: str, caller: Caller, *, insecure: bool = False) -> AsyncGenerator[Step, None]:
+        """Concurrent pulls of one model are one download, which stops when all who asked have left."""
+        wanted = self._writable(name, caller, configured=True)
+        yield Step("pulling manifest")
+        if self._shelved.configured(wanted.short):
+            await self._shelved.fetch(wanted.short)
+        else:
+            reference = self._reference(wanted)
+            while (shared := self._pulls.get(wanted.key)) is not None and shared.leaving:
+                await asyncio.wait([shared.task])
+                if self._pulls.get(wanted.key) is shared:
+                    del self._pulls[wanted.key]
+            if shared is None:
+                shared = Shared(lambda shared: self._pull(shared, wanted, reference), f"pull {wanted.short}")
+                self._pulls[wanted.key] = shared
+            async with aclosing(shared.watch()) as steps:
+                async for step in steps:
+                    yield step
+        yield Step("success")
+
+    async def create(self, request: Recipe, name: str, caller: Caller) -> AsyncGenerator[Step, None]:
+        wanted = self._writable(name, caller)
+        recipes.check(request)
+        with self._pins() as pins:
+            if request.files:
+                pins |= {f"sha256:{hex_of(digest.lower())}" for digest in request.files.values()}
+                layers = await asyncio.to_thread(layers_of, request.files, self.blobs)
+                if any(layer.filename.lower().endswith(".gguf") for layer in layers):
+                    yield Step("parsing GGUF")
+                start, parent = Manifest(layers=layers), ""
+            else:
+                parent = stored_name(request.from_).tagged
+                if self._base(request.from_, caller) is None:
+                    async with aclosing(self.pull(request.from_, caller)) as steps:
+                        async for step in steps:
+                            if step.status != "success":
+                                yield step
+                base = self._base(request.from_, caller)
+                if base is None:
+                    raise ModelNotFound(f"model '{request.from_}' not found", param="from")
+                start = recipes.manifest_of(base)
+            if kind := recipes.quantization(request):
+                work = Reencoding(start.layers, kind, self.blobs, pins)
+                async with aclosing(work.watch()) as steps:
+                    async for step in steps:
+                        yield step
+                start = msgspec.structs.replace(start, layers=work.layers)
+            for layer in start.layers:
+                yield Step(f"using existing layer {layer.digest}")
+            manifest = recipes.applied(request, start, parent)
+            yield Step("writing manifest")
+            await self._finish(self._commit(wanted, manifest))
+        yield Step("success")
+
+    async def copy(self, source: str, destination: str, caller: Caller) -> None:
+        """Raises ModelNotFound when there is no ``source``."""
+        base = self._base(source, caller)
+        if base is None:
+            raise ModelNotFound(f"model '{source}' not found", param="source")
+        if stored_name(source).key == stored_name(destination).key:
+            return
+        wanted = self._writable(destination, caller)
+        await self._finish(self._commit(wanted, recipes.manifest_of(base)))
+
+    async def delete(self, name: str, caller: Caller) -> None:
+        """Raises ModelNotFound. A loaded model is offered no longer, and unloaded when its requests have ended."""
+        wanted = stored_name(name)
+        if self._base(name, caller) is None and await asyncio.to_thread(self.manifests.find, wanted) is None:
+            raise ModelNotFound(f"model '{name}' not found", param="model")
+        await self._finish(self._delete(self._writable(name, caller)))
+
+    async def push(self, name: str, caller: Caller, *, insecure: bool = False) -> AsyncGenerator[Step, None]:
+        """To the repository that the name says, with the gateway's own token."""
+        yield Step("retrieving manifest")
+        wanted = stored_name(name)
+        base = self._base(name, caller)
+        if base is None or base.manifest is None or not base.manifest.layers:
+            yield Step("couldn't retrieve manifest")
+            raise ModelNotFound(f"model '{name}' not found in the store", param="model")
+        if wanted.namespace.casefold() == NAMESPACE or wanted.host.casefold() not in (HOST, *_HUBS):
+            raise InvalidRequest("only to the Hub: call the model org/name or hf.co/org/name", param="model")
+        layers = base.manifest.layers
+
+        async def work(shared: Shared) -> None:
+            repo = f"{wanted.namespace}/{wanted.model}"
+            await asyncio.to_thread(self._hub.send, repo, layers, self.blobs, say=shared.say)
+
+        shared = Shared(work, f"push {wanted.short}")
+        async with aclosing(shared.watch()) as steps:
+            async for step in steps:
+                yield step
+        yield Step("pushing manifest")
+        yield Step("success")
+
+    # --- blobs ---
+
+    async def has_blob(self, digest: str, caller: Caller) -> bool:
+        return await asyncio.to_thread(self.blobs.size, digest) is not None
+
+    async def put_blob(self, digest: str, content: AsyncIterator[bytes], caller: Caller) -> bool:
+        """Whether it is new; one that is there is not read. Raises InvalidRequest when the digest is another."""
+        hex_of(digest)
+        try:
+            if await asyncio.to_thread(self.blobs.whole, digest):
+                return False
+            await asyncio.to_thread(self.blobs.need, 0)
+            with self.blobs.partial(None) as (name, file):
+                pending = bytearray()
+                async for piece in content:
+                    pending += piece
+                    if len(pending) >= _PIECE:
+                        self.blobs.need(len(pending))
+                        await asyncio.to_thread(file.write, bytes(pending))
+                        pending.clear()
+                await asyncio.to_thread(file.write, bytes(pending))
+                await asyncio.to_thread(self.blobs.keep, name, file, want=digest)
+        except OSError as error:
+            raise failed(error) from error
+        return True
+
+    # --- below ---
+
+    @property
+    def _shelved(self) -> Shelf:
+        assert self._shelf is not None, "attach() comes first"  # noqa: S101
+        return self._shelf
+
+    def _base(self, name: str, caller: Caller) -> Base | None:
+        self.refresh()
+        found = self._shelved.base(stored_name(name).short)
+        return found if found is not None and caller.principal.may_use(found.spec.name, *found.spec.aliases) else None
+
+    def _writable(self, name: str, caller: Caller, *, configured: bool = False) -> StoredName:
+        """``configured``: the name may belong to the configuration."""
+        self.refresh()
+        wanted = stored_name(name)
+        if not caller.principal.may_use(wanted.short):
+            raise Forbidden(f"this key may not change '{wanted.short}'", param="model")
+        if not configured and self._shelved.configured(wanted.short):
+            raise InvalidRequest(f"model '{wanted.short}' belongs to the gateway's configuration", param="model")
+        return wanted
+
+    def _reference(self, name: StoredName) -> Reference:
+        known = self._names.get(name.short.casefold())
+        try:
+            if known is not None:
+                return parse(known.removeprefix("hf:"))
+            if name.host.casefold() in (HOST, *_HUBS) and name.namespace.casefold() != NAMESPACE:
+                quant = f":{name.tag}" if name.tag.casefold() != TAG else ""
+                return parse(f"{name.namespace}/{name.model}{quant}")
+        except ConfigError as error:
+            raise ModelNotFound(MISSING, param="model") from error
+        raise ModelNotFound(MISSING, param="model")
+
+    async def _pull(self, shared: Shared, name: StoredName, reference: Reference) -> None:
+        try:
+            with self._pins() as pins:
+                repository, layers = await asyncio.to_thread(self._download, shared, reference, pins)
+                shared.say(Step("writing manifest"))
+                origin = f"hf:{repository.repo}@{repository.commit}"
+                manifest = Manifest(layers=layers, spec=ModelSpec(), source=origin)
+                await self._finish(self._commit(name, manifest))
+        except Stopped as error:
+            log.info("pull stopped, to be gone on with", model=name.short)
+            raise StoreFailed("pull model: stopped; pull again to go on") from error
+        finally:
+            if self._pulls.get(name.key) is shared:
+                del self._pulls[name.key]
+
+    def _download(self, shared: Shared, reference: Reference, pins: set[str]) -> tuple[Repository, tuple[Layer, ...]]:
+        repository = self._hub.look(reference)
+        missing = 0
+        for file in repository.files:
+            digest = f"sha256:{file.sha256}" if file.sha256 is not None else None
+            if digest is None or self.blobs.size(digest) != file.size:
+                missing += file.size - (self.blobs.partial_size(digest) if digest is not None else 0)
+        self.blobs.need(missing)
+        layers = []
+        for file in repository.files:
+            shared.check()
+            layer = self._hub.fetch(repository, file, self.blobs, say=shared.say, check=shared.check)
+            pins.add(layer.digest)
+            with self.blobs.open(layer.digest) as opened:
+                if runs_code(layer.filename, opened):
+                    raise StoreFailed(f"pull model: {layer.filename} asks to run code of the repository (auto_map)")
+            layers.append(layer)
+        shared.say(Step("verifying sha256 digest"))  # each was, from the disk, when it got its name
+        return repository, tuple(layers)
+
+    async def _commit(self, name: StoredName, manifest: Manifest) -> None:
+        async with self._changing:
+            try:
+                await self._write(name, manifest)
+            except OSError as error:
+                raise failed(error) from error
+
+    async def _write(self, name: StoredName, manifest: Manifest) -> None:
+        old = await asyncio.to_thread(self.manifests.find, name)
+        spelt = old.name if old is not None else name
+        digest = hashlib.sha256(manifest.encode()).hexdigest()
+        try:
+            view = await asyncio.to_thread(self.views.make, manifest, digest)
+            try:
+                put = await self._shelved.prepare(spelt, manifest, digest)
+            except ConfigError as error:
+                sentence = str(error).replace(str(view), spelt.short).removeprefix(f"models.{spelt.short}: ")
+                raise InvalidRequest(sentence, param="model") from error
+            stored, old = await asyncio.to_thread(self.manifests.write, spelt, manifest)
+        except BaseException:
+            await asyncio.to_thread(self._release, manifest.layers if old is None else ())
+            raise
+        put(stored)
+        if old is not None and old.digest != stored.digest:
+            await asyncio.to_thread(self._release, old.manifest.layers)
+
+    async def _delete(self, name: StoredName) -> None:
+        async with self._changing:
+            old = await asyncio.to_thread(self.manifests.remove, name)
+            if old is None:
+                raise ModelNotFound(f"model '{name.short}' not found", param="model")
+            self._shelved.withdraw(old.name.short)
+            await asyncio.to_thread(self._release, old.manifest.layers)
+
+    async def _finish(self, work: Coroutine[Any, Any, T]) -> T:
+        """``work`` to its end, even when whoever asked is gone."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        waiting: Awaitable[T] = asyncio.shield(task)
+        return await waiting
+
+    @contextmanager
+    def _pins(self) -> Iterator[set[str]]:
+        """Digests put in stay though no manifest names them yet."""
+        pins: set[str] = set()
+        self._pinned.append(pins)
+        try:
+            yield pins
+        finally:
+            self._pinned = [other for other in self._pinned if other is not pins]
+
+    def _release(self, layers: tuple[Layer, ...]) -> None:
+        try:
+            self.manifests.release(layers, pinned=frozenset().union(*self._pinned))
+            self.views.collect(stored.digest for stored in self.manifests.all())
+        except (OSError, ValueError, msgspec.MsgspecError) as error:
+            log.warning("unused files stay in the store", reason=type(error).__name__)
+
+    def _collect(self) -> None:
+        try:
+            with self.beneath.locked():
+                self.manifests.collect()
+                self.blobs.collect(kept=self.manifests.used().union(*self._pinned), age=ORPHANS)
+                self.views.collect(stored.digest for stored in self.manifests.all())
+        except (OSError, ValueError, msgspec.MsgspecError) as error:
+            log.warning("the store was not tidied up", reason=type(error).__name__)
+
+
+__all__ = ("ModelStore", "Shelf")

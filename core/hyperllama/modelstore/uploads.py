@@ -1,0 +1,55 @@
+"""Uploaded files as the layers of a model: checked for what they are, pickles and code refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hyperllama.errors import ConfigError, InvalidRequest
+from hyperllama.modelstore.blobs import Blobs
+from hyperllama.modelstore.hub import runs_code
+from hyperllama.modelstore.manifests import Layer
+from hyperllama.modelstore.names import hex_of
+from hyperllama.modelstore.reference import refused
+from hyperllama.modelstore.views import file_name
+
+_TEXT = (".json", ".jinja", ".txt", ".md", ".model")
+
+
+def layers_of(files: Mapping[str, str], blobs: Blobs) -> tuple[Layer, ...]:
+    """Raises InvalidRequest. Every digest is verified from the bytes on disk. Blocks."""
+    layers = []
+    for name, digest in sorted(files.items()):
+        layer = _layer(name, f"sha256:{hex_of(digest.lower())}", blobs)
+        layers.append(layer)
+    names = [layer.filename.lower() for layer in layers]
+    if not any(name.endswith((".gguf", ".safetensors")) for name in names):
+        raise InvalidRequest("no files provided to convert", param="files")
+    if len(set(names)) != len(names):
+        raise InvalidRequest("two files have one name", param="files")
+    return tuple(layers)
+
+
+def _layer(name: str, digest: str, blobs: Blobs) -> Layer:
+    try:
+        file_name(name)
+    except ConfigError as error:
+        raise InvalidRequest(f"file path must be relative, and a plain file name: {error}", param="files") from error
+    kind = name.lower()
+    plain = kind.endswith((".gguf", ".safetensors", *_TEXT)) or kind.startswith("license")
+    if refused(kind) or not plain:
+        raise InvalidRequest("unknown type", param="files")
+    size = blobs.size(digest)
+    if size is None:
+        raise InvalidRequest(f"blob {digest} not found", param="files")
+    if not blobs.whole(digest):
+        raise InvalidRequest(f"blob {digest} is damaged; upload it again", param="files")
+    with blobs.open(digest) as file:
+        if kind.endswith(".gguf") and file.read(4) != b"GGUF":
+            raise InvalidRequest("supplied file was not in GGUF format", param="files")
+        file.seek(0)
+        if runs_code(name, file):
+            raise InvalidRequest(f"{name} asks to run code (auto_map)", param="files")
+    return Layer(name, digest, size)
+
+
+__all__ = ("layers_of",)

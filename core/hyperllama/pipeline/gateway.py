@@ -1,0 +1,163 @@
+"""What protocols see of the core: names resolved, callers' rights checked, work handed to the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import msgspec
+
+from hyperllama.catalog.catalog import Catalog, Entry
+from hyperllama.database.audit import Actor, AuditLog
+from hyperllama.embedding import EmbeddingRequest, Embeddings
+from hyperllama.errors import CloudDisabled, ModelNotFound, UnsupportedFeature
+from hyperllama.generation import Effort, GenerationRequest, ToolSpec
+from hyperllama.identity import Caller, Principal
+from hyperllama.messages import Input, opened
+from hyperllama.models import ModelInfo, RunningModel
+from hyperllama.modelstore.audited import AuditedStore
+from hyperllama.modelstore.store import ModelStore
+from hyperllama.names import of_cloud
+from hyperllama.pipeline.pipeline import EmbedCall, Pipeline
+from hyperllama.spi import Batches, Embeds, Files, LoadedModel, Records, Tokenizes
+from hyperllama.stream import TokenStream
+
+T = TypeVar("T")
+
+
+async def embed_alone(model: Embeds, request: EmbeddingRequest) -> Embeddings:
+    """The engine call of one request, not shared with others."""
+    return await model.embed(request)
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """Where what is kept for callers is. None: neither files nor batches are offered."""
+
+    records: Records
+    files: Files | None = None
+    batches: Batches | None = None
+
+
+class LocalGateway:
+    """``hyperllama.spi.Gateway`` over this process's catalog and pipeline."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        pipeline: Pipeline,
+        embed: EmbedCall = embed_alone,
+        *,
+        store: AuditedStore | ModelStore | None = None,
+        kept: Kept | None = None,
+        audit: AuditLog | None = None,
+    ) -> None:
+        self._catalog = catalog
+        self._pipeline = pipeline
+        self._embed = embed
+        self.store = store
+        self._kept = kept
+        self._audit = audit
+
+    @property
+    def records(self) -> Records:
+        return _there(self._kept.records if self._kept is not None else None)
+
+    @property
+    def files(self) -> Files:
+        return _there(self._kept.files if self._kept is not None else None)
+
+    @property
+    def batches(self) -> Batches:
+        return _there(self._kept.batches if self._kept is not None else None)
+
+    def models(self, principal: Principal) -> Sequence[ModelInfo]:
+        if self.store is not None:
+            self.store.refresh()
+        found = [entry.info for entry in self._catalog.entries() if _may_use(principal, entry)]
+        return sorted(found, key=lambda info: (-info.modified, info.name))
+
+    def model(self, name: str, principal: Principal) -> ModelInfo:
+        return self._entry(name, principal).info
+
+    def running(self, principal: Principal) -> Sequence[RunningModel]:
+        return [running for entry, running in self._catalog.running() if _may_use(principal, entry)]
+
+    async def generate(self, request: GenerationRequest, caller: Caller) -> TokenStream:
+        entry = self._entry(request.model, caller.principal)
+        if entry.info.messages:
+            request = msgspec.structs.replace(request, input=opened(request.input, entry.info.messages))
+        return await self._pipeline.generate(request, caller, entry)
+
+    async def embed(self, request: EmbeddingRequest, caller: Caller) -> Embeddings:
+        entry = self._entry(request.model, caller.principal)
+        return await self._pipeline.embed(request, caller, entry, self._embed)
+
+    async def load(self, name: str, caller: Caller, *, keep_alive: float | None = None) -> int:
+        entry = self._entry(name, caller.principal)
+        lease = await self._catalog.acquire(entry, keep_alive=keep_alive, patience=caller.patience)
+        lease.release()
+        return lease.load_ns
+
+    async def unload(self, name: str, caller: Caller) -> None:
+        entry = self._entry(name, caller.principal)
+        if self._audit is None:
+            await self._catalog.unload(entry)
+            return
+        async with self._audit.watching("models.unload", entry.spec.name, Actor.of(caller)):
+            await self._catalog.unload(entry)
+
+    async def tokenize(
+        self,
+        name: str,
+        input: Input,
+        caller: Caller,
+        *,
+        tools: Sequence[ToolSpec] = (),
+        reasoning: bool | Effort | None = None,
+    ) -> tuple[int, ...]:
+        entry = self._entry(name, caller.principal)
+        lease = await self._catalog.acquire(entry)
+        try:
+            whole = opened(input, entry.info.messages)
+            return await _tokenizer(lease.model).tokenize(whole, tools=tools, reasoning=reasoning)
+        finally:
+            lease.release()
+
+    async def detokenize(self, name: str, ids: Sequence[int], caller: Caller) -> str:
+        lease = await self._catalog.acquire(self._entry(name, caller.principal))
+        try:
+            return await _tokenizer(lease.model).detokenize(ids)
+        finally:
+            lease.release()
+
+    def _entry(self, name: str, principal: Principal) -> Entry:
+        if self.store is not None:
+            self.store.refresh()
+        try:
+            entry = self._catalog.find(name)
+        except ModelNotFound as error:
+            if of_cloud(name) is None:
+                raise
+            raise CloudDisabled("ollama cloud is disabled: remote model is unavailable", param="model") from error
+        if not _may_use(principal, entry):
+            raise ModelNotFound(f"model '{name}' not found", param="model")
+        return entry
+
+
+def _there(kept: T | None) -> T:
+    if kept is None:
+        raise UnsupportedFeature("this gateway does not keep that for its callers")
+    return kept
+
+
+def _may_use(principal: Principal, entry: Entry) -> bool:
+    return principal.may_use(entry.spec.name, *entry.spec.aliases)
+
+
+def _tokenizer(model: LoadedModel) -> Tokenizes:
+    if not isinstance(model, Tokenizes):
+        raise UnsupportedFeature(f"model '{model.info.name}' does not show its tokenizer", param="model")
+    return model
+
+
+__all__ = ("Kept", "LocalGateway", "embed_alone")
