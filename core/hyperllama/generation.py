@@ -98,7 +98,7 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     context_length: int | None = None  # the caller's num_ctx; None: the model's
     return_token_ids: bool = False  # chunks carry token ids, the last one those of the prompt
     tenant: str = ""  # set by the core: nothing of one tenant's prompts is found, or timed, by another; "": nobody's
-    left_out: int = 0  # messages that a protocol cut off to make the prompt fit; logged and counted
+    truncated: int = 0  # messages that a protocol cut off to make the prompt fit; logged and counted
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False, array_like=True):

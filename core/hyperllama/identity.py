@@ -49,14 +49,14 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP request's sender, on its way through the core.
 
     ``headers`` go with the answer: what the core has to say beside the dialect (allowances, timings).
-    ``patience``: seconds it waits for a cold model (``Prefer: wait=<seconds>``); inf: as long as that takes.
+    ``wait_timeout``: seconds it waits for a cold model (``Prefer: wait=<seconds>``); inf: as long as that takes.
     """
 
     protocol: str
     principal: Principal
     request_id: str
     headers: dict[str, str] = {}
-    patience: float = math.inf
+    wait_timeout: float = math.inf
     traceparent: str = ""  # of W3C Trace Context, as it was sent; for traces
 
 

@@ -50,7 +50,7 @@ async def generate(
     shorter = msgspec.structs.replace(
         request,
         input=kept,
-        left_out=_messages(request.input) - _messages(kept),
+        truncated=_messages(request.input) - _messages(kept),
         sampling=msgspec.structs.replace(
             request.sampling, max_tokens=None if wanted is None else min(wanted, room - used)
         ),

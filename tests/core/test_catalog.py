@@ -67,7 +67,7 @@ async def test_who_does_not_want_to_wait_is_told_how_long(make_catalog: MakeCata
     catalog = make_catalog()
     engine.gate.clear()
     with pytest.raises(ModelLoading) as caught:
-        await catalog.acquire(catalog.find("a"), patience=0)
+        await catalog.acquire(catalog.find("a"), wait_timeout=0)
     assert caught.value.retry_after is not None
     assert caught.value.retry_after >= 1
     engine.gate.set()

@@ -16,7 +16,7 @@ from hyperllama.messages import Prompt
 from hyperllama.models import ModelSpec
 from hyperllama.pipeline.gateway import LocalGateway
 from hyperllama.pipeline.pipeline import Pipeline
-from hyperllama.spi import Call, Proceed
+from hyperllama.spi import Call, CallNext
 from hyperllama.stream import TokenStream, collect
 
 CALLER = Caller(protocol="test", principal=LOCAL, request_id="r1")
@@ -193,9 +193,9 @@ async def test_stages_wrap_the_stream_in_order(make_catalog: MakeCatalog, engine
             self.order = 1
             self.name = name
 
-        async def __call__(self, call: Call, proceed: Proceed) -> TokenStream:
+        async def __call__(self, call: Call, call_next: CallNext) -> TokenStream:
             order.append(self.name)
-            return await proceed(call)
+            return await call_next(call)
 
     catalog = make_catalog()
     stream = await LocalGateway(catalog, Pipeline(catalog, stages=[Stage("outer"), Stage("inner")])).generate(

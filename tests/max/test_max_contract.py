@@ -23,7 +23,7 @@ pytestmark = [
 
 
 class TestMax(EngineContract):
-    patience = 600.0
+    timeout = 600.0
 
     @pytest.fixture
     def engine(self) -> Engine:
@@ -39,7 +39,7 @@ class TestMax(EngineContract):
 
 
 class TestMaxVectors(EmbeddingContract):
-    patience = 600.0
+    timeout = 600.0
 
     @pytest.fixture
     def engine(self) -> Engine:

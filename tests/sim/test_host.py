@@ -69,7 +69,7 @@ async def read(stream: TokenStream) -> tuple[list[TokenChunk], Exception | None]
 
 
 class TestSimInAHost(EngineContract):
-    patience = 30.0
+    timeout = 30.0
 
     @pytest.fixture
     def engine(self) -> Engine:

@@ -137,7 +137,7 @@ FAULTS: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("fault", "caught_by"), FAULTS)
 async def test_a_broken_engine_is_caught(fault: Any, caught_by: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(EngineContract, "patience", 2.0)  # a lost place would come back after 6 s
+    monkeypatch.setattr(EngineContract, "timeout", 2.0)  # a lost place would come back after 6 s
     contract = EngineContract()
     await getattr(contract, caught_by)(SimEngine(), SPEC, None)
     with pytest.raises((AssertionError, TimeoutError, GatewayError, pytest.fail.Exception)):

@@ -14,7 +14,7 @@ from hyperllama_sim.engine import SimEngine
 
 
 class TestSimInProcess(EngineContract):
-    patience = 20.0
+    timeout = 20.0
 
     @pytest.fixture
     def engine(self) -> Engine:
@@ -33,7 +33,7 @@ class TestSimAtAPace(TestSimInProcess):
 
 
 class TestSimVectors(EmbeddingContract):
-    patience = 20.0
+    timeout = 20.0
 
     @pytest.fixture
     def engine(self) -> Engine:

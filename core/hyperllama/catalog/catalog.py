@@ -161,10 +161,10 @@ class Catalog:
 
     # --- what is in memory ---
 
-    async def acquire(self, entry: Entry, *, keep_alive: float | None = None, patience: float = math.inf) -> Lease:
+    async def acquire(self, entry: Entry, *, keep_alive: float | None = None, wait_timeout: float = math.inf) -> Lease:
         """The loaded model, loading it if need be, once however many ask.
 
-        ``keep_alive`` in seconds replaces the model's timer; None leaves it. After ``patience`` seconds raises
+        ``keep_alive`` in seconds replaces the model's timer; None leaves it. After ``wait_timeout`` seconds raises
         ModelLoading, which says how far the load is; it goes on. Raises LoadFailed, ModelUnavailable.
         """
         began = time.perf_counter_ns()
@@ -179,7 +179,7 @@ class Catalog:
                     f"model '{entry.spec.name}' stopped too often and rests; try again later", retry_after=pause
                 )
             loading = residency.begin(lambda: self._load(entry, residency))
-            done, _ = await asyncio.wait([loading], timeout=None if math.isinf(patience) else patience)
+            done, _ = await asyncio.wait([loading], timeout=None if math.isinf(wait_timeout) else wait_timeout)
             if not done:
                 raise ModelLoading(
                     f"model '{entry.spec.name}' is being loaded ({residency.describe()}); ask again, or wait longer",

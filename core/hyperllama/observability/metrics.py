@@ -107,11 +107,11 @@ class _Bound:
     """Series of one model and protocol, looked up once."""
 
     def __init__(self, counters: list[Counter], histograms: list[Histogram]) -> None:
-        self._prompt, self._cached, self._completion, self._left_out = counters
+        self._prompt, self._cached, self._completion, self._truncated = counters
         self._queue, self._load, self._first, self._duration, self._between = histograms
 
     def count(self, call: Call) -> None:
-        self._left_out.inc(call.left_out)
+        self._truncated.inc(call.truncated)
         if call.usage is not None:
             self._prompt.inc(call.usage.prompt_tokens)
             self._cached.inc(call.usage.cached_tokens)

@@ -94,7 +94,7 @@ class LocalGateway:
 
     async def load(self, name: str, caller: Caller, *, keep_alive: float | None = None) -> int:
         entry = self._entry(name, caller.principal)
-        lease = await self._catalog.acquire(entry, keep_alive=keep_alive, patience=caller.patience)
+        lease = await self._catalog.acquire(entry, keep_alive=keep_alive, wait_timeout=caller.wait_timeout)
         lease.release()
         return lease.load_ns
 

@@ -17,7 +17,7 @@ from hyperllama.errors import ClientGone, Draining, EngineFailed, GatewayError, 
 from hyperllama.generation import GenerationRequest, Timings, TokenChunk, Usage
 from hyperllama.identity import Caller
 from hyperllama.pipeline.suspects import PoisonList
-from hyperllama.spi import Call, Embeds, Gate, LoadedModel, Observer, Outcome, Proceed, Stage, Transform
+from hyperllama.spi import Call, CallNext, Embeds, Gate, LoadedModel, Observer, Outcome, Stage, Transform
 from hyperllama.stream import Take, TokenStream
 
 log = structlog.get_logger(__name__)
@@ -82,14 +82,14 @@ class Pipeline:
 
     async def generate(self, request: GenerationRequest, caller: Caller, entry: Entry) -> TokenStream:
         """Admit, load if need be, submit. Whatever refuses raises here; the returned stream must be closed."""
-        call = Call(caller=caller, request=request, info=entry.info, left_out=request.left_out, on_finish=[])
+        call = Call(caller=caller, request=request, info=entry.info, truncated=request.truncated, on_finish=[])
         try:
             self._poison.check(request)
             await self._enter(call)
-            proceed: Proceed = partial(self._submit, entry)
+            call_next: CallNext = partial(self._submit, entry)
             for stage in reversed(self._stages):
-                proceed = partial(stage, proceed=proceed)
-            stream = await proceed(call)
+                call_next = partial(stage, call_next=call_next)
+            stream = await call_next(call)
         except BaseException as error:
             await self._finish(call, _outcome(error), error)
             raise
@@ -108,7 +108,7 @@ class Pipeline:
             vectors = await embed(model, request)
             call.last = time.perf_counter_ns()
             call.usage = Usage(prompt_tokens=vectors.prompt_tokens)
-            call.left_out = sum(vectors.cut)
+            call.truncated = sum(vectors.cut)
         except BaseException as error:
             await self._finish(call, _outcome(error), error)
             raise
@@ -124,7 +124,7 @@ class Pipeline:
         call.caller.headers.update(call.headers)
 
     async def _acquire(self, call: Call, entry: Entry, keep_alive: float | None) -> LoadedModel:
-        lease = await self._catalog.acquire(entry, keep_alive=keep_alive, patience=call.caller.patience)
+        lease = await self._catalog.acquire(entry, keep_alive=keep_alive, wait_timeout=call.caller.wait_timeout)
 
         async def give_back(_: Call) -> None:
             lease.release()

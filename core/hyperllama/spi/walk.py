@@ -42,7 +42,7 @@ class Call(msgspec.Struct, kw_only=True):
     usage: Usage | None = None  # set by the last chunk
     outcome: Outcome | None = None  # set once, before ``on_finish`` runs
     error: GatewayError | None = None
-    left_out: int = 0  # messages, or inputs to embed, that lost something so that they fit the context
+    truncated: int = 0  # messages, or inputs to embed, that lost something so that they fit the context
     estimate: int = 0  # prompt tokens, guessed from the text by the first gate that asks; 0: nobody asked
     headers: dict[str, str] = {}  # of the answer: what gates tell the client of its allowances
     on_finish: list[Callable[[Call], Awaitable[None]]] = []
@@ -67,19 +67,19 @@ class Gate(Protocol):
         ...
 
 
-Proceed: TypeAlias = Callable[[Call], Awaitable[TokenStream]]
+CallNext: TypeAlias = Callable[[Call], Awaitable[TokenStream]]
 
 
 class Stage(Protocol):
     """A step around generation that may change the request or see the stream: caching, rewriting, translation.
 
-    Refuse by raising before ``proceed``. Return its stream untouched unless every token must be seen.
+    Refuse by raising before ``call_next``. Return its stream untouched unless every token must be seen.
     """
 
     @property
     def order(self) -> int: ...
 
-    async def __call__(self, call: Call, proceed: Proceed) -> TokenStream: ...
+    async def __call__(self, call: Call, call_next: CallNext) -> TokenStream: ...
 
 
 class Transform(Protocol):
@@ -122,11 +122,11 @@ class Command(Protocol):
 __all__ = (
     "AuthProvider",
     "Call",
+    "CallNext",
     "Command",
     "Gate",
     "Observer",
     "Outcome",
-    "Proceed",
     "Stage",
     "Transform",
     "TransformFactory",

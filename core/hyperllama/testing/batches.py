@@ -78,8 +78,8 @@ class BatchContract(LoadingContract):
 
     @asynccontextmanager
     async def loaded(self, engine: Engine, spec: ModelSpec, path: Path | None) -> AsyncIterator[LoadedModel]:
-        """As ever, and what is done with it takes no longer than ``patience`` either."""
-        async with super().loaded(engine, spec, path) as model, asyncio.timeout(self.patience):
+        """As ever, and what is done with it takes no longer than ``timeout`` either."""
+        async with super().loaded(engine, spec, path) as model, asyncio.timeout(self.timeout):
             yield model
 
 

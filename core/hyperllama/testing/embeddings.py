@@ -64,11 +64,11 @@ class EmbeddingContract(LoadingContract):
 
     @asynccontextmanager
     async def embedder(self, engine: Engine, spec: ModelSpec, path: Path | None) -> AsyncIterator[Embeds]:
-        """The model loaded; what is done with it takes no longer than ``patience``."""
+        """The model loaded; what is done with it takes no longer than ``timeout``."""
         async with self.loaded(engine, spec, path) as model:
             assert isinstance(model, Embeds)
             assert "embedding" in model.info.capabilities
-            async with asyncio.timeout(self.patience):
+            async with asyncio.timeout(self.timeout):
                 yield model
 
 

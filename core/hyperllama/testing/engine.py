@@ -46,7 +46,7 @@ class EngineContract(LoadingContract):
     ) -> None:
         described = engine.describe(spec, path)
         told: list[LoadProgress] = []
-        async with asyncio.timeout(self.patience):
+        async with asyncio.timeout(self.timeout):
             model = await engine.load(spec, path, told.append)
         try:
             assert described.name == model.info.name == spec.name
@@ -107,7 +107,7 @@ class EngineContract(LoadingContract):
     ) -> None:
         async with self.loaded(engine, spec, path) as model:
             streams = [await model.generate(self.endless(model, spec)) for _ in range(model.info.max_batch_size)]
-            async with asyncio.timeout(self.patience):
+            async with asyncio.timeout(self.timeout):
                 for stream in streams:
                     await anext(stream)
             for stream in streams:
@@ -164,7 +164,7 @@ class EngineContract(LoadingContract):
     ) -> None:
         async with self.loaded(engine, spec, path) as model:
             stream = await model.generate(self.endless(model, spec))
-            async with asyncio.timeout(self.patience):
+            async with asyncio.timeout(self.timeout):
                 await model.close()
                 await model.close()
                 with pytest.raises(GatewayError):
@@ -205,13 +205,13 @@ class EngineContract(LoadingContract):
 
     async def read(self, stream: TokenStream) -> list[TokenChunk]:
         found: list[TokenChunk] = []
-        async with asyncio.timeout(self.patience):
+        async with asyncio.timeout(self.timeout):
             while chunks := await stream.batch():
                 found.extend(chunks)
         return found
 
     async def answer(self, model: LoadedModel, request: GenerationRequest) -> Completion:
-        async with asyncio.timeout(self.patience):
+        async with asyncio.timeout(self.timeout):
             return await collect(await model.generate(request))
 
 

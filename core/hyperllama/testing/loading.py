@@ -17,7 +17,7 @@ from hyperllama.spi import Engine, LoadedModel
 class LoadingContract:
     """Override ``engine`` and ``spec``; ``path`` where the model has files."""
 
-    patience: ClassVar[float] = 60.0  # seconds that anything may take
+    timeout: ClassVar[float] = 60.0  # seconds that anything may take
 
     @pytest.fixture
     def engine(self) -> Engine:
@@ -34,8 +34,8 @@ class LoadingContract:
 
     @asynccontextmanager
     async def loaded(self, engine: Engine, spec: ModelSpec, path: Path | None) -> AsyncIterator[LoadedModel]:
-        """Closed at the end. Raises TimeoutError when loading takes longer than ``patience``."""
-        async with asyncio.timeout(self.patience):
+        """Closed at the end. Raises TimeoutError when loading takes longer than ``timeout``."""
+        async with asyncio.timeout(self.timeout):
             model = await engine.load(spec, path, lambda _progress: None)
         try:
             yield model

@@ -83,8 +83,8 @@ def _write_line(scope: HTTPScope, status: int, record: RequestRecord, took_ns: i
         if call.usage is not None:
             fields["prompt_tokens"] = sum(each.usage.prompt_tokens for each in record.calls if each.usage)
             fields["completion_tokens"] = sum(each.usage.completion_tokens for each in record.calls if each.usage)
-        if left_out := sum(each.left_out for each in record.calls):
-            fields["left_out"] = left_out
+        if truncated := sum(each.truncated for each in record.calls):
+            fields["left_out"] = truncated
         if call.first:
             fields["ttft_ms"] = round((call.first - call.started) / 1e6, 2)
     log.info("request", **fields)

@@ -45,12 +45,12 @@ def caller(request: Request[Any, Any, Any], protocol: str) -> Caller:
         principal=scope["user"],
         request_id=request_id(scope),
         headers=scope["state"].get("headers", {}),
-        patience=_patience(request.headers.get("prefer")),
+        wait_timeout=_wait_timeout(request.headers.get("prefer")),
         traceparent=request.headers.get("traceparent", ""),
     )
 
 
-def _patience(prefer: str | None) -> float:
+def _wait_timeout(prefer: str | None) -> float:
     """Seconds of ``Prefer: wait=<seconds>`` (RFC 7240); without it, as long as it takes."""
     found = _WAIT.search(prefer) if prefer else None
     return float(found.group(1)) if found else math.inf

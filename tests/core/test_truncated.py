@@ -34,11 +34,11 @@ async def test_messages_that_a_protocol_left_out_are_on_the_call(
 ) -> None:
     catalog, seen = make_catalog(), Seen()
     pipeline = Pipeline(catalog, observers=[seen])
-    for request in (REQUEST, replace(REQUEST, left_out=3)):
+    for request in (REQUEST, replace(REQUEST, truncated=3)):
         stream = await pipeline.generate(request, CALLER, catalog.find("a"))
         answer(engine.models[0].queues[-1], "x")
         await collect(stream)
-    assert [call.left_out for call in seen.calls] == [0, 3]
+    assert [call.truncated for call in seen.calls] == [0, 3]
 
 
 async def test_inputs_that_an_engine_cut_are_on_the_call(
@@ -52,7 +52,7 @@ async def test_inputs_that_an_engine_cut_are_on_the_call(
 
     request = EmbeddingRequest(model="a", inputs=("x", "y", "z"))
     await Pipeline(catalog, observers=[seen]).embed(request, CALLER, catalog.find("a"), embed)
-    assert [call.left_out for call in seen.calls] == [2]
+    assert [call.truncated for call in seen.calls] == [2]
 
 
 async def test_an_engine_is_told_whose_prompt_it_is(
