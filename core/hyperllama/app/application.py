@@ -47,13 +47,15 @@ from hyperllama.text import chain
 from hyperllama.web.admin import keys, state
 from hyperllama.web.admin.asked import only_from
 from hyperllama.web.admin.protocol import AdminProtocol
-from hyperllama.web.auth import Authentication, permission_of
+from hyperllama.web.auth import Authentication
 from hyperllama.web.dialects import handlers_for, handlers_for_all, spelling
 from hyperllama.web.in_process import Inside
+from hyperllama.web.litestar_compat import route_handlers
 from hyperllama.web.openapi import openapi_routes
 from hyperllama.web.ops import ops_routes
 from hyperllama.web.origins import Origins
 from hyperllama.web.request_log import Envelope
+from hyperllama.web.route import declared
 
 UNKNOWN_MEMORY = 8 * 2**30
 MEMORY_SHARE = 0.8  # of what is free at start, when the config names no budget
@@ -197,10 +199,8 @@ class Application:
             logging_config=None,
             request_max_body_size=self.config.server.max_body_bytes,
         )
-        for route in app.routes:
-            for handler in getattr(route, "route_handlers", ()):
-                if handler.fn.__name__ != "options_handler":  # Litestar's own answer to OPTIONS
-                    permission_of(handler)
+        for handler in route_handlers(app):
+            declared(handler)
         return app
 
     def _admin(self) -> WireProtocol:

@@ -44,9 +44,9 @@ class ProtocolContract:
         assert all(prefix.startswith("/") for prefix in protocol.prefixes)
 
     async def test_every_route_says_who_may_use_it(self, protocol: WireProtocol) -> None:
-        from hyperllama.web.auth import permission_of
+        from hyperllama.web.route import declared
 
-        found = {path: permission_of(handler) for handler in _handlers(protocol) for path in handler.paths}
+        found = {path: declared(handler).permission for handler in _handlers(protocol) for path in handler.paths}
         assert found
 
     @pytest.mark.parametrize("kind", sorted(_name for _name in errors.__all__ if _name != "ConfigError"))
@@ -146,9 +146,9 @@ def _error(kind: type[GatewayError], *, retry_after: float | None = None) -> Gat
 def _handlers(protocol: WireProtocol) -> list[HTTPRouteHandler]:
     from litestar import Litestar
     from litestar.di import Provide
-    from litestar.handlers import HTTPRouteHandler
 
     from hyperllama.testing.fakes import FakeGateway
+    from hyperllama.web.litestar_compat import route_handlers
 
     async def gateway() -> Gateway:
         return FakeGateway()
@@ -159,12 +159,7 @@ def _handlers(protocol: WireProtocol) -> list[HTTPRouteHandler]:
         openapi_config=None,
         logging_config=None,
     )
-    return [
-        handler
-        for route in app.routes
-        for handler in getattr(route, "route_handlers", ())
-        if isinstance(handler, HTTPRouteHandler) and handler.fn.__name__ != "options_handler"
-    ]
+    return list(route_handlers(app))
 
 
 __all__ = ("ProtocolContract",)

@@ -6,6 +6,7 @@ from hyperllama.web.body import MAX_DEPTH, nests_deeper, parse_json, read_json
 from hyperllama.web.fetch import NotFetched, Remote
 from hyperllama.web.forms import read_form
 from hyperllama.web.query import from_text, read_query
+from hyperllama.web.route import route
 from hyperllama.web.streaming import (
     GatewayRequest,
     InjectedGateway,
@@ -35,4 +36,5 @@ __all__ = (
     "read_json",
     "read_query",
     "request_id",
+    "route",
 )

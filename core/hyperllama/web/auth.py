@@ -9,14 +9,14 @@ from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
 from litestar.handlers import BaseRouteHandler
 from litestar.middleware import ASGIMiddleware
-from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 
-from hyperllama.errors import ConfigError, Forbidden, InvalidRequest, Unauthenticated
-from hyperllama.identity import PERMISSIONS, Credentials, Principal
+from hyperllama.errors import Forbidden, InvalidRequest, Unauthenticated
+from hyperllama.identity import Credentials, Principal
 from hyperllama.spi import AuthProvider
 from hyperllama.web.in_process import PRINCIPAL
-
-PUBLIC = "public"
+from hyperllama.web.litestar_compat import is_options_handler
+from hyperllama.web.route import PUBLIC
 
 
 class Authentication(ASGIMiddleware):
@@ -29,9 +29,7 @@ class Authentication(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         handler = cast(BaseRouteHandler, scope["route_handler"])
-        # Litestar's own answer to OPTIONS names the methods and runs nothing; the start-up check has seen all others.
-        own = cast(HTTPScope, scope)["method"] == "OPTIONS" and "permission" not in handler.opt
-        permission = PUBLIC if own else permission_of(handler)
+        permission = PUBLIC if is_options_handler(handler) else handler.opt["permission"]
         if permission != PUBLIC:
             inside: Principal | None = scope.get(PRINCIPAL)  # type: ignore[assignment]  # of our own making
             principal = await self._principal(scope) if inside is None else inside
@@ -51,14 +49,6 @@ class Authentication(ASGIMiddleware):
         raise Unauthenticated("the API key that was sent is not valid")
 
 
-def permission_of(handler: BaseRouteHandler) -> str:
-    """What a route asks of its caller. Raises ConfigError for a route that does not say: none is open by accident."""
-    permission = handler.opt.get("permission")
-    if permission != PUBLIC and permission not in PERMISSIONS:
-        raise ConfigError(f"route {sorted(handler.paths)} declares no permission; set opt={{'permission': ...}}")
-    return str(permission)
-
-
 def _credentials(scope: Scope) -> Credentials:
     headers: Mapping[str, str] = ASGIConnection[object, object, object, object](scope).headers  # type: ignore[type-var]
     kind, _, bearer = headers.get("authorization", "").partition(" ")
@@ -71,4 +61,4 @@ def _credentials(scope: Scope) -> Credentials:
     return Credentials(token=sent.pop() if sent else None, headers=headers, client=client[0] if client else None)
 
 
-__all__ = ("PUBLIC", "Authentication", "permission_of")
+__all__ = ("Authentication",)

@@ -1,8 +1,7 @@
 """What the routes take and give, as an OpenAPI document made from the Structs they decode and encode.
 
-A route says so in its ``opt``. Structs: ``query`` of its parameters, ``accepts`` of a JSON body, ``form`` of a form's
-fields, ``answers`` of what it gives, with one of ``statuses`` where there are several. ``streams`` is the media type of
-an answer that is no JSON. One that says nothing is listed with its path and methods. Its errors are its dialect's.
+A route describes itself with :func:`hyperllama.web.route.route`; one that gives only its permission is listed with its
+path and methods. The errors of a route are those of its dialect.
 """
 
 from __future__ import annotations
@@ -17,8 +16,10 @@ from litestar.handlers import HTTPRouteHandler
 
 from hyperllama.spi import WireProtocol
 from hyperllama.web.dialects import owner
+from hyperllama.web.litestar_compat import route_handlers
 from hyperllama.web.openapi_errors import Errors
 from hyperllama.web.openapi_page import page
+from hyperllama.web.route import PUBLIC, Route, declared, route
 
 _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 _REFERENCE = "#/components/schemas/{name}"
@@ -27,11 +28,11 @@ _REFERENCE = "#/components/schemas/{name}"
 def openapi_routes(protocols: Sequence[WireProtocol]) -> Sequence[HTTPRouteHandler]:
     """``/openapi.json`` and ``/docs``, of whatever application they are part of. It speaks ``protocols``."""
 
-    @get("/openapi.json", opt={"permission": "models:read"})
+    @get("/openapi.json", opt=route(permission="models:read"))
     async def openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
         return Response(msgspec.json.encode(document(_handlers(request), protocols)), media_type="application/json")
 
-    @get("/docs", opt={"permission": "models:read", "streams": "text/html"})
+    @get("/docs", opt=route(permission="models:read", streams="text/html"))
     async def docs(request: Request[Any, Any, Any]) -> Response[str]:
         return Response(page(document(_handlers(request), protocols)), media_type="text/html")
 
@@ -72,13 +73,13 @@ def document(handlers: Iterable[HTTPRouteHandler], protocols: Sequence[WireProto
 def _operation(
     handler: HTTPRouteHandler, path: str, method: str, schema_of: Mapping[type, Any], errors: Errors | None
 ) -> dict[str, Any]:
-    opt, names = handler.opt, _PARAMETER.findall(path)
+    said, names = declared(handler), _PARAMETER.findall(path)
     answer: dict[str, Any] = {"description": "The answer"}
     failures: dict[str, Any] = {}
     if method != "HEAD":  # whose answers have no bodies
-        answer |= _answered(opt, schema_of)
+        answer |= _answered(said, schema_of)
         failures |= errors.of(handler, named=bool(names)) if errors is not None else {}
-    answers = {str(status): answer for status in opt.get("statuses", (handler.status_code,))}
+    answers = {str(status): answer for status in said.statuses or (handler.status_code,)}
     operation: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", f"{method.lower()}{path}"),
         "summary": handler.fn.__name__.strip("_").replace("_", " "),
@@ -88,21 +89,21 @@ def _operation(
             "default": {"description": "Another error, in the dialect of the path"},
         },
     }
-    if opt.get("permission") == "public":
+    if said.permission == PUBLIC:
         operation["security"] = []
     parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
-    if "query" in opt:
-        asked = _text(opt["query"])
+    if said.query is not None:
+        asked = _text(said.query)
         parameters += [
             {"name": name, "in": "query", "required": name in asked["required"], "schema": schema}
             for name, schema in asked["properties"].items()
         ]
     if parameters:
         operation["parameters"] = parameters
-    if "accepts" in opt:
-        operation["requestBody"] = _body("application/json", schema_of[opt["accepts"]])
-    if "form" in opt:
-        operation["requestBody"] = _body("multipart/form-data", _text(opt["form"]))
+    if said.accepts is not None:
+        operation["requestBody"] = _body("application/json", schema_of[said.accepts])
+    if said.form is not None:
+        operation["requestBody"] = _body("multipart/form-data", _text(said.form))
     return operation
 
 
@@ -110,13 +111,13 @@ def _body(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"required": True, "content": {media_type: {"schema": schema}}}
 
 
-def _answered(opt: Mapping[str, Any], schema_of: Mapping[type, Any]) -> dict[str, Any]:
+def _answered(said: Route, schema_of: Mapping[type, Any]) -> dict[str, Any]:
     content: dict[str, Any] = {}
-    if "answers" in opt:
-        content["application/json"] = {"schema": schema_of[opt["answers"]]}
-    if "streams" in opt:
-        text = not opt["streams"].endswith("/octet-stream")
-        content[opt["streams"]] = {"schema": {"type": "string"}} if text else {}
+    if said.answers is not None:
+        content["application/json"] = {"schema": schema_of[said.answers]}
+    if said.streams is not None:
+        text = not said.streams.endswith("/octet-stream")
+        content[said.streams] = {"schema": {"type": "string"}} if text else {}
     return {"content": content} if content else {}
 
 
@@ -135,16 +136,16 @@ def _unless_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _structs(handler: HTTPRouteHandler) -> Iterator[type[msgspec.Struct]]:
-    return (handler.opt[key] for key in ("accepts", "answers") if key in handler.opt)
+    said = declared(handler)
+    return (body for body in (said.accepts, said.answers) if body is not None)
 
 
 def _handlers(request: Request[Any, Any, Any]) -> Iterator[HTTPRouteHandler]:
     seen = set()
-    for route in request.app.routes:
-        for handler in getattr(route, "route_handlers", ()):
-            if isinstance(handler, HTTPRouteHandler) and "permission" in handler.opt and id(handler.fn) not in seen:
-                seen.add(id(handler.fn))
-                yield handler
+    for handler in route_handlers(request.app):
+        if id(handler.fn) not in seen:
+            seen.add(id(handler.fn))
+            yield handler
 
 
 def _version() -> str:

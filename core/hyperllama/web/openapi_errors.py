@@ -23,6 +23,7 @@ from hyperllama.errors import (
     Unauthenticated,
 )
 from hyperllama.spi import DescribesErrors, ErrorReply, WireProtocol
+from hyperllama.web.route import PUBLIC, declared
 
 _ALWAYS = (InvalidRequest, GatewayError)
 _OF_CALLERS = (Unauthenticated, Forbidden)
@@ -72,14 +73,15 @@ class Errors:
 def _kinds(handler: HTTPRouteHandler, *, named: bool) -> Iterator[type[GatewayError]]:
     """Those that a route may answer with, as far as its ``opt`` tells."""
     yield from _ALWAYS
-    permission, takes = handler.opt["permission"], "accepts" in handler.opt or "form" in handler.opt
-    if permission != "public":
+    said = declared(handler)
+    takes = said.accepts is not None or said.form is not None
+    if said.permission != PUBLIC:
         yield from _OF_CALLERS
     if named or takes:
         yield from _OF_NAMES
     if takes:
         yield from _OF_BODIES
-    if permission == "infer":
+    if said.permission == "infer":
         yield from _OF_MODELS
 
 

@@ -17,6 +17,7 @@ from hyperllama.observability.metrics import Metrics
 from hyperllama.pipeline.pipeline import Pipeline
 from hyperllama.server.limits import Guard
 from hyperllama.server.loop_lag import LoopLag
+from hyperllama.web.route import route
 
 _JSON = msgspec.json.Encoder()
 
@@ -31,12 +32,12 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
 def ops_routes(catalog: Catalog, pipeline: Pipeline, metrics: Metrics | None) -> Sequence[HTTPRouteHandler]:
     """``metrics`` None: not offered."""
 
-    @get("/health", opt={"permission": "public", "answers": State}, sync_to_thread=False)
+    @get("/health", opt=route(permission="public", answers=State), sync_to_thread=False)
     def health() -> Response[bytes]:
         """Alive: the process answers."""
         return _json(State("ok"))
 
-    @get("/ready", opt={"permission": "public", "answers": State, "statuses": (200, 503)}, sync_to_thread=False)
+    @get("/ready", opt=route(permission="public", answers=State, statuses=(200, 503)), sync_to_thread=False)
     def ready() -> Response[bytes]:
         """Ready: new work is taken, and every model that was to be preloaded is in memory or past its first failure."""
         loading: dict[str, Phase] = {
@@ -53,7 +54,7 @@ def ops_routes(catalog: Catalog, pipeline: Pipeline, metrics: Metrics | None) ->
     if metrics is None:
         return health, ready
 
-    @get("/metrics", opt={"permission": "admin", "streams": "text/plain"}, sync_to_thread=False)
+    @get("/metrics", opt=route(permission="admin", streams="text/plain"), sync_to_thread=False)
     def expose() -> Response[bytes]:
         """Everything counted, in Prometheus' text format."""
         return Response(metrics.expose(), media_type="text/plain; version=0.0.4")

@@ -19,10 +19,10 @@ from hyperllama.pipeline.pipeline import Pipeline
 from hyperllama.queue.queue import FairQueue
 from hyperllama.web.admin import asked, wire
 from hyperllama.web.admin.answer import json
+from hyperllama.web.route import route
 from hyperllama.web.streaming import GatewayRequest
 
-ADMIN = {"permission": "admin"}
-USAGE = {**ADMIN, "query": wire.UsageQuery, "answers": wire.Usage}
+USAGE = route(permission="admin", query=wire.UsageQuery, answers=wire.Usage)
 
 
 def usage_routes(ledger: Ledger, office: Callable[[], Awaitable[KeyOffice]]) -> Sequence[HTTPRouteHandler]:
@@ -55,7 +55,7 @@ def usage_routes(ledger: Ledger, office: Callable[[], Awaitable[KeyOffice]]) -> 
 
 
 def state_routes(catalog: Catalog, pipeline: Pipeline, queue: FairQueue) -> Sequence[HTTPRouteHandler]:
-    @get("/admin/v1/models", opt={**ADMIN, "answers": wire.ModelList})
+    @get("/admin/v1/models", opt=route(permission="admin", answers=wire.ModelList))
     async def models() -> Response[bytes]:
         running = {entry.spec.name: state for entry, state in catalog.running()}
         found = []
@@ -74,7 +74,7 @@ def state_routes(catalog: Catalog, pipeline: Pipeline, queue: FairQueue) -> Sequ
             found.append(model)
         return json(wire.ModelList(found))
 
-    @get("/admin/v1/queue", opt={**ADMIN, "answers": wire.QueueList})
+    @get("/admin/v1/queue", opt=route(permission="admin", answers=wire.QueueList))
     async def queues() -> Response[bytes]:
         return json(wire.QueueList(pipeline.live, queue.states()))
 
@@ -82,7 +82,7 @@ def state_routes(catalog: Catalog, pipeline: Pipeline, queue: FairQueue) -> Sequ
 
 
 def audit_routes(log: AuditLog) -> Sequence[HTTPRouteHandler]:
-    @get("/admin/v1/audit", opt={**ADMIN, "query": wire.AuditQuery, "answers": wire.AuditPage})
+    @get("/admin/v1/audit", opt=route(permission="admin", query=wire.AuditQuery, answers=wire.AuditPage))
     async def audit(request: GatewayRequest) -> Response[bytes]:
         query = asked.query(request, wire.AuditQuery)
         since = None if query.since is None else datetime.combine(query.since, time(), UTC).timestamp()
