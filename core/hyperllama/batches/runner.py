@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import time
 from collections import Counter
@@ -21,6 +20,7 @@ from hyperllama.database.batches import BatchStore
 from hyperllama.database.files import FileStore
 from hyperllama.identity import Principal
 from hyperllama.spi import Batch, BatchDialect, BatchError
+from hyperllama.system.files import open_locked
 
 LOOK = 1.0  # seconds between looks at what others asked for, or cancelled
 SWEEP = 60.0
@@ -91,7 +91,7 @@ class Runner:
             while not self._stopped:
                 if self._files.exists:
                     if lock is None:
-                        lock = await asyncio.to_thread(_locked, self._directory / LOCK)
+                        lock = await asyncio.to_thread(open_locked, self._directory / LOCK, wait=False)
                     if lock is not None and await self._tried(self._look()) and time.monotonic() - swept >= SWEEP:
                         swept = time.monotonic()
                         await self._tried(self._sweep())
@@ -186,17 +186,6 @@ class Runner:
             log.warning("batches wait", reason=repr(error))
             return False
         return True
-
-
-def _locked(path: Path) -> int | None:
-    """A lock that ends with this process; None: another has it. Blocks not."""
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
 
 
 __all__ = ("Renew", "Runner")

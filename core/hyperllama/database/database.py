@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import importlib
 import os
 from collections.abc import AsyncGenerator
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from hyperllama.errors import ConfigError
+from hyperllama.system.files import create_folder, open_locked
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -100,12 +100,13 @@ class Database:
         if await _revision(engine) == HEAD:
             return
         await asyncio.to_thread(importlib.import_module, "alembic.command")
-        lock = await asyncio.to_thread(_lock, self._directory)
+        lock = await asyncio.to_thread(open_locked, self._directory / f"{FILE}.lock")
         try:
             async with engine.begin() as connection:
                 await connection.run_sync(upgrade)
         finally:
-            os.close(lock)
+            if lock is not None:
+                os.close(lock)
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:
@@ -141,16 +142,8 @@ def _pragmas(connection: DBAPIConnection, _: object) -> None:
 
 
 def _create(file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    create_folder(file.parent)
     os.close(os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-
-
-def _lock(directory: Path) -> int:
-    """Two gateways that start together migrate one after the other; Alembic's own state is one for the process."""
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(directory / f"{FILE}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    return descriptor
 
 
 def _driver(url: str) -> str:

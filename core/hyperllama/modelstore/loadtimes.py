@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from hyperllama.models import ModelInfo
+from hyperllama.system.files import write_whole
 
 log = structlog.get_logger(__name__)
 
@@ -46,10 +47,7 @@ def _read(path: Path | None) -> dict[str, float]:
 
 def _write(path: Path, seconds: dict[str, float]) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        new = path.with_suffix(".new")
-        new.write_bytes(msgspec.json.encode(seconds))
-        new.replace(path)
+        write_whole(path, msgspec.json.encode(seconds), mode=0o644)
     except OSError as error:
         log.warning("load times not kept", reason=error.strerror)
 
