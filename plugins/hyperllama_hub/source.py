@@ -9,7 +9,8 @@ from pathlib import Path
 
 from hyperllama.errors import LoadFailed
 from hyperllama.models import LoadProgress, ModelSpec
-from hyperllama.modelstore.reference import Reference, parse
+from hyperllama.modelstore.hub_reference import HubReference as Reference
+from hyperllama.modelstore.hub_reference import parse
 from hyperllama.spi import Report
 
 

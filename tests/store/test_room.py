@@ -10,9 +10,9 @@ from hyperllama.config import Admin
 from hyperllama.database.audit import AuditLog
 from hyperllama.errors import PayloadTooLarge
 from hyperllama.identity import Caller, Principal
-from hyperllama.modelstore.audited import AuditedStore
-from hyperllama.modelstore.store import ModelStore
-from hyperllama.modelstore.upload_quota import Room
+from hyperllama.modelstore.audited_store import AuditedStore
+from hyperllama.modelstore.disk_store import DiskModelStore
+from hyperllama.modelstore.upload_quota import UploadQuota
 
 
 def digest(content: bytes) -> str:
@@ -25,8 +25,8 @@ async def pieces(content: bytes) -> AsyncIterator[bytes]:
 
 
 async def test_what_a_key_uploads_is_bounded_for_as_long_as_it_is_there(database, tmp_path: Path) -> None:
-    store = ModelStore(tmp_path / "models", names={})
-    room = Room(database, store.blobs, 100)
+    store = DiskModelStore(tmp_path / "models", names={})
+    room = UploadQuota(database, store.blobs, 100)
     kept = AuditedStore(store, AuditLog(database, Admin()), room)
 
     async def upload(content: bytes, owner: str = "me") -> bool:

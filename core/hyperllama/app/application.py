@@ -15,7 +15,7 @@ from hyperllama.auth.authenticator import Door
 from hyperllama.auth.key_service import KeyOffice
 from hyperllama.batches.runner import Runner
 from hyperllama.catalog.catalog import Catalog
-from hyperllama.catalog.stored import CatalogShelf
+from hyperllama.catalog.stored import CatalogSync
 from hyperllama.config import Config
 from hyperllama.config.exposure import is_loopback
 from hyperllama.database.audit import AuditLog
@@ -30,10 +30,10 @@ from hyperllama.identity import Principal
 from hyperllama.limits.limits import RateLimits
 from hyperllama.limits.quotas import Quotas
 from hyperllama.models import ModelSpec
-from hyperllama.modelstore.audited import AuditedStore
+from hyperllama.modelstore.audited_store import AuditedStore
+from hyperllama.modelstore.disk_store import DiskModelStore
 from hyperllama.modelstore.loadtimes import LoadTimes
-from hyperllama.modelstore.store import ModelStore
-from hyperllama.modelstore.upload_quota import Room
+from hyperllama.modelstore.upload_quota import UploadQuota
 from hyperllama.observability.logging import AccessObserver
 from hyperllama.observability.metrics import Metrics
 from hyperllama.pipeline.gateway import Kept, LocalGateway
@@ -71,9 +71,9 @@ class Application:
         self.protocols = self.plugins.protocols()
         self.database = Database(config.store_path, config.store.database)
         self.audit = AuditLog(self.database, config.admin)
-        self.store = ModelStore(config.store_path / "models", names=config.store.names)
+        self.store = DiskModelStore(config.store_path / "models", names=config.store.names)
         most = config.store.max_key_bytes
-        room = Room(self.database, self.store.blobs, most) if most is not None else None
+        room = UploadQuota(self.database, self.store.blobs, most) if most is not None else None
         self.managed = AuditedStore(self.store, self.audit, room)
         sources = {**self.plugins.model_sources(), self.store.source.scheme: self.store.source}
         self.catalog = Catalog(
@@ -86,7 +86,7 @@ class Application:
         offered = [spec for source in sources.values() for spec in source.models()]
         self.catalog.add(config.models.values())
         self.left_out = _offer(self.catalog, offered)
-        CatalogShelf(self.catalog, self.store)
+        CatalogSync(self.catalog, self.store)
         self.store.refresh()
         parsers = {**chain.parsers(), **self.plugins.transforms()}
         chain.check((entry.spec for entry in self.catalog.entries()), parsers)

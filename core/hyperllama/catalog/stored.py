@@ -12,19 +12,19 @@ from hyperllama.catalog.catalog import Catalog, Entry
 from hyperllama.errors import ConfigError, ModelNotFound
 from hyperllama.messages import Message, Role, Text
 from hyperllama.models import LoadProgress, ModelInfo, ModelSpec
+from hyperllama.modelstore.disk_store import DiskModelStore
 from hyperllama.modelstore.manifests import Manifest, Stored
+from hyperllama.modelstore.model_directories import TEMPLATE, ModelDirectories
 from hyperllama.modelstore.names import StoredName
 from hyperllama.modelstore.recipe import Base
-from hyperllama.modelstore.store import ModelStore
-from hyperllama.modelstore.views import TEMPLATE, Views
 
 log = structlog.get_logger(__name__)
 
 
-class CatalogShelf:
-    """``hyperllama.modelstore.store.Shelf`` over a catalog."""
+class CatalogSync:
+    """``hyperllama.modelstore.disk_store.StoreListing`` over a catalog."""
 
-    def __init__(self, catalog: Catalog, store: ModelStore) -> None:
+    def __init__(self, catalog: Catalog, store: DiskModelStore) -> None:
         self._catalog = catalog
         self._views = store.views
         self._stored: dict[str, Stored] = {}
@@ -96,7 +96,7 @@ class CatalogShelf:
         return stored if stored is not None and entry.info.digest == stored.digest else None
 
 
-def spec_of(name: StoredName, manifest: Manifest, digest: str, views: Views) -> ModelSpec:
+def spec_of(name: StoredName, manifest: Manifest, digest: str, views: ModelDirectories) -> ModelSpec:
     """What the catalog is told of a stored model."""
     return msgspec.structs.replace(
         manifest.spec,
@@ -135,4 +135,4 @@ def _unheard(_: LoadProgress) -> None:
     """Progress of a fetch that only its end is told of."""
 
 
-__all__ = ("CatalogShelf", "dressed", "spec_of")
+__all__ = ("CatalogSync", "dressed", "spec_of")

@@ -18,7 +18,7 @@ T = TypeVar("T")
 if TYPE_CHECKING:
     from hyperllama.app.application import Application
     from hyperllama.identity import Caller
-    from hyperllama.modelstore.steps import Step
+    from hyperllama.modelstore.shared_work import Step
 
 
 @click.group()
@@ -125,10 +125,10 @@ def models_delete(config_path: Path | None, names: tuple[str, ...]) -> None:
 def models_check(config_path: Path | None) -> None:
     """Read every file of the store and say what is damaged or missing; exit code 1 then."""
     from hyperllama import config
-    from hyperllama.modelstore.checker import check
-    from hyperllama.modelstore.confined import Beneath
+    from hyperllama.modelstore.confined import ConfinedDirectory
+    from hyperllama.modelstore.integrity import check
 
-    wrong = check(Beneath((config.load(config_path).store_path / "models").absolute()))
+    wrong = check(ConfinedDirectory((config.load(config_path).store_path / "models").absolute()))
     for line in wrong:
         click.echo(line)
     if wrong:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from hyperllama.errors import InvalidRequest, StoreFailed
-from hyperllama.modelstore.confined import Beneath
+from hyperllama.modelstore.confined import ConfinedDirectory
 from hyperllama.modelstore.names import hex_of
 from hyperllama.system.files import full
 
@@ -29,18 +29,18 @@ SPARE = 16 * 2**20  # bytes that stay free whatever is written
 class Blobs:
     """Blocks: use in threads. Digests are ``sha256:`` and 64 hex digits."""
 
-    def __init__(self, beneath: Beneath) -> None:
-        self._beneath = beneath
+    def __init__(self, directory: ConfinedDirectory) -> None:
+        self._directory = directory
 
     def size(self, digest: str) -> int | None:
         """None: not here."""
-        found = self._beneath.stat(FOLDER, _file(digest))
+        found = self._directory.stat(FOLDER, _file(digest))
         return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
 
     def open(self, digest: str) -> BinaryIO:
         """Raises InvalidRequest when there is none."""
         try:
-            return os.fdopen(self._beneath.open(FOLDER, _file(digest)), "rb")
+            return os.fdopen(self._directory.open(FOLDER, _file(digest)), "rb")
         except FileNotFoundError as error:
             raise InvalidRequest(f"blob {digest} not found", param="digest") from error
 
@@ -52,14 +52,14 @@ class Blobs:
             return sha256(file) == hex_of(digest)
 
     def remove(self, digest: str) -> None:
-        self._beneath.unlink(FOLDER, _file(digest))
+        self._directory.unlink(FOLDER, _file(digest))
 
     def digests(self) -> list[str]:
         """All that are whole."""
-        return [f"sha256:{name[7:]}" for name in self._beneath.names(FOLDER) if _is_blob(name)]
+        return [f"sha256:{name[7:]}" for name in self._directory.names(FOLDER) if _is_blob(name)]
 
     def partial_size(self, digest: str) -> int:
-        found = self._beneath.stat(FOLDER, _file(digest) + PARTIAL)
+        found = self._directory.stat(FOLDER, _file(digest) + PARTIAL)
         return found.st_size if found is not None else 0
 
     @contextmanager
@@ -76,15 +76,15 @@ class Blobs:
                 yield name, file
             finally:
                 if digest is None:
-                    self._beneath.unlink(FOLDER, name)
+                    self._directory.unlink(FOLDER, name)
 
     def _mine(self, name: str, wait: Callable[[], None]) -> BinaryIO:
         """Opened and locked. Whoever had it before may have given it its final name: then it is a blob, not ours."""
         while True:
-            file = os.fdopen(self._beneath.open(FOLDER, name, flags=os.O_RDWR | os.O_CREAT, create=True), "r+b")
+            file = os.fdopen(self._directory.open(FOLDER, name, flags=os.O_RDWR | os.O_CREAT, create=True), "r+b")
             try:
                 fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-                there = self._beneath.stat(FOLDER, name)
+                there = self._directory.stat(FOLDER, name)
                 if there is not None and there.st_ino == os.fstat(file.fileno()).st_ino:
                     return file
             except BlockingIOError:
@@ -102,38 +102,38 @@ class Blobs:
         """
         file.flush()
         os.fsync(file.fileno())
-        with os.fdopen(self._beneath.open(FOLDER, name), "rb") as written:
+        with os.fdopen(self._directory.open(FOLDER, name), "rb") as written:
             found = f"sha256:{sha256(written)}"
             size = os.fstat(written.fileno()).st_size
         if want is not None and hex_of(found) != hex_of(want):
-            self._beneath.unlink(FOLDER, name)
+            self._directory.unlink(FOLDER, name)
             raise InvalidRequest(f'digest mismatch, expected "{want}", got "{found}"', param="digest")
-        self._beneath.rename((FOLDER,), name, _file(found))
+        self._directory.rename((FOLDER,), name, _file(found))
         return found, size
 
     def drop(self, name: str) -> None:
         """Away with what :meth:`partial` gave."""
-        self._beneath.unlink(FOLDER, name)
+        self._directory.unlink(FOLDER, name)
 
     def need(self, size: int) -> None:
         """Raises StoreFailed when ``size`` more bytes would not fit."""
-        self._beneath.root.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(self._beneath.root).free - SPARE
+        self._directory.root.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self._directory.root).free - SPARE
         if size > free:
             raise StoreFailed(f"not enough space on the disk: {size} bytes are needed and {max(free, 0)} are free")
 
     def collect(self, *, kept: frozenset[str], age: float) -> None:
         """Drop blobs that are not ``kept`` and temporary files of the dead, both last changed ``age`` seconds ago."""
-        for name in self._beneath.names(FOLDER):
-            found = self._beneath.stat(FOLDER, name)
+        for name in self._directory.names(FOLDER):
+            found = self._directory.stat(FOLDER, name)
             if found is None:
                 continue
             old = time.time() - found.st_mtime >= age
             if name.endswith(PARTIAL) and time.time() - found.st_mtime >= FORGOTTEN:
-                self._beneath.unlink(FOLDER, name)
+                self._directory.unlink(FOLDER, name)
             orphan = _is_blob(name) and f"sha256:{name[7:]}" not in kept and old
             if orphan or (name.startswith(TEMPORARY) and (not _alive(name) or (old and age > 0))):
-                self._beneath.unlink(FOLDER, name)
+                self._directory.unlink(FOLDER, name)
 
 
 def sha256(file: BinaryIO) -> str:

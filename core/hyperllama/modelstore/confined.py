@@ -1,4 +1,4 @@
-"""Every open of the model store goes through here: part by part beneath the root, no link followed."""
+"""Every open of the model store goes through here: part by part directory the root, no link followed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MARK = ".changed"
 
 
-class Beneath:
+class ConfinedDirectory:
     """A directory and what is under it. Parts of a path come one by one, are never joined. Blocks: use in threads."""
 
     def __init__(self, root: Path) -> None:
@@ -108,4 +108,4 @@ def _check(part: str) -> None:
         raise ValueError(f"{part!r} is no part of a path")
 
 
-__all__ = ("Beneath",)
+__all__ = ("ConfinedDirectory",)

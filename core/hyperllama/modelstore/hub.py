@@ -13,9 +13,9 @@ import msgspec
 
 from hyperllama.errors import GatewayError, InvalidRequest, ModelNotFound, StoreFailed
 from hyperllama.modelstore.blobs import Blobs
+from hyperllama.modelstore.hub_reference import HubReference, chosen
 from hyperllama.modelstore.manifests import Layer
-from hyperllama.modelstore.reference import Reference, chosen
-from hyperllama.modelstore.steps import Say, Step, Stopped
+from hyperllama.modelstore.shared_work import Say, Step, Stopped
 from hyperllama.system.files import full
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Hub:
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._environ = environ
 
-    def look(self, reference: Reference) -> Repository:
+    def look(self, reference: HubReference) -> Repository:
         """Raises ModelNotFound, StoreFailed."""
         try:
             info = self._api().model_info(reference.repo, revision=reference.revision, files_metadata=True)

@@ -14,7 +14,7 @@ import structlog
 from hyperllama.errors import InvalidRequest, StoreFailed
 from hyperllama.models import ModelSpec
 from hyperllama.modelstore.blobs import TEMPORARY, Blobs
-from hyperllama.modelstore.confined import Beneath
+from hyperllama.modelstore.confined import ConfinedDirectory
 from hyperllama.modelstore.names import StoredName, stored_name
 
 log = structlog.get_logger(__name__)
@@ -69,8 +69,8 @@ class Stored(msgspec.Struct, frozen=True):
 class Manifests:
     """Blocks: use in threads, all but :meth:`all` at start."""
 
-    def __init__(self, beneath: Beneath, blobs: Blobs) -> None:
-        self._beneath = beneath
+    def __init__(self, directory: ConfinedDirectory, blobs: Blobs) -> None:
+        self._directory = directory
         self._blobs = blobs
 
     def all(self) -> list[Stored]:
@@ -90,12 +90,12 @@ class Manifests:
         return self._read(spelt) if spelt is not None else None
 
     def names(self) -> Iterator[StoredName]:
-        for host in self._beneath.names(FOLDER):
+        for host in self._directory.names(FOLDER):
             if host.startswith("."):
                 continue
-            for namespace in self._beneath.names(FOLDER, host):
-                for model in self._beneath.names(FOLDER, host, namespace):
-                    for file in self._beneath.names(FOLDER, host, namespace, model):
+            for namespace in self._directory.names(FOLDER, host):
+                for model in self._directory.names(FOLDER, host, namespace):
+                    for file in self._directory.names(FOLDER, host, namespace, model):
                         if not file.endswith(SUFFIX) or file.startswith("."):
                             continue
                         try:
@@ -107,7 +107,7 @@ class Manifests:
     def write(self, name: StoredName, manifest: Manifest) -> tuple[Stored, Stored | None]:
         """Now it is there, whole; the second: what it replaced. Raises StoreFailed when a blob it names is not here."""
         data = manifest.encode()
-        with self._beneath.locked():
+        with self._directory.locked():
             for layer in manifest.layers:
                 if self._blobs.size(layer.digest) != layer.size:
                     raise StoreFailed(f"{layer.filename} was removed meanwhile; try again")
@@ -117,14 +117,14 @@ class Manifests:
             temporary = f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}"
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
             try:
-                with os.fdopen(self._beneath.open(*folder, temporary, flags=flags, create=True), "wb") as file:
+                with os.fdopen(self._directory.open(*folder, temporary, flags=flags, create=True), "wb") as file:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
-                self._beneath.rename(folder, temporary, spelt.tag + SUFFIX)
-                self._beneath.mark()
+                self._directory.rename(folder, temporary, spelt.tag + SUFFIX)
+                self._directory.mark()
             except BaseException:
-                self._beneath.unlink(*folder, temporary)
+                self._directory.unlink(*folder, temporary)
                 raise
             stored = self._read(spelt)
         if stored is None:
@@ -133,17 +133,17 @@ class Manifests:
 
     def remove(self, name: StoredName) -> Stored | None:
         """What was there; None: nothing."""
-        with self._beneath.locked():
+        with self._directory.locked():
             old = self.find(name)
             if old is not None:
                 spelt = old.name
-                self._beneath.unlink(FOLDER, spelt.host, spelt.namespace, spelt.model, spelt.tag + SUFFIX)
-                self._beneath.mark()
+                self._directory.unlink(FOLDER, spelt.host, spelt.namespace, spelt.model, spelt.tag + SUFFIX)
+                self._directory.mark()
         return old
 
     def release(self, layers: tuple[Layer, ...], *, pinned: frozenset[str]) -> None:
         """Drop those blobs that no manifest names any more."""
-        with self._beneath.locked():
+        with self._directory.locked():
             kept = self.used() | pinned
             for layer in layers:
                 if layer.digest not in kept:
@@ -159,16 +159,16 @@ class Manifests:
 
     def collect(self) -> None:
         """Drop temporary files; call with the store locked, for then nobody writes one."""
-        for host in self._beneath.names(FOLDER):
-            for namespace in self._beneath.names(FOLDER, host):
-                for model in self._beneath.names(FOLDER, host, namespace):
-                    for file in self._beneath.names(FOLDER, host, namespace, model):
+        for host in self._directory.names(FOLDER):
+            for namespace in self._directory.names(FOLDER, host):
+                for model in self._directory.names(FOLDER, host, namespace):
+                    for file in self._directory.names(FOLDER, host, namespace, model):
                         if file.startswith(TEMPORARY):
-                            self._beneath.unlink(FOLDER, host, namespace, model, file)
+                            self._directory.unlink(FOLDER, host, namespace, model, file)
 
     def _read(self, name: StoredName) -> Stored | None:
         try:
-            fd = self._beneath.open(FOLDER, name.host, name.namespace, name.model, name.tag + SUFFIX)
+            fd = self._directory.open(FOLDER, name.host, name.namespace, name.model, name.tag + SUFFIX)
         except FileNotFoundError:
             return None
         with os.fdopen(fd, "rb") as file:

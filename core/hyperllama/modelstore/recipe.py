@@ -10,7 +10,7 @@ import msgspec
 
 from hyperllama.errors import InvalidRequest, UnsupportedFeature
 from hyperllama.models import ModelInfo, ModelSpec
-from hyperllama.modelstore import encoding
+from hyperllama.modelstore import quantization as encodings
 from hyperllama.modelstore.manifests import Manifest, Turn
 
 
@@ -84,7 +84,7 @@ def check(recipe: Recipe) -> None:
 def quantization(recipe: Recipe) -> str:
     """What the weights are to be encoded in; empty: as they are. Raises InvalidRequest."""
     asked = recipe.quantize or recipe.quantization
-    return encoding.kind_of(asked) if asked else ""
+    return encodings.kind_of(asked) if asked else ""
 
 
 def manifest_of(base: Base) -> Manifest:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Executable
 
 
-class Room:
+class UploadQuota:
     """A blob counts for who brought it first, for as long as it is there."""
 
     def __init__(self, database: Database, blobs: Blobs, most: int) -> None:
@@ -67,4 +67,4 @@ def _upsert(dialect: str, owner: str, digest: str, size: int) -> Executable:
     )
 
 
-__all__ = ("Room",)
+__all__ = ("UploadQuota",)

@@ -15,8 +15,8 @@ from hyperllama.generation import Effort, GenerationRequest, ToolSpec
 from hyperllama.identity import Caller, Principal
 from hyperllama.messages import Input, opened
 from hyperllama.models import ModelInfo, RunningModel
-from hyperllama.modelstore.audited import AuditedStore
-from hyperllama.modelstore.store import ModelStore
+from hyperllama.modelstore.audited_store import AuditedStore
+from hyperllama.modelstore.disk_store import DiskModelStore
 from hyperllama.names import of_cloud
 from hyperllama.pipeline.pipeline import EmbedCall, Pipeline
 from hyperllama.spi import Batches, Embeds, Files, LoadedModel, Records, Tokenizes
@@ -47,7 +47,7 @@ class LocalGateway:
         pipeline: Pipeline,
         embed: EmbedCall = embed_alone,
         *,
-        store: AuditedStore | ModelStore | None = None,
+        store: AuditedStore | DiskModelStore | None = None,
         kept: Kept | None = None,
         audit: AuditLog | None = None,
     ) -> None:

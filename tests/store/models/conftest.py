@@ -15,11 +15,11 @@ import pytest
 from hyperllama.errors import ConfigError
 from hyperllama.identity import LOCAL, Caller
 from hyperllama.models import ModelInfo, ModelSpec
+from hyperllama.modelstore.disk_store import DiskModelStore
 from hyperllama.modelstore.hub import Hub
 from hyperllama.modelstore.manifests import Manifest, Stored
 from hyperllama.modelstore.names import StoredName
 from hyperllama.modelstore.recipe import Base
-from hyperllama.modelstore.store import ModelStore
 
 
 def load(name: str) -> ModuleType:
@@ -33,7 +33,7 @@ def load(name: str) -> ModuleType:
     return module
 
 
-class Shelf:
+class StoreListing:
     """Offers what it is given; ``refuse`` makes every model one that no engine can load."""
 
     def __init__(self) -> None:
@@ -106,12 +106,12 @@ def hub() -> Iterator[object]:
 
 
 @pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
+def shelf() -> StoreListing:
+    return StoreListing()
 
 
 @pytest.fixture
-def store(tmp_path: Path, shelf: Shelf, hub: object) -> ModelStore:
-    made = ModelStore(tmp_path / "models", names={"short": "hf:org/small"}, hub=Hub({"HF_ENDPOINT": hub.url}))  # type: ignore[attr-defined]
+def store(tmp_path: Path, shelf: StoreListing, hub: object) -> DiskModelStore:
+    made = DiskModelStore(tmp_path / "models", names={"short": "hf:org/small"}, hub=Hub({"HF_ENDPOINT": hub.url}))  # type: ignore[attr-defined]
     made.attach(shelf)
     return made

@@ -23,20 +23,20 @@ import psutil
 from hyperllama.errors import GatewayError
 from hyperllama.identity import LOCAL, Caller
 from hyperllama.modelstore.blobs import Blobs
-from hyperllama.modelstore.checker import check
-from hyperllama.modelstore.confined import Beneath
+from hyperllama.modelstore.confined import ConfinedDirectory
+from hyperllama.modelstore.disk_store import DiskModelStore
 from hyperllama.modelstore.hub import Hub
+from hyperllama.modelstore.integrity import check
 from hyperllama.modelstore.manifests import Manifests
-from hyperllama.modelstore.store import ModelStore
 
 CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
 NAMES = ("org/small", "org/other", "one", "two", "three")
 
 
-class Shelf:
+class StoreListing:
     """The catalog of a worker: what the manifests say."""
 
-    def __init__(self, store: ModelStore) -> None:
+    def __init__(self, store: DiskModelStore) -> None:
         self._store = store
 
     def configured(self, name: str) -> bool:
@@ -72,7 +72,7 @@ def recipe(base: str, text: str, files: dict[str, str]) -> Any:
     return SimpleNamespace(**empty, **parts, parameters={"seed": 1})
 
 
-async def change(store: ModelStore, chance: random.Random) -> None:
+async def change(store: DiskModelStore, chance: random.Random) -> None:
     name, other = chance.choice(NAMES), chance.choice(NAMES)
     try:
         match chance.choice(("pull", "pull", "create", "upload", "copy", "delete")):
@@ -102,8 +102,8 @@ async def change(store: ModelStore, chance: random.Random) -> None:
 
 
 async def work(folder: Path, hub: str, seed: int) -> None:
-    store = ModelStore(folder, names={}, hub=Hub({"HF_ENDPOINT": hub}))
-    store.attach(Shelf(store))
+    store = DiskModelStore(folder, names={}, hub=Hub({"HF_ENDPOINT": hub}))
+    store.attach(StoreListing(store))
     await store.open()
     chance = random.Random(seed)
     while True:
@@ -123,7 +123,7 @@ def _let_live(child: int, seconds: float) -> None:
 
 def main(folder: Path, hub: str, kills: int, seed: int) -> None:
     chance = random.Random(seed)
-    beneath = Beneath(folder)
+    directory = ConfinedDirectory(folder)
     wrong: list[str] = []
     left = 0
     partials = models = 0
@@ -140,10 +140,10 @@ def main(folder: Path, hub: str, kills: int, seed: int) -> None:
         _, status = os.waitpid(child, 0)
         if not os.WIFSIGNALED(status):
             wrong.append(f"worker {number} ended by itself: {status}")
-        wrong += [f"after kill {number}: {line}" for line in check(beneath)]
-        partials += sum(name.endswith(".partial") for name in beneath.names("blobs"))
-        models += len(list(Manifests(beneath, Blobs(beneath)).names()))
-    store = ModelStore(folder, names={})
+        wrong += [f"after kill {number}: {line}" for line in check(directory)]
+        partials += sum(name.endswith(".partial") for name in directory.names("blobs"))
+        models += len(list(Manifests(directory, Blobs(directory)).names()))
+    store = DiskModelStore(folder, names={})
     asyncio.run(store.open())
     for path in folder.rglob(".tmp-*"):
         left += 1

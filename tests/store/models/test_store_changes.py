@@ -13,9 +13,9 @@ import pytest
 from hyperllama.errors import InvalidRequest, ModelNotFound
 from hyperllama.identity import LOCAL, Caller
 from hyperllama.models import ModelSpec
-from hyperllama.modelstore.checker import check
+from hyperllama.modelstore.disk_store import DiskModelStore
 from hyperllama.modelstore.hub import Hub
-from hyperllama.modelstore.store import ModelStore
+from hyperllama.modelstore.integrity import check
 
 CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
 GGUF = b"GGUF" + bytes(100)
@@ -29,11 +29,11 @@ def recipe(**said: Any) -> Any:
     return SimpleNamespace(**{**nothing, **said})
 
 
-async def create(store: ModelStore, name: str, **said: Any) -> list[str]:
+async def create(store: DiskModelStore, name: str, **said: Any) -> list[str]:
     return [step.status async for step in store.create(recipe(**said), name, CALLER)]
 
 
-async def upload(store: ModelStore, data: bytes) -> str:
+async def upload(store: DiskModelStore, data: bytes) -> str:
     async def content() -> AsyncIterator[bytes]:
         for at in range(0, len(data), 7):
             yield data[at : at + 7]
@@ -43,20 +43,20 @@ async def upload(store: ModelStore, data: bytes) -> str:
     return digest
 
 
-def manifest(store: ModelStore, name: str) -> Any:
+def manifest(store: DiskModelStore, name: str) -> Any:
     return next(stored for stored in store.manifests.all() if stored.name.short == name)
 
 
-async def test_a_model_of_an_uploaded_file_lists_it_under_its_name(store: ModelStore) -> None:
+async def test_a_model_of_an_uploaded_file_lists_it_under_its_name(store: DiskModelStore) -> None:
     digest = await upload(store, GGUF)
     said = await create(store, "mine", files={"m.gguf": digest})
     assert said == ["parsing GGUF", f"using existing layer {digest}", "writing manifest", "success"]
     view = store.views.path(manifest(store, "mine").digest)
     assert (view / "m.gguf").read_bytes() == GGUF
-    assert check(store.beneath) == []
+    assert check(store.directory) == []
 
 
-async def test_a_derived_model_keeps_what_it_does_not_replace(store: ModelStore) -> None:
+async def test_a_derived_model_keeps_what_it_does_not_replace(store: DiskModelStore) -> None:
     files = {"m.gguf": await upload(store, GGUF)}
     await create(store, "base", files=files, system="be kind", parameters={"seed": 1, "top_k": 5}, license=("MIT",))
     turn = SimpleNamespace(role="user", content="hi")
@@ -68,7 +68,9 @@ async def test_a_derived_model_keeps_what_it_does_not_replace(store: ModelStore)
     assert found.layers == manifest(store, "base").manifest.layers
 
 
-async def test_a_model_of_a_configured_one_points_to_its_files(store: ModelStore, shelf: Any, tmp_path: Path) -> None:
+async def test_a_model_of_a_configured_one_points_to_its_files(
+    store: DiskModelStore, shelf: Any, tmp_path: Path
+) -> None:
     spec = ModelSpec(name="given", engine="sim", source="builtin:x", aliases=("g",), preload=True, max_length=64)
     shelf.configured_names["given"] = spec
     await create(store, "mine", from_="given", system="short answers")
@@ -77,7 +79,7 @@ async def test_a_model_of_a_configured_one_points_to_its_files(store: ModelStore
     assert found.spec == ModelSpec(engine="sim", source="builtin:x", max_length=64, system="short answers")
 
 
-async def test_names_of_the_configuration_are_not_overwritten_or_deleted(store: ModelStore, shelf: Any) -> None:
+async def test_names_of_the_configuration_are_not_overwritten_or_deleted(store: DiskModelStore, shelf: Any) -> None:
     shelf.configured_names["given"] = ModelSpec(name="given", engine="sim")
     await store.copy("given", "second", CALLER)
     for work in (store.delete("given", CALLER), store.copy("second", "given", CALLER)):
@@ -86,18 +88,18 @@ async def test_names_of_the_configuration_are_not_overwritten_or_deleted(store: 
     assert [step.status async for step in store.pull("given", CALLER)] == ["pulling manifest", "success"]
 
 
-async def test_a_shared_file_goes_with_the_last_model_that_names_it(store: ModelStore) -> None:
+async def test_a_shared_file_goes_with_the_last_model_that_names_it(store: DiskModelStore) -> None:
     digest = await upload(store, GGUF)
     await create(store, "one", files={"m.gguf": digest})
     await store.copy("one", "two", CALLER)
     assert manifest(store, "one").digest == manifest(store, "two").digest
     await store.delete("one", CALLER)
-    assert store.blobs.whole(digest) and check(store.beneath) == []
+    assert store.blobs.whole(digest) and check(store.directory) == []
     await store.delete("two", CALLER)
-    assert store.blobs.digests() == [] and store.beneath.names("views") == []
+    assert store.blobs.digests() == [] and store.directory.names("views") == []
 
 
-async def test_overwriting_in_another_case_replaces_and_frees(store: ModelStore) -> None:
+async def test_overwriting_in_another_case_replaces_and_frees(store: DiskModelStore) -> None:
     await create(store, "Mine", files={"m.gguf": await upload(store, GGUF)})
     other = await upload(store, GGUF + b"2")
     await create(store, "mINE", files={"m.gguf": other})
@@ -105,7 +107,7 @@ async def test_overwriting_in_another_case_replaces_and_frees(store: ModelStore)
     assert store.blobs.digests() == [other]
 
 
-async def test_what_is_not_there_cannot_be_copied_or_deleted(store: ModelStore) -> None:
+async def test_what_is_not_there_cannot_be_copied_or_deleted(store: DiskModelStore) -> None:
     for work in (store.copy("none", "x", CALLER), store.delete("none", CALLER)):
         with pytest.raises(ModelNotFound):
             await work
@@ -125,7 +127,7 @@ async def test_what_is_not_there_cannot_be_copied_or_deleted(store: ModelStore) 
         ({"from_": "x", "draft_files": {"d.gguf": "x"}}, "draft models are not supported"),
     ],
 )
-async def test_what_cannot_be_created_is_refused_before_a_line(store: ModelStore, said: Any, text: str) -> None:
+async def test_what_cannot_be_created_is_refused_before_a_line(store: DiskModelStore, said: Any, text: str) -> None:
     data = {"GGUF": b"GGUF{}", "TEXT": b"text", "CODE": b'{"auto_map": {}}'}
     if "files" in said:
         if said["files"] == {"config.json": "GGUF"}:
@@ -135,13 +137,13 @@ async def test_what_cannot_be_created_is_refused_before_a_line(store: ModelStore
         await anext(store.create(recipe(**said), "mine", CALLER))
 
 
-async def test_creating_from_what_is_not_here_pulls_it_first(store: ModelStore) -> None:
+async def test_creating_from_what_is_not_here_pulls_it_first(store: DiskModelStore) -> None:
     said = await create(store, "mine", from_="org/small", system="s")
     assert said[0] == "pulling manifest" and said[-1] == "success" and said.count("success") == 1
     assert {name.short for name in store.manifests.names()} == {"mine", "org/small"}
 
 
-async def test_an_upload_of_other_bytes_is_refused_and_leaves_nothing(store: ModelStore) -> None:
+async def test_an_upload_of_other_bytes_is_refused_and_leaves_nothing(store: DiskModelStore) -> None:
     async def content() -> AsyncIterator[bytes]:
         yield b"other"
 
@@ -149,10 +151,10 @@ async def test_an_upload_of_other_bytes_is_refused_and_leaves_nothing(store: Mod
     found = hashlib.sha256(b"other").hexdigest()
     with pytest.raises(InvalidRequest, match=f'digest mismatch, expected "{wanted}", got "sha256:{found}"'):
         await store.put_blob(wanted, content(), CALLER)
-    assert store.beneath.names("blobs") == []
+    assert store.directory.names("blobs") == []
 
 
-async def test_an_upload_that_is_there_is_not_read(store: ModelStore) -> None:
+async def test_an_upload_that_is_there_is_not_read(store: DiskModelStore) -> None:
     digest = await upload(store, GGUF)
 
     async def content() -> AsyncIterator[bytes]:
@@ -162,14 +164,14 @@ async def test_an_upload_that_is_there_is_not_read(store: ModelStore) -> None:
     assert await store.put_blob(digest, content(), CALLER) is False
 
 
-async def test_the_dead_leave_nothing_behind_for_long(store: ModelStore, tmp_path: Path) -> None:
+async def test_the_dead_leave_nothing_behind_for_long(store: DiskModelStore, tmp_path: Path) -> None:
     digest = await upload(store, GGUF)
     await create(store, "mine", files={"m.gguf": digest})
-    blobs = store.beneath.root / "blobs"
+    blobs = store.directory.root / "blobs"
     (blobs / ".tmp-999999999-dead").write_bytes(b"half")
-    (store.beneath.root / "views" / ".tmp-1-dead").mkdir()
-    again = ModelStore(store.beneath.root, names={}, hub=Hub({}))
+    (store.directory.root / "views" / ".tmp-1-dead").mkdir()
+    again = DiskModelStore(store.directory.root, names={}, hub=Hub({}))
     await again.open()
-    assert store.beneath.names("blobs") == [digest.replace(":", "-")]
-    assert len(store.beneath.names("views")) == 1
-    assert check(store.beneath) == []
+    assert store.directory.names("blobs") == [digest.replace(":", "-")]
+    assert len(store.directory.names("views")) == 1
+    assert check(store.directory) == []

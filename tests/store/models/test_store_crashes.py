@@ -15,9 +15,9 @@ import pytest
 
 from hyperllama.errors import StoreFailed
 from hyperllama.identity import LOCAL, Caller
-from hyperllama.modelstore.checker import check
+from hyperllama.modelstore.disk_store import DiskModelStore
 from hyperllama.modelstore.hub import Hub
-from hyperllama.modelstore.store import ModelStore
+from hyperllama.modelstore.integrity import check
 
 HERE = Path(__file__).parent
 CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
@@ -52,13 +52,13 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 import kill_loop
 from hyperllama.errors import GatewayError
-from hyperllama.modelstore.checker import check
+from hyperllama.modelstore.integrity import check
 from hyperllama.modelstore.hub import Hub
-from hyperllama.modelstore.store import ModelStore
+from hyperllama.modelstore.disk_store import DiskModelStore
 
 async def main():
-    store = ModelStore(Path(sys.argv[1]), names={}, hub=Hub({"HF_ENDPOINT": sys.argv[2]}))
-    store.attach(kill_loop.Shelf(store))
+    store = DiskModelStore(Path(sys.argv[1]), names={}, hub=Hub({"HF_ENDPOINT": sys.argv[2]}))
+    store.attach(kill_loop.StoreListing(store))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     said = []
     for limit in (1_000_000, hard):
@@ -68,7 +68,7 @@ async def main():
                 last = step.status
         except GatewayError as error:
             last = error.message
-        said.append([last, [name.short for name in store.manifests.names()], check(store.beneath)])
+        said.append([last, [name.short for name in store.manifests.names()], check(store.directory)])
     print(json.dumps(said))
 
 asyncio.run(main())
@@ -100,7 +100,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 async def test_a_disk_that_fills_up_meanwhile_is_said_and_leaves_no_model(
     small_disk: Path, shelf: Any, hub: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = ModelStore(small_disk, names={}, hub=Hub({"HF_ENDPOINT": hub.url}))
+    store = DiskModelStore(small_disk, names={}, hub=Hub({"HF_ENDPOINT": hub.url}))
     store.attach(shelf)
     monkeypatch.setattr(store.blobs, "need", lambda size: None)  # there was room when it was looked at
     with pytest.raises(StoreFailed, match="not enough space on the disk"):
@@ -113,5 +113,5 @@ async def test_a_disk_that_fills_up_meanwhile_is_said_and_leaves_no_model(
 
     with pytest.raises(StoreFailed, match="not enough space on the disk"):
         await store.put_blob(f"sha256:{'0' * 64}", content(), CALLER)
-    assert list(store.manifests.names()) == [] and check(store.beneath) == []
-    assert not any(name.startswith(".tmp-") for name in store.beneath.names("blobs"))
+    assert list(store.manifests.names()) == [] and check(store.directory) == []
+    assert not any(name.startswith(".tmp-") for name in store.directory.names("blobs"))

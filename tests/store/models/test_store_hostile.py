@@ -12,8 +12,8 @@ import pytest
 
 from hyperllama.errors import ConfigError, GatewayError, InvalidRequest
 from hyperllama.identity import LOCAL, Caller
+from hyperllama.modelstore.disk_store import DiskModelStore
 from hyperllama.modelstore.names import hex_of, stored_name
-from hyperllama.modelstore.store import ModelStore
 
 CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
 HEX = "a" * 64
@@ -79,7 +79,7 @@ def test_there_are_two_hundred_hostile_digests_and_names() -> None:
     assert len(set(DIGESTS)) >= 100
 
 
-async def test_hostile_digests_touch_nothing_outside(store: ModelStore, canary: Path) -> None:
+async def test_hostile_digests_touch_nothing_outside(store: DiskModelStore, canary: Path) -> None:
     for digest in DIGESTS:
         with pytest.raises(InvalidRequest, match="invalid digest format"):
             hex_of(digest)
@@ -89,10 +89,10 @@ async def test_hostile_digests_touch_nothing_outside(store: ModelStore, canary: 
             await store.put_blob(digest, _content(), CALLER)
         with pytest.raises(ConfigError):
             store.source.local(digest)
-    assert store.beneath.names("blobs") == []
+    assert store.directory.names("blobs") == []
 
 
-async def test_hostile_names_touch_nothing_outside(store: ModelStore, canary: Path, hub: Any) -> None:
+async def test_hostile_names_touch_nothing_outside(store: DiskModelStore, canary: Path, hub: Any) -> None:
     for name in NAMES:
         with pytest.raises(InvalidRequest, match="invalid model name"):
             stored_name(name)
@@ -106,7 +106,7 @@ async def test_hostile_names_touch_nothing_outside(store: ModelStore, canary: Pa
     assert hub.requests == []
 
 
-async def test_hostile_file_names_of_a_model_are_refused(store: ModelStore, canary: Path) -> None:
+async def test_hostile_file_names_of_a_model_are_refused(store: DiskModelStore, canary: Path) -> None:
     import hashlib
 
     digest = "sha256:" + hashlib.sha256(b"hostile").hexdigest()
@@ -121,14 +121,14 @@ async def test_hostile_file_names_of_a_model_are_refused(store: ModelStore, cana
     assert list(store.manifests.names()) == []
 
 
-async def test_links_in_the_store_are_not_followed(store: ModelStore, canary: Path) -> None:
-    blobs = store.beneath.root / "blobs"
+async def test_links_in_the_store_are_not_followed(store: DiskModelStore, canary: Path) -> None:
+    blobs = store.directory.root / "blobs"
     blobs.mkdir(parents=True)
     (blobs / f"sha256-{HEX}").symlink_to(canary / "secret")
     assert not await store.has_blob(f"sha256:{HEX}", CALLER)
     with pytest.raises(OSError, match="symbolic link"):
         store.blobs.open(f"sha256:{HEX}")
-    (store.beneath.root / "manifests").symlink_to(canary)
+    (store.directory.root / "manifests").symlink_to(canary)
     with pytest.raises(GatewayError, match="the store failed"):
         async for _ in store.pull("org/small", CALLER):
             pass

@@ -13,24 +13,24 @@ import pytest
 
 from hyperllama.errors import GatewayError, ModelNotFound, StoreFailed
 from hyperllama.identity import LOCAL, Caller
-from hyperllama.modelstore.checker import check
+from hyperllama.modelstore.disk_store import DiskModelStore
 from hyperllama.modelstore.hub import Hub
-from hyperllama.modelstore.reference import chosen
-from hyperllama.modelstore.steps import Step
-from hyperllama.modelstore.store import ModelStore
+from hyperllama.modelstore.hub_reference import chosen
+from hyperllama.modelstore.integrity import check
+from hyperllama.modelstore.shared_work import Step
 
 CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
 
 
-async def pull(store: ModelStore, name: str) -> list[Step]:
+async def pull(store: DiskModelStore, name: str) -> list[Step]:
     return [step async for step in store.pull(name, CALLER)]
 
 
-def listed(store: ModelStore) -> list[str]:
+def listed(store: DiskModelStore) -> list[str]:
     return [name.short for name in store.manifests.names()]
 
 
-async def test_the_lines_of_a_pull_are_ollamas(store: ModelStore, hub: Any) -> None:
+async def test_the_lines_of_a_pull_are_ollamas(store: DiskModelStore, hub: Any) -> None:
     steps = await pull(store, "hf.co/org/small")
     weights = hub.repos["org/small"]["model.safetensors"]
     digest = hashlib.sha256(weights).hexdigest()
@@ -40,23 +40,23 @@ async def test_the_lines_of_a_pull_are_ollamas(store: ModelStore, hub: Any) -> N
     large = [step for step in steps if step.status == f"pulling {digest[:12]}"]
     assert large[-1] == Step(f"pulling {digest[:12]}", f"sha256:{digest}", len(weights), len(weights))
     assert listed(store) == ["hf.co/org/small"]
-    assert check(store.beneath) == []
+    assert check(store.directory) == []
 
 
-async def test_pickles_and_code_are_never_fetched(store: ModelStore, hub: Any) -> None:
+async def test_pickles_and_code_are_never_fetched(store: DiskModelStore, hub: Any) -> None:
     await pull(store, "org/small")
     names = {path.rpartition("/")[2] for _, path, _ in hub.requests}
     assert "model.safetensors" in names
     assert not names & {"pytorch_model.bin", "modeling.py"}
 
 
-async def test_a_short_name_is_looked_up_in_the_table(store: ModelStore) -> None:
+async def test_a_short_name_is_looked_up_in_the_table(store: DiskModelStore) -> None:
     await pull(store, "short:latest")
     assert listed(store) == ["short"]
 
 
 @pytest.mark.parametrize("name", ["nobody", "org/nothing", "example.org/org/small", "hf.co/library/x"])
-async def test_a_model_that_is_not_there_fails_after_the_first_line(store: ModelStore, name: str) -> None:
+async def test_a_model_that_is_not_there_fails_after_the_first_line(store: DiskModelStore, name: str) -> None:
     steps = store.pull(name, CALLER)
     assert (await anext(steps)).status == "pulling manifest"
     with pytest.raises(ModelNotFound, match="pull model manifest: file does not exist"):
@@ -64,15 +64,15 @@ async def test_a_model_that_is_not_there_fails_after_the_first_line(store: Model
     assert listed(store) == []
 
 
-async def test_a_connection_that_breaks_is_gone_on_with(store: ModelStore, hub: Any) -> None:
+async def test_a_connection_that_breaks_is_gone_on_with(store: DiskModelStore, hub: Any) -> None:
     hub.cut_after["model.safetensors"] = 700_000
     await pull(store, "org/small")
     assert hub.gets("model.safetensors") == ["", "bytes=524288-"]
-    assert check(store.beneath) == []
+    assert check(store.directory) == []
 
 
 async def test_a_later_pull_goes_on_where_an_earlier_one_was_left(
-    store: ModelStore, hub: Any, monkeypatch: pytest.MonkeyPatch
+    store: DiskModelStore, hub: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hyperllama.modelstore.hub.PAUSE", 0.0)  # every piece is told of
     hub.hold["model.safetensors"] = threading.Event()
@@ -87,10 +87,10 @@ async def test_a_later_pull_goes_on_where_an_earlier_one_was_left(
     first, second = hub.gets("model.safetensors")
     assert first == ""
     assert int(second.removeprefix("bytes=").rstrip("-")) >= 262_144
-    assert check(store.beneath) == []
+    assert check(store.directory) == []
 
 
-async def test_wrong_bytes_are_not_kept(store: ModelStore, hub: Any) -> None:
+async def test_wrong_bytes_are_not_kept(store: DiskModelStore, hub: Any) -> None:
     right = hub.repos["org/small"]["model.safetensors"]
     hub.wrong["model.safetensors"] = right[:-1] + b"\xff"
     with pytest.raises(StoreFailed, match="digest mismatch"):
@@ -100,10 +100,10 @@ async def test_wrong_bytes_are_not_kept(store: ModelStore, hub: Any) -> None:
     assert listed(store) == []
     hub.wrong.clear()
     await pull(store, "org/small")
-    assert check(store.beneath) == []
+    assert check(store.directory) == []
 
 
-async def test_wrong_bytes_of_a_small_file_are_not_kept(store: ModelStore, hub: Any) -> None:
+async def test_wrong_bytes_of_a_small_file_are_not_kept(store: DiskModelStore, hub: Any) -> None:
     right = hub.repos["org/small"]["config.json"]
     hub.wrong["config.json"] = right.replace(b"llama", b"lloma")
     with pytest.raises(StoreFailed, match=r"config\.json is not what the Hub says"):
@@ -111,24 +111,24 @@ async def test_wrong_bytes_of_a_small_file_are_not_kept(store: ModelStore, hub: 
     assert listed(store) == [] and store.blobs.digests() == []
 
 
-async def test_a_damaged_blob_is_found_and_fetched_anew(store: ModelStore, hub: Any) -> None:
+async def test_a_damaged_blob_is_found_and_fetched_anew(store: DiskModelStore, hub: Any) -> None:
     await pull(store, "org/small")
     digest = f"sha256:{hashlib.sha256(hub.repos['org/small']['model.safetensors']).hexdigest()}"
-    blob = store.beneath.root / "blobs" / digest.replace(":", "-")
+    blob = store.directory.root / "blobs" / digest.replace(":", "-")
     blob.write_bytes(blob.read_bytes()[:-1] + b"\xff")
-    assert check(store.beneath) == [f"{digest} is damaged"]
+    assert check(store.directory) == [f"{digest} is damaged"]
     await pull(store, "org/small")
-    assert check(store.beneath) == []
+    assert check(store.directory) == []
 
 
-async def test_a_repository_that_asks_for_its_code_is_refused(store: ModelStore, hub: Any) -> None:
+async def test_a_repository_that_asks_for_its_code_is_refused(store: DiskModelStore, hub: Any) -> None:
     hub.repos["org/small"]["config.json"] = b'{"auto_map":{"AutoModel":"modeling.Evil"}}'
     with pytest.raises(StoreFailed, match="auto_map"):
         await pull(store, "org/small")
     assert listed(store) == [] and hub.gets("model.safetensors") == []
 
 
-async def test_two_clients_share_one_download(store: ModelStore, hub: Any) -> None:
+async def test_two_clients_share_one_download(store: DiskModelStore, hub: Any) -> None:
     hold = hub.hold["model.safetensors"] = threading.Event()
     first = asyncio.create_task(pull(store, "org/small"))
     await asyncio.to_thread(hub.held.wait, 30)
@@ -143,7 +143,9 @@ async def test_two_clients_share_one_download(store: ModelStore, hub: Any) -> No
     assert hub.gets("model.safetensors") == [""]
 
 
-async def test_two_repositories_with_the_same_weights_do_not_disturb_each_other(store: ModelStore, hub: Any) -> None:
+async def test_two_repositories_with_the_same_weights_do_not_disturb_each_other(
+    store: DiskModelStore, hub: Any
+) -> None:
     hub.repos["org/twin"] = {**hub.repos["org/small"], "tokenizer.json": b'{"added_tokens":[],"twin":1}'}
     hold = hub.hold["model.safetensors"] = threading.Event()
     tasks = [asyncio.create_task(pull(store, name)) for name in ("org/small", "org/twin")]
@@ -152,10 +154,10 @@ async def test_two_repositories_with_the_same_weights_do_not_disturb_each_other(
     for steps in await asyncio.gather(*tasks):
         assert steps[-1].status == "success"
     assert hub.gets("model.safetensors") == [""]
-    assert check(store.beneath) == []
+    assert check(store.directory) == []
 
 
-async def test_a_gateway_that_stops_tells_those_who_wait(store: ModelStore, hub: Any) -> None:
+async def test_a_gateway_that_stops_tells_those_who_wait(store: DiskModelStore, hub: Any) -> None:
     hold = hub.hold["model.safetensors"] = threading.Event()
     task = asyncio.create_task(pull(store, "org/small"))
     await asyncio.to_thread(hub.held.wait, 30)
@@ -167,7 +169,7 @@ async def test_a_gateway_that_stops_tells_those_who_wait(store: ModelStore, hub:
     await closing
 
 
-async def test_a_download_nobody_waits_for_stops(store: ModelStore, hub: Any) -> None:
+async def test_a_download_nobody_waits_for_stops(store: DiskModelStore, hub: Any) -> None:
     hold = hub.hold["model.safetensors"] = threading.Event()
     task = asyncio.create_task(pull(store, "org/small"))
     await asyncio.to_thread(hub.held.wait, 30)
@@ -181,7 +183,7 @@ async def test_a_download_nobody_waits_for_stops(store: ModelStore, hub: Any) ->
 
 
 async def test_more_than_fits_is_refused_before_a_byte_is_fetched(
-    store: ModelStore, hub: Any, monkeypatch: pytest.MonkeyPatch
+    store: DiskModelStore, hub: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 17 * 2**20})())
     hub.repos["org/small"]["model.safetensors"] = bytes(2 * 2**20)
@@ -190,7 +192,7 @@ async def test_more_than_fits_is_refused_before_a_byte_is_fetched(
     assert hub.gets("model.safetensors") == [] and hub.gets("config.json") == []
 
 
-async def test_a_model_no_engine_can_load_is_not_listed(store: ModelStore, shelf: Any) -> None:
+async def test_a_model_no_engine_can_load_is_not_listed(store: DiskModelStore, shelf: Any) -> None:
     shelf.refuse = "models.org/small: MAX cannot run it"
     with pytest.raises(GatewayError, match=r"^MAX cannot run it"):
         await pull(store, "org/small")
@@ -198,7 +200,7 @@ async def test_a_model_no_engine_can_load_is_not_listed(store: ModelStore, shelf
 
 
 async def test_an_offline_gateway_says_so(
-    tmp_path: Path, store: ModelStore, hub: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, store: DiskModelStore, hub: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import huggingface_hub.constants
 
@@ -207,14 +209,14 @@ async def test_an_offline_gateway_says_so(
         await pull(store, "org/small")
 
 
-async def test_pushing_needs_a_token(store: ModelStore) -> None:
+async def test_pushing_needs_a_token(store: DiskModelStore) -> None:
     await pull(store, "org/small")
     with pytest.raises(StoreFailed, match="unauthorized: set HF_TOKEN"):
         async for _ in store.push("org/small", CALLER):
             pass
 
 
-async def test_pushing_sends_the_files_with_the_gateways_token(store: ModelStore, hub: Any) -> None:
+async def test_pushing_sends_the_files_with_the_gateways_token(store: DiskModelStore, hub: Any) -> None:
     await pull(store, "org/small")
     store._hub = Hub({"HF_ENDPOINT": hub.url, "HF_TOKEN": "hf_test"})
     steps = [step.status async for step in store.push("org/small", CALLER)]
@@ -224,7 +226,7 @@ async def test_pushing_sends_the_files_with_the_gateways_token(store: ModelStore
     assert set(hub.tokens) == {"Bearer hf_test"}
 
 
-async def test_pushing_what_is_not_here_says_so_in_the_stream(store: ModelStore) -> None:
+async def test_pushing_what_is_not_here_says_so_in_the_stream(store: DiskModelStore) -> None:
     steps = store.push("org/none", CALLER)
     assert [(await anext(steps)).status, (await anext(steps)).status] == [
         "retrieving manifest",
@@ -257,7 +259,7 @@ def test_of_many_gguf_files_the_one_that_was_asked_for_is_fetched(quant: str | N
     assert chosen(GGUFS, quant) == ([] if file is None else ["README.md", file])
 
 
-async def test_a_repository_of_gguf_files_alone_is_pulled_by_its_quantization(store: ModelStore, hub: Any) -> None:
+async def test_a_repository_of_gguf_files_alone_is_pulled_by_its_quantization(store: DiskModelStore, hub: Any) -> None:
     hub.repos["org/mix"] = {name: b"GGUF" + name.encode() for name in GGUFS}
     await pull(store, "hf.co/org/mix:Q6_K")
     (stored,) = store.manifests.all()

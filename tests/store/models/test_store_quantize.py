@@ -14,9 +14,9 @@ import pytest
 
 from hyperllama.errors import GatewayError, InvalidRequest
 from hyperllama.identity import LOCAL, Caller
-from hyperllama.modelstore.checker import check
-from hyperllama.modelstore.steps import Step
-from hyperllama.modelstore.store import ModelStore
+from hyperllama.modelstore.disk_store import DiskModelStore
+from hyperllama.modelstore.integrity import check
+from hyperllama.modelstore.shared_work import Step
 
 gguf = pytest.importorskip("gguf")
 np = pytest.importorskip("numpy")
@@ -41,7 +41,7 @@ def file(path: Path, type_: Any) -> Path:
     return path
 
 
-async def upload(store: ModelStore, data: bytes) -> str:
+async def upload(store: DiskModelStore, data: bytes) -> str:
     async def content() -> AsyncIterator[bytes]:
         yield data
 
@@ -57,16 +57,16 @@ def recipe(digest: str, quantize: str, name: str = "m.gguf") -> Any:
     )  # fmt: skip
 
 
-async def create(store: ModelStore, asked: Any) -> list[Step]:
+async def create(store: DiskModelStore, asked: Any) -> list[Step]:
     return [step async for step in store.create(asked, "made", CALLER)]
 
 
-def reader(store: ModelStore) -> Any:
+def reader(store: DiskModelStore) -> Any:
     (stored,) = store.manifests.all()
     return gguf.GGUFReader(str(store.views.path(stored.digest) / "m.gguf"))
 
 
-async def test_matrices_are_quantized_and_embeddings_are_not(store: ModelStore, tmp_path: Path) -> None:
+async def test_matrices_are_quantized_and_embeddings_are_not(store: DiskModelStore, tmp_path: Path) -> None:
     source = await upload(store, file(tmp_path / "m.gguf", gguf.GGMLQuantizationType.F16).read_bytes())
     steps = await create(store, recipe(source, "q4_0"))
     said = [step.status for step in steps]
@@ -80,16 +80,16 @@ async def test_matrices_are_quantized_and_embeddings_are_not(store: ModelStore, 
     assert found.fields["tokenizer.ggml.tokens"].contents() == ["a", "b"]
     weights = next(tensor for tensor in found.tensors if tensor.name == "blk.0.attn_q.weight")
     assert np.abs(gguf.quants.dequantize(weights.data, weights.tensor_type) - EMBED).max() < 0.15
-    assert check(store.beneath) == []
+    assert check(store.directory) == []
 
 
-async def test_what_no_engine_loads_becomes_something_one_does(store: ModelStore, tmp_path: Path) -> None:
+async def test_what_no_engine_loads_becomes_something_one_does(store: DiskModelStore, tmp_path: Path) -> None:
     source = await upload(store, file(tmp_path / "m.gguf", gguf.GGMLQuantizationType.Q8_0).read_bytes())
     assert (await create(store, recipe(source, "f32")))[-1].status == "success"
     assert {tensor.tensor_type.name for tensor in reader(store).tensors} == {"F32"}
 
 
-async def test_what_is_quantized_already_or_no_gguf_file_is_refused(store: ModelStore, tmp_path: Path) -> None:
+async def test_what_is_quantized_already_or_no_gguf_file_is_refused(store: DiskModelStore, tmp_path: Path) -> None:
     source = await upload(store, file(tmp_path / "m.gguf", gguf.GGMLQuantizationType.Q8_0).read_bytes())
     with pytest.raises(InvalidRequest, match="quantization is only supported for F16 and F32 models"):
         await create(store, recipe(source, "Q4_0"))
@@ -99,15 +99,15 @@ async def test_what_is_quantized_already_or_no_gguf_file_is_refused(store: Model
     assert list(store.manifests.names()) == []
 
 
-async def test_a_hostile_file_fails_in_a_process_of_its_own(store: ModelStore) -> None:
+async def test_a_hostile_file_fails_in_a_process_of_its_own(store: DiskModelStore) -> None:
     for data in (b"GGUF" + bytes(100), b"GGUF\x03\0\0\0" + b"\xff" * 64, b"GGUF"):
         with pytest.raises(GatewayError):
             await create(store, recipe(await upload(store, data), "F32"))
     assert list(store.manifests.names()) == []
-    assert not any(name.startswith(".tmp-") for name in store.beneath.names("blobs"))
+    assert not any(name.startswith(".tmp-") for name in store.directory.names("blobs"))
 
 
-async def test_a_client_that_leaves_ends_the_work(store: ModelStore, tmp_path: Path) -> None:
+async def test_a_client_that_leaves_ends_the_work(store: DiskModelStore, tmp_path: Path) -> None:
     source = await upload(store, file(tmp_path / "m.gguf", gguf.GGMLQuantizationType.F16).read_bytes())
     async with aclosing(store.create(recipe(source, "F32"), "made", CALLER)) as steps:
         while not (await anext(steps)).total:
@@ -116,4 +116,4 @@ async def test_a_client_that_leaves_ends_the_work(store: ModelStore, tmp_path: P
         if task.get_name() == "quantize":
             await asyncio.wait([task])
     assert list(store.manifests.names()) == []
-    assert not any(name.startswith(".tmp-") for name in store.beneath.names("blobs"))
+    assert not any(name.startswith(".tmp-") for name in store.directory.names("blobs"))

@@ -119,7 +119,7 @@ async def test_a_store_that_cannot_be_read_leaves_what_is_offered(tmp_path: Path
     folder = tmp_path / "models" / "manifests"
     folder.rename(folder.with_name("elsewhere"))
     folder.write_text("no folder")
-    app.store.beneath.mark()
+    app.store.directory.mark()
     assert names(app) == {"sim", "copy"}
 
 

@@ -7,16 +7,16 @@ from contextlib import aclosing
 
 from hyperllama.database.audit import Actor, AuditLog
 from hyperllama.identity import Caller
+from hyperllama.modelstore.disk_store import DiskModelStore
 from hyperllama.modelstore.recipe import Recipe
-from hyperllama.modelstore.steps import Step
-from hyperllama.modelstore.store import ModelStore
-from hyperllama.modelstore.upload_quota import Room
+from hyperllama.modelstore.shared_work import Step
+from hyperllama.modelstore.upload_quota import UploadQuota
 
 
 class AuditedStore:
-    """As :class:`ModelStore`, whose methods say what they do."""
+    """As :class:`DiskModelStore`, whose methods say what they do."""
 
-    def __init__(self, store: ModelStore, audit: AuditLog, room: Room | None = None) -> None:
+    def __init__(self, store: DiskModelStore, audit: AuditLog, room: UploadQuota | None = None) -> None:
         """``room`` None: uploads may take any."""
         self._store = store
         self._audit = audit

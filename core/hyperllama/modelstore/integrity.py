@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from hyperllama.modelstore.blobs import FOLDER, PARTIAL, TEMPORARY, Blobs
-from hyperllama.modelstore.confined import Beneath
+from hyperllama.modelstore.confined import ConfinedDirectory
 from hyperllama.modelstore.manifests import Manifests
 
 
-def check(beneath: Beneath) -> list[str]:
+def check(directory: ConfinedDirectory) -> list[str]:
     """A sentence for each thing that is wrong; reads and hashes everything. Blocks."""
-    blobs = Blobs(beneath)
-    manifests = Manifests(beneath, blobs)
+    blobs = Blobs(directory)
+    manifests = Manifests(directory, blobs)
     wrong = []
     for name in manifests.names():
         try:
@@ -27,7 +27,7 @@ def check(beneath: Beneath) -> list[str]:
                 wrong.append(f"{name.short}: {layer.filename} has another size ({layer.digest})")
     wrong += [f"{digest} is damaged" for digest in blobs.digests() if not blobs.whole(digest)]
     whole = set(blobs.digests())
-    for file in beneath.names(FOLDER):
+    for file in directory.names(FOLDER):
         if not (file.startswith(TEMPORARY) or file.endswith(PARTIAL) or f"sha256:{file[7:]}" in whole):
             wrong.append(f"{FOLDER}/{file} is no file of the store")
     return wrong

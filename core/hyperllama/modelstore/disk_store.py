@@ -26,17 +26,17 @@ from hyperllama.identity import Caller
 from hyperllama.models import ModelSpec
 from hyperllama.modelstore import recipe as recipes
 from hyperllama.modelstore.blobs import Blobs, failed
-from hyperllama.modelstore.confined import Beneath
-from hyperllama.modelstore.encoding import Reencoding
+from hyperllama.modelstore.confined import ConfinedDirectory
 from hyperllama.modelstore.hub import MISSING, Hub, Repository, runs_code
+from hyperllama.modelstore.hub_reference import HubReference, parse
 from hyperllama.modelstore.manifests import Layer, Manifest, Manifests, Stored
+from hyperllama.modelstore.model_directories import ModelDirectories
+from hyperllama.modelstore.model_source import StoreSource
 from hyperllama.modelstore.names import HOST, NAMESPACE, TAG, StoredName, hex_of, stored_name
+from hyperllama.modelstore.quantization import Reencoding
 from hyperllama.modelstore.recipe import Base, Recipe
-from hyperllama.modelstore.reference import Reference, parse
-from hyperllama.modelstore.source import StoreSource
-from hyperllama.modelstore.steps import Shared, Step, Stopped
-from hyperllama.modelstore.uploads import layers_of
-from hyperllama.modelstore.views import Views
+from hyperllama.modelstore.shared_work import SharedWork, Step, Stopped
+from hyperllama.modelstore.uploaded_layers import layers_of
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -46,7 +46,7 @@ _PIECE = 2**20
 _HUBS = ("hf.co", "huggingface.co")
 
 
-class Shelf(Protocol):
+class StoreListing(Protocol):
     """Where the store's models are offered: the catalog, seen from below."""
 
     def fill(self, found: Sequence[Stored]) -> None:
@@ -72,33 +72,33 @@ class Shelf(Protocol):
         ...
 
 
-class ModelStore:
+class DiskModelStore:
     """Used on one event loop. Constructing opens and creates nothing."""
 
     def __init__(self, root: Path, *, names: Mapping[str, str], hub: Hub | None = None) -> None:
         """``names``: what short names are fetched from."""
-        beneath = Beneath(root.absolute())
-        self.beneath = beneath
-        self.blobs = Blobs(beneath)
-        self.manifests = Manifests(beneath, self.blobs)
-        self.views = Views(beneath)
+        directory = ConfinedDirectory(root.absolute())
+        self.directory = directory
+        self.blobs = Blobs(directory)
+        self.manifests = Manifests(directory, self.blobs)
+        self.views = ModelDirectories(directory)
         self.source = StoreSource(self.manifests, self.views)
         self._names = {key.casefold().removesuffix(f":{TAG}"): value for key, value in names.items()}
         self._hub = hub or Hub()
-        self._shelf: Shelf | None = None
+        self._shelf: StoreListing | None = None
         self._seen = -1  # the mark of the last change that the shelf shows
-        self._pulls: dict[tuple[str, str, str, str], Shared] = {}
+        self._pulls: dict[tuple[str, str, str, str], SharedWork] = {}
         self._pinned: list[set[str]] = []
         self._changing = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def attach(self, shelf: Shelf) -> None:
+    def attach(self, shelf: StoreListing) -> None:
         """Before anything else is asked of it."""
         self._shelf = shelf
 
     def refresh(self) -> None:
         """Take on what another process changed: cheap where nothing did, and before every look at what there is."""
-        mark = self.beneath.marked()
+        mark = self.directory.marked()
         if mark != self._seen:
             self._seen = mark
             try:
@@ -110,7 +110,7 @@ class ModelStore:
 
     async def open(self) -> None:
         """Tidy up after whoever died in here."""
-        if self.beneath.root.is_dir():
+        if self.directory.root.is_dir():
             await asyncio.to_thread(self._collect)
 
     async def close(self) -> None:
@@ -134,7 +134,7 @@ class ModelStore:
                 if self._pulls.get(wanted.key) is shared:
                     del self._pulls[wanted.key]
             if shared is None:
-                shared = Shared(lambda shared: self._pull(shared, wanted, reference), f"pull {wanted.short}")
+                shared = SharedWork(lambda shared: self._pull(shared, wanted, reference), f"pull {wanted.short}")
                 self._pulls[wanted.key] = shared
             async with aclosing(shared.watch()) as steps:
                 async for step in steps:
@@ -204,11 +204,11 @@ class ModelStore:
             raise InvalidRequest("only to the Hub: call the model org/name or hf.co/org/name", param="model")
         layers = base.manifest.layers
 
-        async def work(shared: Shared) -> None:
+        async def work(shared: SharedWork) -> None:
             repo = f"{wanted.namespace}/{wanted.model}"
             await asyncio.to_thread(self._hub.send, repo, layers, self.blobs, say=shared.say)
 
-        shared = Shared(work, f"push {wanted.short}")
+        shared = SharedWork(work, f"push {wanted.short}")
         async with aclosing(shared.watch()) as steps:
             async for step in steps:
                 yield step
@@ -244,7 +244,7 @@ class ModelStore:
     # --- below ---
 
     @property
-    def _shelved(self) -> Shelf:
+    def _shelved(self) -> StoreListing:
         assert self._shelf is not None, "attach() comes first"  # noqa: S101
         return self._shelf
 
@@ -263,7 +263,7 @@ class ModelStore:
             raise InvalidRequest(f"model '{wanted.short}' belongs to the gateway's configuration", param="model")
         return wanted
 
-    def _reference(self, name: StoredName) -> Reference:
+    def _reference(self, name: StoredName) -> HubReference:
         known = self._names.get(name.short.casefold())
         try:
             if known is not None:
@@ -275,7 +275,7 @@ class ModelStore:
             raise ModelNotFound(MISSING, param="model") from error
         raise ModelNotFound(MISSING, param="model")
 
-    async def _pull(self, shared: Shared, name: StoredName, reference: Reference) -> None:
+    async def _pull(self, shared: SharedWork, name: StoredName, reference: HubReference) -> None:
         try:
             with self._pins() as pins:
                 repository, layers = await asyncio.to_thread(self._download, shared, reference, pins)
@@ -290,7 +290,9 @@ class ModelStore:
             if self._pulls.get(name.key) is shared:
                 del self._pulls[name.key]
 
-    def _download(self, shared: Shared, reference: Reference, pins: set[str]) -> tuple[Repository, tuple[Layer, ...]]:
+    def _download(
+        self, shared: SharedWork, reference: HubReference, pins: set[str]
+    ) -> tuple[Repository, tuple[Layer, ...]]:
         repository = self._hub.look(reference)
         missing = 0
         for file in repository.files:
@@ -371,7 +373,7 @@ class ModelStore:
 
     def _collect(self) -> None:
         try:
-            with self.beneath.locked():
+            with self.directory.locked():
                 self.manifests.collect()
                 self.blobs.collect(kept=self.manifests.used().union(*self._pinned), age=ORPHANS)
                 self.views.collect(stored.digest for stored in self.manifests.all())
@@ -379,4 +381,4 @@ class ModelStore:
             log.warning("the store was not tidied up", reason=type(error).__name__)
 
 
-__all__ = ("ModelStore", "Shelf")
+__all__ = ("DiskModelStore", "StoreListing")

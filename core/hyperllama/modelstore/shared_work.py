@@ -25,10 +25,10 @@ class Stopped(Exception):
     """Raised in the working thread when nobody waits any more."""
 
 
-class Shared:
+class SharedWork:
     """One piece of work. ``say`` may be called from any thread."""
 
-    def __init__(self, work: Callable[[Shared], Awaitable[None]], name: str) -> None:
+    def __init__(self, work: Callable[[SharedWork], Awaitable[None]], name: str) -> None:
         self._loop = asyncio.get_running_loop()
         self._lines: dict[str, Step] = {}
         self._news = asyncio.Event()
@@ -73,7 +73,7 @@ class Shared:
             if self._watchers == 0:
                 self._stop.set()
 
-    async def _run(self, work: Callable[[Shared], Awaitable[None]]) -> None:
+    async def _run(self, work: Callable[[SharedWork], Awaitable[None]]) -> None:
         try:
             await work(self)
         finally:
@@ -88,4 +88,4 @@ class Shared:
         news.set()
 
 
-__all__ = ("Say", "Shared", "Step", "Stopped")
+__all__ = ("Say", "SharedWork", "Step", "Stopped")

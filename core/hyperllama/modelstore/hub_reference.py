@@ -18,7 +18,7 @@ _PART = re.compile(r"^mmproj|-\d{5}-of-\d{5}\.gguf$")  # of a model that is in s
 _PREFERRED = ("q4_k_m", "q4_0", "q6_k", "f32")  # of several GGUF files when none is asked for
 
 
-class Reference(msgspec.Struct, frozen=True):
+class HubReference(msgspec.Struct, frozen=True):
     """``org/repo[:quant][@revision]``."""
 
     repo: str
@@ -30,12 +30,12 @@ class Reference(msgspec.Struct, frozen=True):
         return [*_BESIDE, "*.safetensors", *([f"*{self.quant}*.gguf"] if self.quant else [])]
 
 
-def parse(text: str) -> Reference:
+def parse(text: str) -> HubReference:
     """Raises ConfigError."""
     match = _REFERENCE.fullmatch(text)
     if match is None or ".." in text:
         raise ConfigError(f"'hf:{text}' is no Hub model; write hf:org/repo, hf:org/repo:Q4_K_M or hf:org/repo@revision")
-    return Reference(*match.groups())
+    return HubReference(*match.groups())
 
 
 def refused(filename: str) -> bool:
@@ -70,4 +70,4 @@ def _preferred(mixes: list[str]) -> list[str]:
     return mixes[:1]
 
 
-__all__ = ("Reference", "chosen", "parse", "refused")
+__all__ = ("HubReference", "chosen", "parse", "refused")

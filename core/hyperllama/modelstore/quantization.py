@@ -12,7 +12,7 @@ from contextlib import aclosing
 from hyperllama.errors import InvalidRequest, StoreFailed
 from hyperllama.modelstore.blobs import Blobs, failed
 from hyperllama.modelstore.manifests import Layer
-from hyperllama.modelstore.steps import Say, Shared, Step
+from hyperllama.modelstore.shared_work import Say, SharedWork, Step
 
 SUPPORTED = ("F32", "Q4_0")  # what the engines here can load and the gguf library can write
 _DIGEST = "0" * 19  # that Ollama's lines about quantizing carry
@@ -41,19 +41,19 @@ class Reencoding:
         if not any(_is_gguf(layer) for layer in self.layers):
             raise InvalidRequest("quantization is only supported for GGUF files", param="quantize")
         self._pins |= {layer.digest for layer in self.layers}
-        shared = Shared(self._work, "quantize")
+        shared = SharedWork(self._work, "quantize")
         async with aclosing(shared.watch()) as steps:
             async for step in steps:
                 yield step
 
-    async def _work(self, shared: Shared) -> None:
+    async def _work(self, shared: SharedWork) -> None:
         made = []
         for layer in self.layers:
             made.append(await asyncio.to_thread(self._one, layer, shared) if _is_gguf(layer) else layer)
             self._pins.add(made[-1].digest)
         self.layers = tuple(made)
 
-    def _one(self, layer: Layer, shared: Shared) -> Layer:
+    def _one(self, layer: Layer, shared: SharedWork) -> Layer:
         try:
             return requantized(layer, self._kind, self._blobs, say=shared.say, check=shared.check)
         except OSError as error:
@@ -69,7 +69,7 @@ def requantized(layer: Layer, kind: str, blobs: Blobs, *, say: Say, check: Calla
     with blobs.open(layer.digest) as source, blobs.partial(None) as (name, target):
         fds = (source.fileno(), target.fileno())
         paths = [f"/proc/self/fd/{fd}" for fd in fds]
-        command = [sys.executable, "-P", "-m", "hyperllama.modelstore.quantize", *paths, kind]
+        command = [sys.executable, "-P", "-m", "hyperllama.modelstore.quantize_process", *paths, kind]
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, pass_fds=fds, text=True
         ) as child:

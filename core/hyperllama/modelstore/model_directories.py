@@ -12,7 +12,7 @@ from pathlib import Path
 from hyperllama.errors import ConfigError
 from hyperllama.modelstore.blobs import FOLDER as BLOBS
 from hyperllama.modelstore.blobs import TEMPORARY
-from hyperllama.modelstore.confined import Beneath
+from hyperllama.modelstore.confined import ConfinedDirectory
 from hyperllama.modelstore.manifests import Manifest
 from hyperllama.modelstore.names import hex_of
 
@@ -22,17 +22,17 @@ _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}", re.ASCII)
 
 
-class Views:
+class ModelDirectories:
     """Blocks: use in threads."""
 
-    def __init__(self, beneath: Beneath) -> None:
-        self._beneath = beneath
+    def __init__(self, directory: ConfinedDirectory) -> None:
+        self._directory = directory
 
     def path(self, digest: str) -> Path:
         """Where the view is or would be. Raises ConfigError for what is no manifest's digest."""
         if not _DIGEST.fullmatch(digest):
             raise ConfigError("no model of the store has that digest")
-        return self._beneath.root / FOLDER / digest
+        return self._directory.root / FOLDER / digest
 
     def make(self, manifest: Manifest, digest: str) -> Path:
         """The view, made whole and then named. Raises OSError."""
@@ -40,9 +40,9 @@ class Views:
         if path.is_dir() and not path.is_symlink():
             return path
         temporary = f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}"
-        with self._beneath.folder(FOLDER, create=True) as views, self._beneath.folder(BLOBS, create=True) as blobs:
+        with self._directory.folder(FOLDER, create=True) as views, self._directory.folder(BLOBS, create=True) as blobs:
             os.mkdir(temporary, 0o755, dir_fd=views)
-            with self._beneath.folder(FOLDER, temporary) as here:
+            with self._directory.folder(FOLDER, temporary) as here:
                 for layer in manifest.layers:
                     link(f"sha256-{hex_of(layer.digest)}", file_name(layer.filename), blobs=blobs, here=here)
                 if manifest.template:
@@ -60,9 +60,9 @@ class Views:
     def collect(self, kept: Iterable[str]) -> None:
         """Drop the views of manifests that are gone, and half-made ones."""
         names = set(kept)
-        for name in self._beneath.names(FOLDER):
+        for name in self._directory.names(FOLDER):
             if name not in names and (_DIGEST.fullmatch(name) or name.startswith(TEMPORARY)):
-                shutil.rmtree(self._beneath.root / FOLDER / name, ignore_errors=True)
+                shutil.rmtree(self._directory.root / FOLDER / name, ignore_errors=True)
 
 
 def link(blob: str, name: str, *, blobs: int, here: int) -> None:
@@ -80,4 +80,4 @@ def file_name(text: str) -> str:
     return text
 
 
-__all__ = ("FOLDER", "TEMPLATE", "Views", "file_name")
+__all__ = ("FOLDER", "TEMPLATE", "ModelDirectories", "file_name")

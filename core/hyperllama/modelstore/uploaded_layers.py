@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from hyperllama.errors import ConfigError, InvalidRequest
 from hyperllama.modelstore.blobs import Blobs
 from hyperllama.modelstore.hub import runs_code
+from hyperllama.modelstore.hub_reference import refused
 from hyperllama.modelstore.manifests import Layer
+from hyperllama.modelstore.model_directories import file_name
 from hyperllama.modelstore.names import hex_of
-from hyperllama.modelstore.reference import refused
-from hyperllama.modelstore.views import file_name
 
 _TEXT = (".json", ".jinja", ".txt", ".md", ".model")
 

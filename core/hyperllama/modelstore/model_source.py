@@ -9,7 +9,7 @@ from pathlib import Path
 from hyperllama.errors import ConfigError, LoadFailed
 from hyperllama.models import ModelSpec
 from hyperllama.modelstore.manifests import Manifests
-from hyperllama.modelstore.views import Views
+from hyperllama.modelstore.model_directories import ModelDirectories
 from hyperllama.spi import Report
 
 
@@ -18,7 +18,7 @@ class StoreSource:
 
     scheme = "store"
 
-    def __init__(self, manifests: Manifests, views: Views) -> None:
+    def __init__(self, manifests: Manifests, views: ModelDirectories) -> None:
         self._manifests = manifests
         self._views = views
 
