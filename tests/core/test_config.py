@@ -60,7 +60,7 @@ def test_without_a_file_there_are_defaults() -> None:
         ("[models.tiny]\nsorce = 'a'", "[models.tiny]: unknown key 'sorce'; did you mean 'source'?"),
         ("[server]\nport = 'x'", "server.port: Expected `int`, got `str`"),
         ("[server]\nport = 70000", "server.port: 70000 is no TCP port"),
-        ("[server]\nkeep_alive = '5'", 'server.keep_alive: time: missing unit in duration "5"'),
+        ("[server]\nkeep_alive = '5x'", "server.keep_alive: '5x' is not a duration. Write seconds (300), or"),
         ("[models.a]\nmax_batch_size = 0", "models.a.max_batch_size: must be at least 1"),
         ("[models.a]\naliases = ['b']\n[models.b]", "models.b: 'b' already names model 'a'"),
         ("[logs]\nlevel = 'loud'", "logs.level: 'loud' is none of debug, info, warning, error"),

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from hyperllama.auth.grants import at
-from hyperllama.config import Keys, durations
+from hyperllama.config import Keys, parse_duration
 from hyperllama.database.audit import say
 from hyperllama.database.database import Database
 from hyperllama.database.pepper import pepper
@@ -57,7 +57,7 @@ class Keyring:
         self._database = database
         self._settings = settings
         self._directory = directory
-        self._life = min(durations.keep_alive(settings.cache), 60.0)
+        self._life = min(parse_duration(settings.cache), 60.0)
         self._clock = clock
         self._wall = wall
         self._store: KeyStore | None = None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from hyperllama.config import Allowance, Config, Limits, durations, rates
+from hyperllama.config import Allowance, Config, Limits, parse_duration, rates
 from hyperllama.database.audit import Actor, AuditLog
 from hyperllama.database.key import Issued, Key
 from hyperllama.errors import InvalidRequest
@@ -80,7 +80,7 @@ class KeyOffice:
     async def rotate(self, name: str, grace: float | str | None, actor: Actor) -> Issued:
         """``grace``: how long the old secret still works; None: as the configuration says."""
         async with self._audit.watching("keys.rotate", name, actor, done=False):
-            given = durations.keep_alive(self._config.keys.grace) if grace is None else _seconds(grace, "grace")
+            given = parse_duration(self._config.keys.grace) if grace is None else _seconds(grace, "grace")
             seconds = min(given, LONGEST_GRACE)
             return await self._store.rotate(name, grace=seconds, actor=actor.name, request_id=actor.request_id)
 
@@ -154,12 +154,9 @@ def _moment(given: str | float) -> float:
 
 
 def _seconds(given: str | float, param: str) -> float:
-    """Days too, which Go's durations lack."""
+    """Return the seconds of a duration that is not for ever."""
     try:
-        if isinstance(given, str) and given[-1:] == "d":
-            seconds = float(given[:-1]) * 86_400
-        else:
-            seconds = durations.parse(given) if isinstance(given, str) else float(given)
+        seconds = parse_duration(given)
     except ValueError as error:
         raise InvalidRequest(f"{given!r} is no duration; write 24h, 30m, 7d", param=param) from error
     if not 0 <= seconds < 1e11:

@@ -16,7 +16,7 @@ import structlog
 
 from hyperllama.catalog.eviction import Resident, make_room
 from hyperllama.catalog.instance import Residency
-from hyperllama.config import Server, durations
+from hyperllama.config import Server, parse_duration
 from hyperllama.errors import ConfigError, GatewayError, LoadFailed, ModelLoading, ModelNotFound, ModelUnavailable
 from hyperllama.models import ModelInfo, ModelSpec, RunningModel
 from hyperllama.modelstore.loadtimes import LoadTimes
@@ -87,7 +87,7 @@ class Catalog:
         """``memory`` is the budget in bytes that loaded models may take together."""
         self._engines = engines
         self._sources = sources
-        self._keep_alive = durations.keep_alive(server.keep_alive)
+        self._keep_alive = parse_duration(server.keep_alive)
         self._max_models = server.max_loaded_models
         self._memory = memory
         self._load_times = load_times
@@ -208,7 +208,7 @@ class Catalog:
 
     def _residency(self, entry: Entry) -> Residency:
         if entry.residency is None:
-            keep = self._keep_alive if entry.spec.keep_alive is None else durations.keep_alive(entry.spec.keep_alive)
+            keep = self._keep_alive if entry.spec.keep_alive is None else parse_duration(entry.spec.keep_alive)
             entry.residency = Residency(
                 entry.spec.name,
                 keep,

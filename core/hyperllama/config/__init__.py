@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hyperllama.config.durations import Lifetime, Seconds, parse_duration
 from hyperllama.config.load import load
 from hyperllama.config.schema import (
     Admin,
@@ -30,14 +31,17 @@ __all__ = (
     "Grant",
     "Jwt",
     "Keys",
+    "Lifetime",
     "Limits",
     "Logs",
     "Metrics",
     "PluginChoice",
     "Queue",
+    "Seconds",
     "Section",
     "Server",
     "StaticKey",
     "Store",
     "load",
+    "parse_duration",
 )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from hyperllama.config import durations, rates
+from hyperllama.config import rates
 from hyperllama.config.convert import convert
+from hyperllama.config.durations import parse_duration
 from hyperllama.config.schema import Allowance, Config
 from hyperllama.errors import ConfigError
 
@@ -77,7 +78,7 @@ def _check_access(config: Config, where: str) -> None:
     _check_kept(config, where)
     for place, value in (("keys.cache", keys.cache), ("keys.grace", keys.grace), ("queue.max_wait", queue.max_wait)):
         _check_duration(value, f"{where}: {place}")
-    if not 0 <= durations.keep_alive(keys.cache) <= 60:
+    if not 0 <= parse_duration(keys.cache) <= 60:
         raise ConfigError(f"{where}: keys.cache: at most 60s, so that a revoked key stops working")
     if queue.max_waiting < 0 or queue.max_waiting_tokens < 1 or queue.ahead < 0 or queue.embed_max_inputs < 1:
         raise ConfigError(f"{where}: queue: max_waiting and ahead are at least 0, the other counts at least 1")
@@ -114,9 +115,9 @@ def _check_allowance(table: Allowance, where: str) -> None:
 
 def _check_duration(value: float | str, where: str) -> None:
     try:
-        durations.keep_alive(value)
+        parse_duration(value)
     except ValueError as error:
-        raise ConfigError(f'{where}: {error}; write seconds (300) or a duration ("5m"), negative for ever') from error
+        raise ConfigError(f"{where}: {error}") from error
 
 
 __all__ = ("check",)

@@ -1,45 +1,64 @@
-"""Durations as Go writes them: ``300ms``, ``1h30m``; texts of refusal are those of Go's ``time.ParseDuration``."""
+"""The one notation for a time: seconds as a number, or ``"30d"``, ``"1h30m"``, ``"500ms"``; negative: for ever."""
 
 from __future__ import annotations
 
-import json
 import math
 import re
+from typing import Annotated, TypeAlias
 
-_UNITS = {"ns": 1e-9, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART = re.compile(r"(\d*(?:\.\d*)?)([^\d.]*)")
+import msgspec
+
+_UNITS = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "\u00b5s": 1e-6,  # the micro sign, and the Greek letter that is spelled the same
+    "\u03bcs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3_600.0,
+    "d": 86_400.0,
+}
+_NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
+_PART = re.compile(rf"({_NUMBER})(ns|us|\u00b5s|\u03bcs|ms|s|m|h|d)")
+_PLAIN = re.compile(_NUMBER)
+_LONGEST = 64  # characters
+
+#: A field that holds seconds, zero or more. A file may write a number or a duration.
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, extra={"duration": True})]
+#: A field that holds seconds, or ``inf`` for ever. A file may write a number or a duration; negative: for ever.
+Lifetime: TypeAlias = Annotated[float, msgspec.Meta(extra={"duration": True, "forever": True})]
 
 
-def parse(text: str) -> float:
-    """Seconds. Negative durations are negative; raises ValueError with Go's sentence."""
-    quoted = json.dumps(text, ensure_ascii=False)
-    sign, rest = (-1.0, text[1:]) if text.startswith("-") else (1.0, text.removeprefix("+"))
-    if rest == "0":
-        return 0.0
-    total, seen = 0.0, 0
+def parse_duration(value: float | str) -> float:
+    """Return the seconds that ``value`` means; ``inf``, for ever, when it is negative.
+
+    A number is seconds. A text is a number of seconds too, or numbers each with a unit (``d``, ``h``, ``m``, ``s``,
+    ``ms``, ``us``, ``ns``), with an optional sign before the first. Raises ValueError with a sentence.
+    """
+    if not isinstance(value, str):
+        if math.isnan(value):
+            raise ValueError("A duration must be a number.")
+        return math.inf if value < 0 else float(value)
+    text = value.strip()
+    negative, rest = text.startswith("-"), text.removeprefix("-") if text.startswith("-") else text.removeprefix("+")
+    if not 0 < len(rest) <= _LONGEST:
+        raise ValueError(_refusal(value))
+    if _PLAIN.fullmatch(rest):
+        return math.inf if negative and float(rest) else float(rest)
+    seconds, seen = 0.0, 0
     while seen < len(rest):
         part = _PART.match(rest, seen)
-        if part is None or part.group(1) in ("", "."):
-            raise ValueError(f"time: invalid duration {quoted}")
-        number, unit = part.groups()
-        if not unit:
-            raise ValueError(f"time: missing unit in duration {quoted}")
-        if unit not in _UNITS:
-            raise ValueError(f"time: unknown unit {json.dumps(unit, ensure_ascii=False)} in duration {quoted}")
-        total += float(number) * _UNITS[unit]
+        if part is None:
+            raise ValueError(_refusal(value))
+        seconds += float(part.group(1)) * _UNITS[part.group(2)]
         seen = part.end()
-    if not rest:
-        raise ValueError(f"time: invalid duration {quoted}")
-    return sign * total
+    return math.inf if negative and seconds else seconds
 
 
-def keep_alive(value: float | str) -> float:
-    """Seconds to keep a model, ``inf`` for ever: any negative number or duration means for ever.
-
-    Raises ValueError with Go's sentence for a string that is no duration.
-    """
-    seconds = parse(value) if isinstance(value, str) else float(value)
-    return math.inf if seconds < 0 else seconds
+def _refusal(text: str) -> str:
+    shown = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+    return f'{shown!r} is not a duration. Write seconds (300), or "30d", "1h30m", "500ms"; negative for ever.'
 
 
-__all__ = ("keep_alive", "parse")
+__all__ = ("Lifetime", "Seconds", "parse_duration")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import structlog
 
-from hyperllama.config import Admin, durations
+from hyperllama.config import Admin, parse_duration
 from hyperllama.database.database import Database
 from hyperllama.errors import GatewayError
 from hyperllama.identity import Caller
@@ -156,7 +156,7 @@ class AuditLog:
 
         from hyperllama.database.tables import audit
 
-        life = durations.keep_alive(self._settings.audit_keep)
+        life = parse_duration(self._settings.audit_keep)
         async with self._database.begin() as connection:
             if life != float("inf"):
                 await connection.execute(delete(audit).where(audit.c.at < self._wall() - life))

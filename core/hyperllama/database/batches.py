@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import msgspec
 
 from hyperllama.config import Batches as Settings
-from hyperllama.config import durations
+from hyperllama.config import parse_duration
 from hyperllama.database.database import Database
 from hyperllama.database.files import FileStore, one_at_a_time
 from hyperllama.errors import InvalidRequest, NotFound, RateLimited
@@ -244,7 +244,7 @@ class BatchStore:
 
         from hyperllama.database.tables import batches
 
-        life = durations.keep_alive(self._settings.keep)
+        life = parse_duration(self._settings.keep)
         if life == float("inf"):
             return
         old = batches.c.status.in_(ENDED) & (batches.c.created < self._wall() - life)

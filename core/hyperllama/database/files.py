@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import structlog
 
 from hyperllama.config import Batches as Settings
-from hyperllama.config import durations
+from hyperllama.config import parse_duration
 from hyperllama.database.database import Database
 from hyperllama.errors import GatewayError, InvalidRequest, NotFound, PayloadTooLarge, StoreFailed
 from hyperllama.identity import Caller, Principal
@@ -157,7 +157,7 @@ class FileStore:
         self, id: str, owner: str, *, filename: str, purpose: str, size: int, seconds: float | None
     ) -> KeptFile:
         """A new file, with the time it has."""
-        life = durations.keep_alive(self._settings.keep) if seconds is None else seconds
+        life = parse_duration(self._settings.keep) if seconds is None else seconds
         now = self._wall()
         expires = None if life == float("inf") else now + life
         return KeptFile(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from hyperllama.config import Queue, durations
+from hyperllama.config import Queue, parse_duration
 from hyperllama.embedding import EmbeddingRequest
 from hyperllama.errors import GatewayError, Overloaded
 from hyperllama.limits import estimate
@@ -50,7 +50,7 @@ class FairQueue:
     def reload(self, settings: Queue) -> None:
         """Take on new bounds; whoever waits goes on waiting."""
         self._settings = settings
-        self._max_wait = durations.keep_alive(settings.max_wait)
+        self._max_wait = parse_duration(settings.max_wait)
         self._ahead = settings.ahead
         for lane in self._lanes.values():
             lane.line.floor = settings.floor

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from hyperllama.config import durations
 from hyperllama.errors import InvalidRequest
 from hyperllama.web import nests_deeper
-from hyperllama_ollama import wire
+from hyperllama_ollama import durations, wire
 from hyperllama_ollama.decode.images import image
 from hyperllama_ollama.decode.scan import Json
 from hyperllama_ollama.decode.shape import (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from hyperllama.config import durations
+from hyperllama.config import parse_duration
 from hyperllama.errors import UnsupportedFeature
 from hyperllama.generation import GenerationRequest, Sampling
 from hyperllama_openai.errors import InvalidValue
@@ -83,9 +83,9 @@ def keep_alive(value: float | str | None) -> float | None:
     if value is None:
         return None
     try:
-        return durations.keep_alive(value)
+        return parse_duration(value)
     except ValueError as error:
-        raise InvalidValue(f"Invalid value for 'keep_alive': {error}.", param="keep_alive") from error
+        raise InvalidValue(f"Invalid value for 'keep_alive': {error}", param="keep_alive") from error
 
 
 def _stop(stop: str | Sequence[str] | None) -> tuple[str, ...] | None:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from hyperllama.config import durations
+from hyperllama_ollama import durations
 
 
 @pytest.mark.parametrize(
