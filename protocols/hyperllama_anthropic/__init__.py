@@ -11,11 +11,11 @@ from hyperllama.spi import WireProtocol
 
 @hookimpl
 def hyperllama_protocols(config: Config) -> Iterable[WireProtocol]:
-    from hyperllama.web import Remote
+    from hyperllama.web import Fetcher
     from hyperllama_anthropic.protocol import Anthropic
     from hyperllama_anthropic.settings import Settings
 
-    return (Anthropic(config.section("anthropic", Settings), Remote(config.server.image_hosts)),)
+    return (Anthropic(config.section("anthropic", Settings), Fetcher(config.server.image_hosts)),)
 
 
 __all__ = ("hyperllama_protocols",)

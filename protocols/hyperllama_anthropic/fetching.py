@@ -9,14 +9,14 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from hyperllama.models import ModelInfo
-from hyperllama.web import NotFetched, Remote
+from hyperllama.web import Fetcher, NotFetched
 from hyperllama_anthropic import wire
 from hyperllama_anthropic.errors import invalid
 
 R = TypeVar("R", bound=wire.PromptFields)
 
 
-async def images(request: R, info: ModelInfo, remote: Remote) -> R:
+async def images(request: R, info: ModelInfo, remote: Fetcher) -> R:
     """Raises InvalidRequest for one that cannot be fetched. Nothing is, for a model that sees no images."""
     if not remote or "vision" not in info.capabilities:
         return request
@@ -37,7 +37,7 @@ def _listed(turn: wire.InputMessage) -> enumerate[wire.Block]:
 class _Inline:
     """The images of one request: so many, and so many bytes of all together."""
 
-    def __init__(self, remote: Remote) -> None:
+    def __init__(self, remote: Fetcher) -> None:
         self._remote = remote
         self._count = 0
         self._left = wire.MAX_FETCHED_BYTES

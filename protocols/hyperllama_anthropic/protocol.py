@@ -8,7 +8,7 @@ from litestar.types import ControllerRouterHandler
 
 from hyperllama.errors import GatewayError
 from hyperllama.spi import ErrorReply, ErrorText
-from hyperllama.web import Remote
+from hyperllama.web import Fetcher
 from hyperllama_anthropic import errors
 from hyperllama_anthropic.routes import routes
 from hyperllama_anthropic.settings import Settings
@@ -22,9 +22,9 @@ class Anthropic:
     prefixes = ("/v1/messages",)
     error_bodies = (ErrorEnvelope, ErrorText)
 
-    def __init__(self, settings: Settings, remote: Remote | None = None) -> None:
+    def __init__(self, settings: Settings, remote: Fetcher | None = None) -> None:
         """``remote`` fetches images that requests name by URL; None: nothing does."""
-        self.routes: Sequence[ControllerRouterHandler] = routes(settings, Remote() if remote is None else remote)
+        self.routes: Sequence[ControllerRouterHandler] = routes(settings, Fetcher() if remote is None else remote)
 
     def error_reply(self, error: GatewayError, path: str) -> ErrorReply:
         return errors.reply(error, path)

@@ -10,9 +10,9 @@ from litestar.types import ControllerRouterHandler
 
 from hyperllama.stream import TokenStream, collect
 from hyperllama.web import (
+    Fetcher,
     GatewayRequest,
     InjectedGateway,
-    Remote,
     TokenResponse,
     WholeResponse,
     caller,
@@ -24,7 +24,7 @@ from hyperllama_anthropic.settings import Settings
 from hyperllama_anthropic.wire import Count, CountRequest, Message, MessagesRequest
 
 
-def routes(settings: Settings, remote: Remote) -> Sequence[ControllerRouterHandler]:
+def routes(settings: Settings, remote: Fetcher) -> Sequence[ControllerRouterHandler]:
     @post(
         "/v1/messages",
         status_code=200,

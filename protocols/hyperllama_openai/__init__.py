@@ -11,11 +11,11 @@ from hyperllama.spi import WireProtocol
 
 @hookimpl
 def hyperllama_protocols(config: Config) -> Iterable[WireProtocol]:
-    from hyperllama.web import Remote
+    from hyperllama.web import Fetcher
     from hyperllama_openai.protocol import OpenAI
     from hyperllama_openai.settings import Settings
 
-    return (OpenAI(config.section("openai", Settings), Remote(config.server.image_hosts)),)
+    return (OpenAI(config.section("openai", Settings), Fetcher(config.server.image_hosts)),)
 
 
 __all__ = ("hyperllama_protocols",)

@@ -9,7 +9,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from hyperllama.models import ModelInfo
-from hyperllama.web import NotFetched, Remote
+from hyperllama.web import Fetcher, NotFetched
 from hyperllama_openai.errors import InvalidImage, InvalidValue
 from hyperllama_openai.wire import limits
 from hyperllama_openai.wire.chat import ChatRequest, ContentPart, ImageUrl
@@ -18,7 +18,7 @@ from hyperllama_openai.wire.responses import Item, Part
 P = TypeVar("P", ContentPart, Part)
 
 
-async def chat(request: ChatRequest, info: ModelInfo, remote: Remote) -> ChatRequest:
+async def chat(request: ChatRequest, info: ModelInfo, remote: Fetcher) -> ChatRequest:
     """Raises InvalidImage for one that cannot be fetched. Nothing is, for a model that sees no images."""
     if not _wanted(info, remote):
         return request
@@ -32,7 +32,7 @@ async def chat(request: ChatRequest, info: ModelInfo, remote: Remote) -> ChatReq
     return replace(request, messages=messages)
 
 
-async def items(found: list[Item], info: ModelInfo, remote: Remote) -> list[Item]:
+async def items(found: list[Item], info: ModelInfo, remote: Fetcher) -> list[Item]:
     """The same for input items of a response."""
     if not _wanted(info, remote):
         return found
@@ -51,14 +51,14 @@ async def items(found: list[Item], info: ModelInfo, remote: Remote) -> list[Item
     ]
 
 
-def _wanted(info: ModelInfo, remote: Remote) -> bool:
+def _wanted(info: ModelInfo, remote: Fetcher) -> bool:
     return bool(remote) and "vision" in info.capabilities
 
 
 class _Inline:
     """The images of one request: so many, and so many bytes of all together."""
 
-    def __init__(self, remote: Remote) -> None:
+    def __init__(self, remote: Fetcher) -> None:
         self._remote = remote
         self._count = 0
         self._left = limits.MAX_FETCHED_BYTES

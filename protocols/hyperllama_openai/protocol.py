@@ -9,7 +9,7 @@ from litestar.types import ControllerRouterHandler
 
 from hyperllama.errors import GatewayError
 from hyperllama.spi import ErrorReply, ErrorText
-from hyperllama.web import Remote
+from hyperllama.web import Fetcher
 from hyperllama_openai import batch_lines, errors
 from hyperllama_openai.routes import batches, chat, completions, embeddings, files, models, rerank, responses, tokens
 from hyperllama_openai.settings import Settings
@@ -45,9 +45,9 @@ class OpenAI:
     )
     error_bodies = (ErrorEnvelope, ErrorText)
 
-    def __init__(self, settings: Settings, remote: Remote | None = None) -> None:
+    def __init__(self, settings: Settings, remote: Fetcher | None = None) -> None:
         """``remote`` fetches images that requests name by URL; None: nothing does."""
-        remote = Remote() if remote is None else remote
+        remote = Fetcher() if remote is None else remote
         self.routes: Sequence[ControllerRouterHandler] = (
             *models.routes(since=int(time.time())),
             *chat.routes(settings, remote),

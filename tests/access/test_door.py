@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from hyperllama.auth.authenticator import Door, any_keys
+from hyperllama.auth.authenticator import Authenticator, any_keys
 from hyperllama.config import Config, Grant, Keys, StaticKey, Store
 from hyperllama.database.keys import Key, KeyStore
 from hyperllama.errors import ConfigError, Unauthenticated
@@ -23,9 +23,9 @@ def static(secret: str, **more: object) -> StaticKey:
 
 @pytest.fixture
 def door(database, tmp_path):
-    def make(others: bool = False, **keys: object) -> Door:
+    def make(others: bool = False, **keys: object) -> Authenticator:
         config = Config(store=Store(path=str(tmp_path)), keys=Keys(**keys))
-        return Door(config, database, others=others)
+        return Authenticator(config, database, others=others)
 
     return make
 
@@ -67,7 +67,7 @@ async def test_the_first_key_made_elsewhere_closes_the_door_within_a_second(door
 
 async def test_wrong_keys_of_every_kind_are_refused(door, sent) -> None:
     async with door() as open_door:
-        store = await open_door.keyring.store()
+        store = await open_door.key_cache.store()
         issued = await store.create(Key(name="ci"), actor="test")
         assert (await open_door.authenticate(sent(issued.secret))).id == issued.key.id
         digest = store.digest(issued.secret)
@@ -88,7 +88,7 @@ async def test_wrong_keys_of_every_kind_are_refused(door, sent) -> None:
 
 async def test_a_revoked_key_is_refused_at_once_here_and_soon_elsewhere(door, sent, database) -> None:
     async with door() as open_door:
-        store = await open_door.keyring.store()
+        store = await open_door.key_cache.store()
         issued = await store.create(Key(name="ci"), actor="test")
         for _ in range(3):
             assert await open_door.authenticate(sent(issued.secret)) is not None
@@ -110,8 +110,8 @@ async def test_a_revoked_key_is_refused_at_once_here_and_soon_elsewhere(door, se
 async def test_rotation_expiry_and_grace(door, sent) -> None:
     wall = [time.time()]
     async with door(cache="0s") as open_door:
-        open_door.keyring._wall = lambda: wall[0]
-        store = await open_door.keyring.store()
+        open_door.key_cache._wall = lambda: wall[0]
+        store = await open_door.key_cache.store()
         old = await store.create(Key(name="ci", expires=wall[0] + 1000), actor="test")
         new = await store.rotate("ci", grace=100, actor="test")
         for secret in (old.secret, new.secret):
@@ -127,7 +127,7 @@ async def test_rotation_expiry_and_grace(door, sent) -> None:
 
 async def test_a_believed_key_asks_the_database_once_and_a_herd_asks_it_once_too(door, sent, monkeypatch) -> None:
     async with door() as open_door:
-        store = await open_door.keyring.store()
+        store = await open_door.key_cache.store()
         issued = await store.create(Key(name="ci"), actor="test")
         asked = []
         real = store.find
@@ -186,7 +186,7 @@ async def test_whether_there_are_keys_is_known_before_anything_is_opened(door, d
     assert not any_keys(database)
     assert not door().required
     async with door() as open_door:
-        store = await open_door.keyring.store()
+        store = await open_door.key_cache.store()
         await store.create(Key(name="ci"), actor="test")
     await database.close()
     assert any_keys(database)
@@ -200,12 +200,12 @@ async def test_whether_there_are_keys_is_known_before_anything_is_opened(door, d
 
 async def test_a_database_that_is_taken_away_opens_no_door(door, sent, tmp_path, database) -> None:
     async with door() as open_door:
-        store = await open_door.keyring.store()
+        store = await open_door.key_cache.store()
         await store.create(Key(name="ci"), actor="test")
         await database.close()
         for file in tmp_path.glob("gateway.db*"):
             file.unlink()
-        await open_door.keyring._look()
+        await open_door.key_cache._look()
         assert open_door.required
         assert await open_door.authenticate(sent()) is None
 
@@ -225,7 +225,7 @@ async def test_who_was_let_in_before_is_asked_about_again(door, database) -> Non
             assert await renewed(gone) is None, gone
         token = Principal(id="https://login.example|ann")
         assert await one.renew(token) is token  # cannot be asked without its token
-        store = await one.keyring.store()
+        store = await one.key_cache.store()
         issued = await store.create(Key(name="ci"), actor="test")
         assert (await renewed(issued.key.id)).name == "ci"
         await store.update("ci", {"weight": 5.0}, actor="test")
@@ -240,7 +240,7 @@ async def test_an_answer_that_was_on_its_way_when_a_key_was_revoked_lets_nobody_
     door, sent, monkeypatch
 ) -> None:
     async with door() as open_door:
-        store = await open_door.keyring.store()
+        store = await open_door.key_cache.store()
         issued = await store.create(Key(name="ci"), actor="test")
         asked, answered, real = asyncio.Event(), asyncio.Event(), store.find
 

@@ -1,4 +1,4 @@
-"""Tokens of an identity provider: a real server of keys on loopback, and every way a token can be wrong."""
+"""IdentityProvider of an identity provider: a real server of keys on loopback, and every way a token can be wrong."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytest.importorskip("cryptography", reason="the extra jwt is not installed")
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: E402 - after the skip
 
-from hyperllama.auth.identity_provider import Tokens  # noqa: E402
+from hyperllama.auth.identity_provider import IdentityProvider  # noqa: E402
 
 
 class Provider:
@@ -103,7 +103,7 @@ def settings(provider: Provider, **more: object) -> Jwt:
 
 
 async def test_claims_become_a_principal(provider, sent) -> None:
-    tokens = Tokens(
+    tokens = IdentityProvider(
         settings(
             provider,
             permissions={"llm.use": ("infer", "models:read"), "llm.admin": ("admin",)},
@@ -128,19 +128,19 @@ async def test_claims_become_a_principal(provider, sent) -> None:
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
 async def test_every_algorithm_is_verified(provider, sent, algorithm) -> None:
     provider.add("other", algorithm)
-    tokens = Tokens(settings(provider))
+    tokens = IdentityProvider(settings(provider))
     principal = await tokens.authenticate(sent(provider.token("other", scope=["infer"])))
     assert principal.permissions == frozenset({"infer"})
 
 
 async def test_a_claim_without_words_of_ours_permits_nothing(provider, sent) -> None:
-    tokens = Tokens(settings(provider))
+    tokens = IdentityProvider(settings(provider))
     for claims in ({}, {"scope": "openid profile"}, {"scope": 7}, {"scope": {"infer": True}}):
         assert (await tokens.authenticate(sent(provider.token(**claims)))).permissions == frozenset()
 
 
 async def test_forged_expired_and_misdirected_tokens_are_refused(provider, sent) -> None:
-    tokens = Tokens(settings(provider))
+    tokens = IdentityProvider(settings(provider))
     good = provider.token(scope="infer")
     assert await tokens.authenticate(sent(good)) is not None
     head, body, signature = good.split(".")
@@ -171,14 +171,14 @@ async def test_forged_expired_and_misdirected_tokens_are_refused(provider, sent)
 
 
 async def test_what_is_no_token_of_this_issuer_is_not_its_to_judge(provider, sent) -> None:
-    tokens = Tokens(settings(provider))
+    tokens = IdentityProvider(settings(provider))
     for other in (None, "a.b.c", "hlg_x", "..", provider.token(iss="https://elsewhere.example"), "x." * 9000, "é.é.é"):
         assert await tokens.authenticate(sent(other)) is None
 
 
 async def test_a_believed_token_still_ends_with_its_expiry(provider, sent) -> None:
     wall, now = [time.time()], [0.0]
-    tokens = Tokens(settings(provider, leeway=0.0), clock=lambda: now[0], wall=lambda: wall[0])
+    tokens = IdentityProvider(settings(provider, leeway=0.0), clock=lambda: now[0], wall=lambda: wall[0])
     token = provider.token(exp=wall[0] + 30)
     assert await tokens.authenticate(sent(token)) is not None
     wall[0] += 31
@@ -188,7 +188,7 @@ async def test_a_believed_token_still_ends_with_its_expiry(provider, sent) -> No
 
 async def test_keys_are_fetched_once_and_again_for_a_new_one_but_not_for_every_forgery(provider, sent) -> None:
     now = [0.0]
-    tokens = Tokens(settings(provider), clock=lambda: now[0])
+    tokens = IdentityProvider(settings(provider), clock=lambda: now[0])
     await tokens.open()
     for number in range(5):
         await tokens.authenticate(sent(provider.token(sub=f"s{number}")))
@@ -205,9 +205,9 @@ async def test_keys_are_fetched_once_and_again_for_a_new_one_but_not_for_every_f
 
 async def test_keys_are_kept_while_the_provider_is_away_and_a_missing_one_is_not_an_answer(provider, sent) -> None:
     now = [0.0]
-    tokens = Tokens(settings(provider), clock=lambda: now[0])
+    tokens = IdentityProvider(settings(provider), clock=lambda: now[0])
     await tokens.open()
-    late = Tokens(settings(provider))
+    late = IdentityProvider(settings(provider))
     provider.close()
     now[0] += 100_000
     assert await tokens.authenticate(sent(provider.token())) is not None
@@ -222,7 +222,7 @@ async def test_a_redirect_is_not_followed(provider, sent) -> None:
     try:
         target.add("one", "RS256")
         provider.redirect = f"{target.issuer}/keys"
-        tokens = Tokens(settings(provider, jwks=f"{provider.issuer}/keys"))
+        tokens = IdentityProvider(settings(provider, jwks=f"{provider.issuer}/keys"))
         with pytest.raises(Unavailable):
             await tokens.authenticate(sent(provider.token()))
         assert target.fetches == 0
@@ -233,22 +233,22 @@ async def test_a_redirect_is_not_followed(provider, sent) -> None:
 async def test_keys_may_be_in_a_file(provider, sent, tmp_path) -> None:
     file = tmp_path / "keys.json"
     file.write_text(json.dumps({"keys": provider.published()}))
-    tokens = Tokens(settings(provider, jwks=str(file)))
+    tokens = IdentityProvider(settings(provider, jwks=str(file)))
     assert await tokens.authenticate(sent(provider.token())) is not None
     assert provider.fetches == 0
 
 
 def test_what_would_be_unsafe_is_refused_at_start(provider) -> None:
     with pytest.raises(ConfigError, match="public key"):
-        Tokens(settings(provider, algorithms=("HS256",)))
+        IdentityProvider(settings(provider, algorithms=("HS256",)))
     with pytest.raises(ConfigError, match="https"):
-        Tokens(settings(provider, jwks="http://keys.example/"))
+        IdentityProvider(settings(provider, jwks="http://keys.example/"))
     with pytest.raises(ConfigError, match="https"):
-        Tokens(settings(provider, jwks="ftp://keys.example/"))
+        IdentityProvider(settings(provider, jwks="ftp://keys.example/"))
 
 
 async def test_a_subject_or_name_that_no_database_holds_is_kept_by_its_hash(provider, sent) -> None:
-    tokens = Tokens(Jwt(issuer=provider.issuer, audience="gateway"))
+    tokens = IdentityProvider(Jwt(issuer=provider.issuer, audience="gateway"))
     ids = []
     for subject in ("a" * 200, "a" * 201, "a\x00b"):
         known = await tokens.authenticate(sent(provider.token(sub=subject, email=f"{subject}@x")))

@@ -28,7 +28,7 @@ from hyperllama.testing.fakes import model_info
 from hyperllama.testing.hostile import no_json
 from hyperllama.testing.protocol import ProtocolContract
 from hyperllama.testing.serving import serving
-from hyperllama.web.fetch import NotFetched, Remote
+from hyperllama.web.fetch import Fetcher, NotFetched
 from hyperllama_anthropic import decode
 from hyperllama_anthropic.body import convert
 from hyperllama_anthropic.encode import MessageEncoder
@@ -350,7 +350,7 @@ async def test_json_made_to_break_parsers_is_400_in_the_envelope(http: httpx.Asy
         assert reply.json()["error"]["type"] == "invalid_request_error"
 
 
-class Pictures(Remote):
+class Pictures(Fetcher):
     """One that finds every URL but those with ``gone`` in them."""
 
     async def fetch(self, url: str, *, max_bytes: int) -> bytes:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from hyperllama.auth.authenticator import Door
+from hyperllama.auth.authenticator import Authenticator
 from hyperllama.config import Allowance, Config, Limits, Queue, Store
 from hyperllama.database.database import Database
 from hyperllama.database.keys import Key
@@ -64,7 +64,7 @@ async def main(rounds: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
         database = Database(Path(directory))
         config = Config(store=Store(path=directory), limits=Limits(key=ROOMY))
-        async with Door(config, database) as door, Ledger(database) as ledger:
+        async with Authenticator(config, database) as door, Ledger(database) as ledger:
             store = await door.keyring.store()
             secret = (await store.create(Key(name="bench", owner="acme"), actor="bench")).secret
             sent = Credentials(token=secret, headers={}, client="127.0.0.1")

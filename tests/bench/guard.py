@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from hyperllama.server.bounds import Bounds
-from hyperllama.server.limits import Guard
+from hyperllama.server.guard import Guard
 from hyperllama.server.protocol import GuardedProtocol
 
 ROUNDS = 40

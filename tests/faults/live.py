@@ -21,10 +21,10 @@ from hyperllama.app.application import Application, create_app
 from hyperllama.config import Config, load
 from hyperllama.server.body_rules import declared_encodings, declared_limits
 from hyperllama.server.bounds import Bounds
-from hyperllama.server.limits import Guard
+from hyperllama.server.guard import Guard
 from hyperllama.server.loop_lag import LoopLag
 from hyperllama.server.server import serve
-from hyperllama.server.shutdown import Drain
+from hyperllama.server.shutdown import Shutdown
 from hyperllama.web.ops import ServerState
 
 PATIENCE = 60.0
@@ -61,7 +61,7 @@ class Live:
         self.port = 0
         self.clients: list[socket.socket] = []  # closed at the end
         self.lag = LoopLag()
-        self.drain: Drain
+        self.drain: Shutdown
         self.app: Application
         self.guard: Guard
         self.error: BaseException | None = None
@@ -93,7 +93,7 @@ class Live:
         }
         bounds = msgspec.structs.replace(Bounds.of(self.config.server, **limits), **self._bounds)
         self.guard = Guard(bounds)
-        self.drain = Drain(on_begin=app.stop_taking_work)
+        self.drain = Shutdown(on_begin=app.begin_shutdown)
         if app.metrics is not None:
             app.metrics.add(ServerState(self.guard, self.lag))
 

@@ -21,7 +21,7 @@ from corpus import not_the_right_json
 from live import asked, chat, events, text_of
 
 from hyperllama.testing.hostile import no_json
-from hyperllama.web.body import MAX_DEPTH
+from hyperllama.web.json_body import MAX_DEPTH
 
 ROOT = Path(__file__).parents[2]
 OPENAI = (

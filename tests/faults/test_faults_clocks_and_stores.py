@@ -7,7 +7,7 @@ import time
 import pytest
 from live import chat, unchunked, until, whole
 
-from hyperllama.auth.authenticator import Door
+from hyperllama.auth.authenticator import Authenticator
 from hyperllama.config import Allowance, Config, Keys, Limits, Store
 from hyperllama.database.keys import Key
 from hyperllama.errors import RateLimited, Unavailable
@@ -64,8 +64,8 @@ async def test_r14_without_its_database_a_key_is_believed_for_its_time_and_then_
 ) -> None:
     now = [0.0]
     config = Config(store=Store(path=str(tmp_path)), keys=Keys(cache="30s"))
-    async with Door(config, database, others=False) as open_door:
-        keyring = open_door.keyring
+    async with Authenticator(config, database, others=False) as open_door:
+        keyring = open_door.key_cache
         keyring._clock = lambda: now[0]
         store = await keyring.store()
         issued = await store.create(Key(name="ci"), actor="test")

@@ -14,7 +14,7 @@ from corpus import HOST, spellings
 from live import chat
 
 from hyperllama.web import fetch as remote
-from hyperllama.web.fetch import NotFetched, Remote
+from hyperllama.web.fetch import Fetcher, NotFetched
 
 PUBLIC = "93.184.215.14"
 #: Patterns under which nearly every name of the corpus is allowed, so that only its address can be refused.
@@ -56,12 +56,12 @@ async def test_s09_no_spelling_of_a_url_reaches_this_machine(canary: tuple[int, 
         return await asyncio.open_connection("127.0.0.1", port)
 
     for hosts in ((HOST,), CARELESS):
-        fetcher = Remote(hosts, resolve=resolve, dial=dial)
+        fetcher = Fetcher(hosts, resolve=resolve, dial=dial)
         for url in tried:
             with pytest.raises(NotFetched):
                 await fetcher.fetch(url, max_bytes=10)
     assert knocks() == 0
-    careless = Remote((HOST,), resolve=lambda _: asyncio.sleep(0, [PUBLIC]), dial=dial)
+    careless = Fetcher((HOST,), resolve=lambda _: asyncio.sleep(0, [PUBLIC]), dial=dial)
     with pytest.raises(NotFetched):
         await careless.fetch(f"https://{HOST}/", max_bytes=10)
     assert knocks() == 1, "the canary hears who does knock"
@@ -92,7 +92,7 @@ async def test_s09_no_redirect_of_an_allowed_host_reaches_this_machine(
         async def dial(address: str, host: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
             return await asyncio.open_connection("127.0.0.1", elsewhere if address == PUBLIC else port)
 
-        fetcher = Remote((HOST, *CARELESS), resolve=resolve, dial=dial)
+        fetcher = Fetcher((HOST, *CARELESS), resolve=resolve, dial=dial)
         for told in tried:  # noqa: B007 - the server says it
             with pytest.raises(NotFetched):
                 await fetcher.fetch(f"https://{HOST}/a.png", max_bytes=10)

@@ -10,14 +10,14 @@ import pytest
 from hyperllama.messages import Image
 from hyperllama.testing.fakes import FakeGateway, model_info
 from hyperllama.testing.serving import serving
-from hyperllama.web.fetch import NotFetched, Remote
+from hyperllama.web.fetch import Fetcher, NotFetched
 from hyperllama_openai.protocol import OpenAI
 from hyperllama_openai.settings import Settings
 
 URL = "https://images.example.com/a.png"
 
 
-class Pictures(Remote):
+class Pictures(Fetcher):
     """One that finds every URL but those with ``gone`` in them."""
 
     def __init__(self) -> None:

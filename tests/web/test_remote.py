@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from hyperllama.web import fetch as remote
-from hyperllama.web.fetch import NotFetched, Remote, is_public
+from hyperllama.web.fetch import Fetcher, NotFetched, is_public
 
 HOST = "images.example.com"
 PUBLIC = "93.184.215.14"
@@ -91,8 +91,8 @@ class World:
         context = ssl.create_default_context(cafile=str(self._certificate))
         return await asyncio.open_connection("127.0.0.1", self._port, ssl=context, server_hostname=host)
 
-    def remote(self, *hosts: str) -> Remote:
-        return Remote(hosts or (HOST,), resolve=self.resolve, dial=self.dial)
+    def remote(self, *hosts: str) -> Fetcher:
+        return Fetcher(hosts or (HOST,), resolve=self.resolve, dial=self.dial)
 
     async def fetch(self, path: str = "/a.png", max_bytes: int = 1_000_000) -> bytes:
         return await self.remote().fetch(f"https://{HOST}{path}", max_bytes=max_bytes)
@@ -229,6 +229,6 @@ def test_addresses_of_the_internet_are() -> None:
 
 
 async def test_nothing_is_fetched_unless_a_host_is_named() -> None:
-    assert not Remote()
+    assert not Fetcher()
     with pytest.raises(NotFetched):
-        await Remote().fetch(f"https://{HOST}/", max_bytes=10)
+        await Fetcher().fetch(f"https://{HOST}/", max_bytes=10)

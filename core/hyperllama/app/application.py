@@ -11,8 +11,8 @@ from litestar.di import Provide
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from hyperllama.app.plugins import Plugins
-from hyperllama.auth.authenticator import Door
-from hyperllama.auth.key_service import KeyOffice
+from hyperllama.auth.authenticator import Authenticator
+from hyperllama.auth.key_service import KeyService
 from hyperllama.batches.runner import Runner
 from hyperllama.catalog.catalog import Catalog
 from hyperllama.catalog.stored import CatalogSync
@@ -45,16 +45,16 @@ from hyperllama.spi import BatchDialect, Gate, Gateway, WireProtocol
 from hyperllama.system import memory
 from hyperllama.text import chain
 from hyperllama.web.admin import keys, state
-from hyperllama.web.admin.asked import only_from
 from hyperllama.web.admin.protocol import AdminProtocol
+from hyperllama.web.admin.requests import only_from
 from hyperllama.web.auth import Authentication
 from hyperllama.web.dialects import handlers_for, handlers_for_all, spelling
-from hyperllama.web.in_process import Inside
+from hyperllama.web.in_process import InProcessClient
 from hyperllama.web.litestar_compat import route_handlers
 from hyperllama.web.openapi import openapi_routes
 from hyperllama.web.ops import ops_routes
 from hyperllama.web.origins import Origins
-from hyperllama.web.request_log import Envelope
+from hyperllama.web.request_log import RequestLog
 from hyperllama.web.route import declared
 
 UNKNOWN_MEMORY = 8 * 2**30
@@ -122,7 +122,7 @@ class Application:
         if self.metrics is not None:
             self.pipeline.add_observer(self.metrics)
         providers = self.plugins.auth_providers()
-        self.door = Door(config, self.database, others=bool(providers))
+        self.door = Authenticator(config, self.database, others=bool(providers))
         self._providers = (*providers, self.door)
         self.litestar = self._litestar()
         guarded = Origins(
@@ -138,18 +138,18 @@ class Application:
             files=self.files,
             dialects={n: p for n, p in self.protocols.items() if isinstance(p, BatchDialect)},
             wake=wake,
-            ask=Inside(Envelope(self.litestar)),
+            ask=InProcessClient(RequestLog(self.litestar)),
             places=self._places,
             renew=self.door.renew,
         )
-        self._asgi: ASGIApp = Envelope(guarded, answered=self.metrics.answered if self.metrics is not None else None)
+        self._asgi: ASGIApp = RequestLog(guarded, answered=self.metrics.answered if self.metrics is not None else None)
 
     @property
     def asks_for_keys(self) -> bool:
         """Whether callers must show credentials."""
         return self.door.required
 
-    def take_on(self, config: Config) -> None:
+    def apply(self, config: Config) -> None:
         """New bounds for who goes in; whoever is inside stays. Models are the catalog's business."""
         self.config = config
         self.limits.reload(config.limits)
@@ -158,7 +158,7 @@ class Application:
         self.batcher.reload(config.queue)
         self.generations.reload(config.queue)
 
-    def stop_taking_work(self) -> None:
+    def begin_shutdown(self) -> None:
         """Refuse what comes and put out what waits; what runs goes on."""
         self.runner.stop()
         self.queue.refuse(self.pipeline.refuse())
@@ -204,12 +204,12 @@ class Application:
         return app
 
     def _admin(self) -> WireProtocol:
-        async def office() -> KeyOffice:
-            return KeyOffice(await self.door.keyring.store(), self.audit, self.config)
+        async def key_service() -> KeyService:
+            return KeyService(await self.door.key_cache.store(), self.audit, self.config)
 
         routes = (
-            *keys.routes(office),
-            *state.usage_routes(self.ledger, office),
+            *keys.routes(key_service),
+            *state.usage_routes(self.ledger, key_service),
             *state.state_routes(self.catalog, self.pipeline, self.queue),
             *state.audit_routes(self.audit),
         )

@@ -90,7 +90,7 @@ class Reloader:
             app.catalog.put(entry)
             if entry.spec.preload:
                 app.catalog.preload(entry)
-        app.take_on(new)
+        app.apply(new)
 
 
 def _difference(old: Config, new: Config) -> list[str]:

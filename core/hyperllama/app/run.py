@@ -13,10 +13,10 @@ from hyperllama.app.reload import Reloader
 from hyperllama.config.exposure import posture
 from hyperllama.server.body_rules import declared_encodings, declared_limits
 from hyperllama.server.bounds import Bounds
-from hyperllama.server.limits import Guard, within_descriptors
+from hyperllama.server.guard import Guard, within_descriptors
 from hyperllama.server.loop_lag import LoopLag
 from hyperllama.server.server import serve
-from hyperllama.server.shutdown import Drain
+from hyperllama.server.shutdown import Shutdown
 from hyperllama.web.ops import ServerState
 
 log = structlog.get_logger("hyperllama")
@@ -54,7 +54,7 @@ async def _serve(app: Application, path: Path | None, security: str) -> None:
         if config.server.insecure_no_auth:
             log.warning("no keys are asked for", security=security)
 
-    drain = Drain(on_begin=app.stop_taking_work)
+    drain = Shutdown(on_begin=app.begin_shutdown)
     await serve(
         app,
         config,

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hyperllama.auth.grants import Networks, StaticKeys
-from hyperllama.auth.key_cache import Keyring
+from hyperllama.auth.key_cache import KeyCache
 from hyperllama.config import Config, Jwt
 from hyperllama.database.database import Database
 from hyperllama.errors import ConfigError, Unauthenticated
 from hyperllama.identity import LOCAL, Credentials, Principal
 
 if TYPE_CHECKING:
-    from hyperllama.auth.identity_provider import Tokens
+    from hyperllama.auth.identity_provider import IdentityProvider
 
 
-class Door:
+class Authenticator:
     """The built-in AuthProvider, asked after those of plugins: static keys, the database's, tokens, networks.
 
     While no key is required, whoever is not known is this machine's own user. Enter it before use.
@@ -37,7 +37,7 @@ class Door:
         self._configured = bool(self._static or self._networks or self._tokens is not None or others)
         self._database = database
         self._seen = False  # keys, in the file
-        self.keyring = Keyring(database, keys, config.store_path)
+        self.key_cache = KeyCache(database, keys, config.store_path)
 
     @property
     def required(self) -> bool:
@@ -46,14 +46,14 @@ class Door:
             return self._required
         if self._configured:
             return True
-        some = self.keyring.some
+        some = self.key_cache.some
         if some is None:  # not asked yet
             self._seen = self._seen or any_keys(self._database)
             return self._seen
         return some
 
-    async def __aenter__(self) -> Door:
-        await self.keyring.open()
+    async def __aenter__(self) -> Authenticator:
+        await self.key_cache.open()
         if self._tokens is not None:
             await self._tokens.open()
         return self
@@ -61,7 +61,7 @@ class Door:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.keyring.close()
+        await self.key_cache.close()
 
     async def authenticate(self, credentials: Credentials) -> Principal | None:
         """None: unknown, and a key is required. Raises Unauthenticated for one that is wrong."""
@@ -69,7 +69,7 @@ class Door:
             try:
                 known = await self._static.authenticate(credentials)
                 if known is None:
-                    known = await self.keyring.authenticate(credentials)
+                    known = await self.key_cache.authenticate(credentials)
                 if known is None and self._tokens is not None:
                     known = await self._tokens.authenticate(credentials)
             except Unauthenticated:
@@ -86,12 +86,12 @@ class Door:
     async def renew(self, principal: Principal) -> Principal | None:
         """Who ``principal``, let in some time ago, is now; None: nobody any more.
 
-        Tokens and plugins' callers cannot be asked again without their credentials: they stay who they were.
+        IdentityProvider and plugins' callers cannot be asked again without their credentials: they stay who they were.
         """
         if principal.id == LOCAL.id:
             return None if self.required else principal
         if principal.id.startswith("key_"):
-            found = await self.keyring.renew(principal.id)
+            found = await self.key_cache.renew(principal.id)
         elif principal.id.startswith("static:"):
             found = self._static.renew(principal.id)
         elif principal.id.startswith("network:"):
@@ -101,14 +101,14 @@ class Door:
         return msgspec.structs.replace(found, network=principal.network) if found is not None else None
 
 
-def _tokens(settings: Jwt | None) -> Tokens | None:
+def _tokens(settings: Jwt | None) -> IdentityProvider | None:
     if settings is None:
         return None
     from hyperllama.auth.identity_provider import (
-        Tokens,  # HTTP and cryptography, for those who have an identity provider
+        IdentityProvider,  # HTTP and cryptography, for those who have an identity provider
     )
 
-    return Tokens(settings)
+    return IdentityProvider(settings)
 
 
 def any_keys(database: Database) -> bool:
@@ -132,4 +132,4 @@ def any_keys(database: Database) -> bool:
         raise ConfigError(f"store: the database {database.file.name} cannot be read: {error}") from error
 
 
-__all__ = ("Door", "any_keys")
+__all__ = ("Authenticator", "any_keys")

@@ -1,4 +1,4 @@
-"""Tokens of an identity provider: verified with its public keys, claims turned into permissions."""
+"""IdentityProvider of an identity provider: verified with its public keys, claims turned into permissions."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ BELIEVED = 60.0  # seconds that a verified token is not verified again
 log = structlog.get_logger(__name__)
 
 
-class Tokens:
-    """The provider for JSON Web Tokens of one issuer. Tokens of others are not its to judge."""
+class IdentityProvider:
+    """The provider for JSON Web IdentityProvider of one issuer. IdentityProvider of others are not its to judge."""
 
     name = "jwt"
 
@@ -157,4 +157,4 @@ def _words(claim: object) -> tuple[str, ...]:
         return ()
 
 
-__all__ = ("Tokens",)
+__all__ = ("IdentityProvider",)

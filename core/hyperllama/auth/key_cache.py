@@ -40,7 +40,7 @@ class _Believed(msgspec.Struct):
     fresh: float  # monotonic; then the database is asked again
 
 
-class Keyring:
+class KeyCache:
     """The provider for keys that ``keys create`` made. Open it before use, close it after."""
 
     name = "keys"
@@ -207,4 +207,4 @@ def _principal(key: Key) -> Principal:
     )
 
 
-__all__ = ("Keyring",)
+__all__ = ("KeyCache",)

@@ -54,7 +54,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     expires: str | float | UnsetType | None = UNSET
 
 
-class KeyOffice:
+class KeyService:
     """Raises InvalidRequest with the field at fault, NotFound for a key that is not there."""
 
     def __init__(self, store: KeyStore, audit: AuditLog, config: Config) -> None:
@@ -164,4 +164,4 @@ def _seconds(given: str | float, param: str) -> float:
     return seconds
 
 
-__all__ = ("Change", "Draft", "KeyOffice")
+__all__ = ("Change", "Draft", "KeyService")

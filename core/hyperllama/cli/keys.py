@@ -19,7 +19,7 @@ import click
 import msgspec
 
 from hyperllama import config
-from hyperllama.auth.key_service import Change, Draft, KeyOffice
+from hyperllama.auth.key_service import Change, Draft, KeyService
 from hyperllama.config import Allowance, Config
 from hyperllama.database.audit import Actor
 from hyperllama.errors import GatewayError
@@ -88,8 +88,8 @@ async def create(
         expires=expires or None,
         **fields,
     )
-    async with _office(config.load(config_path)) as office:
-        _show_once(await office.create(draft, _actor()))
+    async with _key_service(config.load(config_path)) as service:
+        _show_once(await service.create(draft, _actor()))
 
 
 @keys.command("list")
@@ -100,8 +100,8 @@ async def create(
 async def list_keys(config_path: Path | None, everything: bool, as_json: bool) -> None:
     """Every key; never a secret."""
     settings = config.load(config_path)
-    async with _office(settings) as office:
-        found = await office.all(ended=everything)
+    async with _key_service(settings) as service:
+        found = await service.all(ended=everything)
     for key in found:
         click.echo(msgspec.json.encode(key).decode() if as_json else _line(key))
     if not as_json:
@@ -116,8 +116,8 @@ async def list_keys(config_path: Path | None, everything: bool, as_json: bool) -
 @_waited_for
 async def rotate(config_path: Path | None, name: str, grace: str | None) -> None:
     """Give a key a new secret, printed once."""
-    async with _office(config.load(config_path)) as office:
-        _show_once(await office.rotate(name, grace, _actor()))
+    async with _key_service(config.load(config_path)) as service:
+        _show_once(await service.rotate(name, grace, _actor()))
 
 
 @keys.command("update")
@@ -156,8 +156,8 @@ async def update(
         fields["limits"] = _table(limits, tier)
     if expires is not None:
         fields["expires"] = None if expires == "never" else expires
-    async with _office(config.load(config_path)) as office:
-        click.echo(_line(await office.update(name, Change(**fields), _actor())))
+    async with _key_service(config.load(config_path)) as service:
+        click.echo(_line(await service.update(name, Change(**fields), _actor())))
 
 
 @keys.command("revoke")
@@ -166,8 +166,8 @@ async def update(
 @_waited_for
 async def revoke(config_path: Path | None, name: str) -> None:
     """End a key; running gateways refuse it within a second."""
-    async with _office(config.load(config_path)) as office:
-        key = await office.revoke(name, _actor())
+    async with _key_service(config.load(config_path)) as service:
+        key = await service.revoke(name, _actor())
     click.echo(f"{key.name} ({key.id}) is revoked")
 
 
@@ -269,7 +269,7 @@ async def _database(settings: Config) -> AsyncGenerator[Database, None]:
 
 
 @asynccontextmanager
-async def _office(settings: Config) -> AsyncGenerator[KeyOffice, None]:
+async def _key_service(settings: Config) -> AsyncGenerator[KeyService, None]:
     from hyperllama.database.audit import AuditLog
     from hyperllama.database.keys import KeyStore
     from hyperllama.database.pepper import pepper
@@ -277,8 +277,8 @@ async def _office(settings: Config) -> AsyncGenerator[KeyOffice, None]:
     async with _database(settings) as database:
         store = KeyStore(database, pepper(settings.store_path, settings.keys.pepper))
         log = AuditLog(database, settings.admin)
-        log.hush()
-        yield KeyOffice(store, log, settings)
+        log.mute()
+        yield KeyService(store, log, settings)
 
 
 def _show_once(issued: Issued) -> None:
@@ -296,7 +296,7 @@ def _line(key: Key) -> str:
 
 
 def _table(given: tuple[str, ...], tier: str) -> dict[str, Any]:
-    """``WHAT=RATE`` words as a table of limits; the office judges it."""
+    """``WHAT=RATE`` words as a table of limits; the key service checks it."""
     table: dict[str, Any] = {}
     for text in given:
         name, separator, value = text.partition("=")

@@ -141,7 +141,7 @@ def _app(config_path: Path | None) -> Application:
     from hyperllama.app.application import create_app
 
     app = create_app(config.load(config_path))
-    app.audit.hush()
+    app.audit.mute()
     return app
 
 

@@ -80,7 +80,7 @@ class AuditLog:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
 
-    def hush(self) -> None:
+    def mute(self) -> None:
         """Say nothing in the log from now on: what a command prints is its own."""
         self._quiet = True
 

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from hyperllama.server.framing import Chunks, RefusedError, body_of, check_line, check_partial, path_of, without_upgrade
-from hyperllama.server.limits import Guard, network_of
+from hyperllama.server.guard import Guard, network_of
 from hyperllama.server.outlet import OUTLET
 from hyperllama.server.request_id import new_request_id
 

@@ -26,9 +26,9 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from hyperllama.config import Config
 from hyperllama.errors import ConfigError
 from hyperllama.server.bounds import Bounds
-from hyperllama.server.limits import Guard, within_descriptors
+from hyperllama.server.guard import Guard, within_descriptors
 from hyperllama.server.protocol import GuardedProtocol
-from hyperllama.server.shutdown import Drain
+from hyperllama.server.shutdown import Shutdown
 
 ABORT_GRACE = 1.5  # seconds for streams to end with the error that ``abort`` gave them
 CANCEL_GRACE = 0.3
@@ -45,7 +45,7 @@ async def serve(
     config: Config,
     *,
     on_listening: OnListening,
-    drain: Drain | None = None,
+    drain: Shutdown | None = None,
     abort: Callable[[], None] | None = None,
     on_reload: Callable[[], None] | None = None,
     guard: Guard | None = None,
@@ -58,7 +58,7 @@ async def serve(
     Raises ConfigError when the address cannot be had, and what the application's lifespan raises.
     """
     server = config.server
-    drain = drain or Drain()
+    drain = drain or Shutdown()
     sockets = bind(server.host, server.port)
     if guard is None:
         guard = Guard(within_descriptors(Bounds.of(server)))
@@ -170,7 +170,7 @@ class _Server(uvicorn.Server):
         self,
         settings: uvicorn.Config,
         guard: Guard,
-        drain: Drain,
+        drain: Shutdown,
         *,
         drain_timeout: float,
         abort: Callable[[], None] | None,
@@ -257,7 +257,9 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def _signals(drain: Drain, on_reload: Callable[[], None] | None, drain_timeout: float) -> Generator[None, None, None]:
+def _signals(
+    drain: Shutdown, on_reload: Callable[[], None] | None, drain_timeout: float
+) -> Generator[None, None, None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 
-class Drain:
+class Shutdown:
     """Shared by the server, which sets it, and the application, which answers not-ready and refuses new work.
 
     ``event`` is set the moment the first signal comes, ``forced`` with the second.
@@ -37,4 +37,4 @@ class Drain:
             self._on_begin()
 
 
-__all__ = ("Drain",)
+__all__ = ("Shutdown",)

@@ -83,13 +83,13 @@ def _application(
 
     from hyperllama.web.auth import Authentication
     from hyperllama.web.dialects import handlers_for, handlers_for_all
-    from hyperllama.web.request_log import Envelope
+    from hyperllama.web.request_log import RequestLog
 
     async def provide() -> Gateway:
         return gateway
 
     routes = Router(path="/", route_handlers=list(protocol.routes), exception_handlers=handlers_for(protocol))
-    return Envelope(
+    return RequestLog(
         Litestar(
             route_handlers=[routes],
             middleware=[Authentication((_Provider(who),))],

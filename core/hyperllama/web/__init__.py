@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hyperllama.web.body import MAX_DEPTH, nests_deeper, parse_json, read_json
-from hyperllama.web.fetch import NotFetched, Remote
+from hyperllama.web.fetch import Fetcher, NotFetched
 from hyperllama.web.forms import read_form
+from hyperllama.web.json_body import MAX_DEPTH, nests_deeper, parse_json, read_json
 from hyperllama.web.query import from_text, read_query
 from hyperllama.web.route import route
 from hyperllama.web.streaming import (
@@ -20,11 +20,11 @@ from hyperllama.web.streaming import (
 
 __all__ = (
     "MAX_DEPTH",
+    "Fetcher",
     "GatewayRequest",
     "InjectedGateway",
     "NotFetched",
     "PieceResponse",
-    "Remote",
     "TokenResponse",
     "WholeResponse",
     "caller",

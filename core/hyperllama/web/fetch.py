@@ -38,7 +38,7 @@ class NotFetched(Exception):
     """Why, in words that tell the client nothing about the network around the gateway."""
 
 
-class Remote:
+class Fetcher:
     """``hosts``: ``cdn.example.com`` itself, ``.example.com`` all beneath; none: nothing is ever fetched."""
 
     def __init__(self, hosts: Sequence[str] = (), *, resolve: Resolve | None = None, dial: Dial | None = None) -> None:
@@ -197,4 +197,4 @@ async def _dial(address: str, host: str) -> tuple[asyncio.StreamReader, asyncio.
     return await asyncio.open_connection(address, 443, ssl=ssl.create_default_context(), server_hostname=host)
 
 
-__all__ = ("NotFetched", "Remote", "is_public")
+__all__ = ("Fetcher", "NotFetched", "is_public")

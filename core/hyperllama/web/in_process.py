@@ -16,7 +16,7 @@ from hyperllama.spi import BatchAnswer
 PRINCIPAL = "hyperllama.principal"
 
 
-class Inside:
+class InProcessClient:
     """``hyperllama.batches.job.Ask`` over an application. Cancelling an ask is a client that leaves."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -70,4 +70,4 @@ class Inside:
         return Reply(BatchAnswer(status, got.get("x-request-id", ""), b"".join(pieces)), retry_after)
 
 
-__all__ = ("PRINCIPAL", "Inside")
+__all__ = ("PRINCIPAL", "InProcessClient")

@@ -15,7 +15,7 @@ from hyperllama.catalog.catalog import Catalog
 from hyperllama.models import Phase
 from hyperllama.observability.metrics import Metrics
 from hyperllama.pipeline.pipeline import Pipeline
-from hyperllama.server.limits import Guard
+from hyperllama.server.guard import Guard
 from hyperllama.server.loop_lag import LoopLag
 from hyperllama.web.route import route
 

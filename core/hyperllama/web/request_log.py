@@ -17,15 +17,15 @@ from hyperllama.server.request_id import new_request_id
 log = structlog.get_logger("hyperllama.access")
 
 #: The record of an exchange, its status (499: the client left first), its first and last nanosecond.
-Answered: TypeAlias = Callable[[RequestRecord, int, int, int], None]
+OnAnswered: TypeAlias = Callable[[RequestRecord, int, int, int], None]
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
-class Envelope:
+class RequestLog:
     """Wraps the application. A client's own ``x-request-id`` is kept when it is plain; otherwise one is made."""
 
-    def __init__(self, app: ASGIApp, *, answered: Answered | None = None) -> None:
+    def __init__(self, app: ASGIApp, *, answered: OnAnswered | None = None) -> None:
         """``answered`` is told of each exchange at its end."""
         self._app = app
         self._answered = answered
@@ -90,4 +90,4 @@ def _write_line(scope: HTTPScope, status: int, record: RequestRecord, took_ns: i
     log.info("request", **fields)
 
 
-__all__ = ("Answered", "Envelope")
+__all__ = ("OnAnswered", "RequestLog")

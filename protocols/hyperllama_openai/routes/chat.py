@@ -10,7 +10,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
 from hyperllama.generation import NamedTool
-from hyperllama.web import GatewayRequest, InjectedGateway, Remote, TokenResponse, caller
+from hyperllama.web import Fetcher, GatewayRequest, InjectedGateway, TokenResponse, caller
 from hyperllama_openai import fanout, fetching, ids
 from hyperllama_openai.body import read
 from hyperllama_openai.decode.chat import chat as decode_chat
@@ -24,7 +24,7 @@ from hyperllama_openai.settings import Settings
 from hyperllama_openai.wire.chat import ChatCompletion, ChatRequest
 
 
-def routes(settings: Settings, remote: Remote) -> Sequence[ControllerRouterHandler]:
+def routes(settings: Settings, remote: Fetcher) -> Sequence[ControllerRouterHandler]:
     @post(
         ["/v1/chat/completions", "/chat/completions"],
         status_code=200,

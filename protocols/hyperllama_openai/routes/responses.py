@@ -15,10 +15,10 @@ from litestar.types import ControllerRouterHandler
 from hyperllama.errors import EngineFailed, InvalidRequest, Unavailable
 from hyperllama.spi import Records
 from hyperllama.web import (
+    Fetcher,
     GatewayRequest,
     InjectedGateway,
     PieceResponse,
-    Remote,
     TokenResponse,
     caller,
 )
@@ -39,7 +39,7 @@ _ITEMS = msgspec.json.Decoder(list[Item])
 _PREFIXES = {"function_call": "fc_", "function_call_output": "fco_", "reasoning": "rs_"}
 
 
-def routes(settings: Settings, remote: Remote) -> Sequence[ControllerRouterHandler]:
+def routes(settings: Settings, remote: Fetcher) -> Sequence[ControllerRouterHandler]:
     runs = Runs()
     store = Responses(settings.response_ttl)
 

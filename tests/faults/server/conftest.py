@@ -17,9 +17,9 @@ from hyperllama.config import Config, Server
 from hyperllama.errors import GatewayError
 from hyperllama.generation import TokenChunk
 from hyperllama.server.bounds import Bounds
-from hyperllama.server.limits import Guard
+from hyperllama.server.guard import Guard
 from hyperllama.server.server import serve
-from hyperllama.server.shutdown import Drain
+from hyperllama.server.shutdown import Shutdown
 from hyperllama.stream import ChunkQueue, TokenStream
 from hyperllama.web.streaming import TokenResponse
 
@@ -130,7 +130,7 @@ class Served:
 
     def __init__(self, bounds: Bounds, *, drain_timeout: float = 1.0) -> None:
         self.app = App()
-        self.drain = Drain()
+        self.drain = Shutdown()
         self.guard = Guard(bounds)
         self.port = 0
         self.error: BaseException | None = None

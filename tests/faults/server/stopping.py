@@ -11,11 +11,11 @@ import uvloop
 
 from hyperllama.config import Config, Server
 from hyperllama.server import server
-from hyperllama.server.shutdown import Drain
+from hyperllama.server.shutdown import Shutdown
 
 
 class App:
-    def __init__(self, drain: Drain) -> None:
+    def __init__(self, drain: Shutdown) -> None:
         self._drain = drain
         self.aborted = asyncio.Event()
 
@@ -79,7 +79,7 @@ async def _answer(send: Any, status: int) -> None:
 
 
 async def guarded(drain_timeout: float) -> None:
-    drain = Drain(on_begin=lambda: print("draining", flush=True))
+    drain = Shutdown(on_begin=lambda: print("draining", flush=True))
     app = App(drain)
     await server.serve(
         app,  # type: ignore[arg-type]
@@ -96,7 +96,7 @@ async def unguarded() -> None:
     (one,) = server.bind("127.0.0.1", 0)
     one.listen()
     print(one.getsockname()[1], flush=True)
-    settings = uvicorn.Config(App(Drain()), http="httptools", log_config=None, access_log=False)
+    settings = uvicorn.Config(App(Shutdown()), http="httptools", log_config=None, access_log=False)
     await uvicorn.Server(settings).serve(sockets=[one])
 
 

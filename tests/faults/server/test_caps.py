@@ -10,7 +10,7 @@ import pytest
 
 from hyperllama.config import Server
 from hyperllama.server.bounds import Bounds
-from hyperllama.server.limits import Guard, network_of, within_descriptors
+from hyperllama.server.guard import Guard, network_of, within_descriptors
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n"
 

@@ -11,7 +11,7 @@ import pytest
 from hyperllama.config import Config, Server
 from hyperllama.errors import ConfigError
 from hyperllama.server.server import bind, serve
-from hyperllama.server.shutdown import Drain
+from hyperllama.server.shutdown import Shutdown
 
 
 async def _never(scope: Any, receive: Any, send: Any) -> None:
@@ -72,7 +72,7 @@ async def test_what_the_lifespan_raises_comes_out_and_the_port_is_free_again() -
 
 
 async def test_the_address_is_told_once_requests_are_answered() -> None:
-    drain = Drain()
+    drain = Shutdown()
     told: list[tuple[str, int]] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -10,22 +10,22 @@ from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from hyperllama.auth.key_service import KeyOffice
+from hyperllama.auth.key_service import KeyService
 from hyperllama.catalog.catalog import Catalog
 from hyperllama.database.audit import AuditLog
 from hyperllama.database.usage import Ledger, Line
 from hyperllama.errors import NotFound
 from hyperllama.pipeline.pipeline import Pipeline
 from hyperllama.queue.queue import FairQueue
-from hyperllama.web.admin import asked, wire
-from hyperllama.web.admin.answer import json
+from hyperllama.web.admin import requests, wire
+from hyperllama.web.admin.responses import json
 from hyperllama.web.route import route
 from hyperllama.web.streaming import GatewayRequest
 
 USAGE = route(permission="admin", query=wire.UsageQuery, answers=wire.Usage)
 
 
-def usage_routes(ledger: Ledger, office: Callable[[], Awaitable[KeyOffice]]) -> Sequence[HTTPRouteHandler]:
+def usage_routes(ledger: Ledger, service: Callable[[], Awaitable[KeyService]]) -> Sequence[HTTPRouteHandler]:
     """What this gateway has not written yet is written first: the answer is up to date for it."""
 
     async def lines(query: wire.UsageQuery, by: tuple[str, ...]) -> wire.Usage:
@@ -36,17 +36,17 @@ def usage_routes(ledger: Ledger, office: Callable[[], Awaitable[KeyOffice]]) -> 
 
     @get("/admin/v1/usage", opt=USAGE)
     async def usage(request: GatewayRequest) -> Response[bytes]:
-        query = asked.query(request, wire.UsageQuery)
-        return json(await lines(query, asked.groups("key,model" if query.by is None else query.by)))
+        query = requests.query(request, wire.UsageQuery)
+        return json(await lines(query, requests.groups("key,model" if query.by is None else query.by)))
 
     @get("/admin/v1/keys/{name:str}/usage", opt=USAGE)
     async def usage_of_key(request: GatewayRequest, name: FromPath[str]) -> Response[bytes]:
-        query = asked.query(request, wire.UsageQuery)
+        query = requests.query(request, wire.UsageQuery)
         try:
-            wanted = (await (await office()).get(name)).id
+            wanted = (await (await service()).get(name)).id
         except NotFound:  # of a static key, a token, a network: they are booked by these names
             wanted = name
-        by = asked.groups("model" if query.by is None else query.by)
+        by = requests.groups("model" if query.by is None else query.by)
         found = await lines(query, tuple(dict.fromkeys((*by, "key"))))
         own: list[Line] = [line for line in found.lines if wanted in (line.key, line.name)]
         return json(wire.Usage(found.since, found.until, own))
@@ -84,7 +84,7 @@ def state_routes(catalog: Catalog, pipeline: Pipeline, queue: FairQueue) -> Sequ
 def audit_routes(log: AuditLog) -> Sequence[HTTPRouteHandler]:
     @get("/admin/v1/audit", opt=route(permission="admin", query=wire.AuditQuery, answers=wire.AuditPage))
     async def audit(request: GatewayRequest) -> Response[bytes]:
-        query = asked.query(request, wire.AuditQuery)
+        query = requests.query(request, wire.AuditQuery)
         since = None if query.since is None else datetime.combine(query.since, time(), UTC).timestamp()
         acts = await log.page(
             before=query.before,

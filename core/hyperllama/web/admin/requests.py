@@ -16,7 +16,7 @@ from litestar.types import Guard
 from hyperllama.database.audit import Actor
 from hyperllama.errors import Forbidden, InvalidRequest
 from hyperllama.web.admin.wire import BY
-from hyperllama.web.body import read_json
+from hyperllama.web.json_body import read_json
 from hyperllama.web.query import read_query
 from hyperllama.web.streaming import caller
 
