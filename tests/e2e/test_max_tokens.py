@@ -83,7 +83,7 @@ def alone(max_gateway: Any) -> dict[tuple[int, ...], tuple[int, ...]]:
         "MODULAR_CACHE_DIR": str(cache_directory()),
     }
     done = subprocess.run(
-        [sys.executable, str(ROOT / "tests" / "max" / "max_alone.py"), str(WEIGHTS)],
+        [sys.executable, str(ROOT / "tests" / "support" / "max_alone.py"), str(WEIGHTS)],
         input=json.dumps({"prompts": prompts, "tokens": TOKENS}),
         capture_output=True,
         text=True,

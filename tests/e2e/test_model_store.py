@@ -17,6 +17,8 @@ import msgspec
 import ollama
 import pytest
 
+from tests.support.gguf_files import lone
+
 pytestmark = [
     pytest.mark.max,
     pytest.mark.skipif(importlib.util.find_spec("max") is None, reason="the [max] extra is not installed"),
@@ -192,9 +194,6 @@ def test_models_of_the_store_are_there_after_a_restart_and_for_the_command_line(
 @pytest.mark.nightly
 def test_a_repository_that_holds_nothing_but_a_gguf_file_becomes_a_model_that_answers(start: Any, hub: Any) -> None:
     """Nightly, for its graphs are others than those of safetensors and are compiled for minutes."""
-    sys.path.append(str(ROOT / "tests" / "max"))
-    from gguf_files import lone
-
     hub.repos["org/tiny-GGUF"] = {"tiny-F32.gguf": lone(TINY), "README.md": b"---\nlicense: mit\n---\n"}
     gateway = start(CONFIG, HF_ENDPOINT=hub.url)
     question = {"messages": [{"role": "user", "content": "Hello"}], "options": {"temperature": 0, "num_predict": 16}}

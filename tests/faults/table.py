@@ -68,9 +68,9 @@ BARS = {
 
 
 def tests() -> dict[str, str]:
-    """Names of the tests of bars under this folder, and their bars."""
+    """Names of the tests of bars under ``tests``, and their bars."""
     found = {}
-    for path in Path(__file__).parent.rglob("test_*.py"):
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (bar := bar_of(node.name)):
                 found[node.name] = bar

@@ -17,11 +17,11 @@ import httpx
 import ollama
 import openai
 import pytest
-from corpus import not_the_right_json
-from live import asked, chat, events, text_of
 
 from hyperllama.testing.hostile import no_json
 from hyperllama.web.json_body import MAX_DEPTH
+from tests.support.corpus import not_the_right_json
+from tests.support.live import asked, chat, events, text_of
 
 ROOT = Path(__file__).parents[2]
 OPENAI = (

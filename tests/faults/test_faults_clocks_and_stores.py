@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 
 import pytest
-from live import chat, unchunked, until, whole
 
 from hyperllama.auth.authenticator import Authenticator
 from hyperllama.config import Allowance, Config, Keys, Limits, Store
 from hyperllama.database.keys import Key
 from hyperllama.errors import RateLimited, Unavailable
 from hyperllama.limits.limits import RateLimits
+from tests.support.live import chat, unchunked, until, whole
 
 
 async def test_r33_a_wall_clock_that_jumps_an_hour_neither_locks_out_nor_refills(make_call, bar, monkeypatch) -> None:

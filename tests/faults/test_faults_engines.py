@@ -14,7 +14,6 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from live import SOUND, Listener, answer, asked, chat, events, text_of, unchunked, until, whole
 
 from hyperllama import hookimpl
 from hyperllama.config import Config
@@ -22,6 +21,7 @@ from hyperllama.generation import GenerationRequest, TokenChunk
 from hyperllama.models import ModelInfo
 from hyperllama.spi import Transform, TransformFactory
 from hyperllama_bench.load import percentile
+from tests.support.live import SOUND, Listener, answer, asked, chat, events, text_of, unchunked, until, whole
 
 PATHS = ("/v1/chat/completions", "/api/chat")
 FRAIL = """

@@ -16,11 +16,11 @@ from typing import Any
 
 import psutil
 import pytest
-from live import FAST, SOUND, answer, asked, chat, connect
 
 from hyperllama import hookimpl
 from hyperllama.config import Config
 from hyperllama.spi import Call
+from tests.support.live import FAST, SOUND, answer, asked, chat, connect
 
 MIB = 2**20
 

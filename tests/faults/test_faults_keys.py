@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live import asked, keys
 
 from hyperllama.auth.grants import StaticKeys
 from hyperllama.config import StaticKey
 from hyperllama.identity import Credentials
+from tests.support.live import asked, keys
 
 
 def _welch(one: list[float], other: list[float]) -> float:

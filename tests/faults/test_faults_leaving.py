@@ -11,9 +11,21 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from live import active_and_running, answer, asked, chat, events, keys, leave, text_of, unchunked, until, whole
 
 from hyperllama_bench.load import percentile
+from tests.support.live import (
+    active_and_running,
+    answer,
+    asked,
+    chat,
+    events,
+    keys,
+    leave,
+    text_of,
+    unchunked,
+    until,
+    whole,
+)
 
 SLOW = """
 [models.slow]

@@ -17,9 +17,9 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from live import FAST, SOUND, Listener, asked, chat, connect, events, text_of, unchunked, until, whole
 
 from hyperllama_bench.load import percentile
+from tests.support.live import FAST, SOUND, Listener, asked, chat, connect, events, text_of, unchunked, until, whole
 
 ROOT = Path(__file__).parents[2]
 MIB = 2**20

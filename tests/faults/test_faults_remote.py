@@ -10,11 +10,11 @@ from socket import AF_INET6, create_server
 from typing import Any
 
 import pytest
-from corpus import HOST, spellings
-from live import chat
 
 from hyperllama.web import fetch as remote
 from hyperllama.web.fetch import Fetcher, NotFetched
+from tests.support.corpus import HOST, spellings
+from tests.support.live import chat
 
 PUBLIC = "93.184.215.14"
 #: Patterns under which nearly every name of the corpus is allowed, so that only its address can be refused.

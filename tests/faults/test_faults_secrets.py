@@ -14,12 +14,12 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from live import asked, chat, connect, keys
 
 from hyperllama.config import Config, Server
 from hyperllama.config.exposure import posture
 from hyperllama.errors import ConfigError
 from hyperllama.host import frames
+from tests.support.live import asked, chat, connect, keys
 
 ROOT = Path(__file__).parents[2]
 CANARY = "canary-7f3a"  # in every secret

@@ -7,7 +7,8 @@ from typing import Any
 
 import openai
 import pytest
-from live import asked, chat, events, text_of, unchunked, until, whole
+
+from tests.support.live import asked, chat, events, text_of, unchunked, until, whole
 
 SILENT = """
 [server]

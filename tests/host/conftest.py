@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from hyperllama.generation import GenerationRequest, Sampling
+from hyperllama.generation import GenerationRequest
 from hyperllama.host.process import HostedModel, HostOptions, launch
-from hyperllama.messages import Prompt
 from hyperllama.models import LoadProgress, ModelSpec
+from tests.support.hosts import options, request
 
 Launch = Callable[..., Awaitable[HostedModel]]
-
-
-def request(tokens: int = 10, **sampling: Any) -> GenerationRequest:
-    return GenerationRequest(model="m", input=Prompt("hello"), sampling=Sampling(max_tokens=tokens, **sampling))
-
-
-def options(**changes: Any) -> HostOptions:
-    return HostOptions(
-        factory="fake_worker:FakeWorker", environment={"PYTHONPATH": str(Path(__file__).parent)}, **changes
-    )
 
 
 @pytest_asyncio.fixture

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 
@@ -17,6 +16,7 @@ from hyperllama.errors import EngineFailed, LoadFailed
 from hyperllama.host.process import HostedModel
 from hyperllama.models import ModelSpec
 from hyperllama.stream import collect
+from tests.support.paths import ROOT
 
 
 @pytest.mark.parametrize("fault", ["kill", "raise"])
@@ -109,8 +109,8 @@ async def test_a_flood_on_stderr_blocks_nobody_and_is_cut(start, ask, capfd):
 
 GATEWAY = """
 import asyncio, os, sys
-sys.path.insert(0, {tests!r})
-from conftest import options, request
+sys.path.insert(0, {root!r})
+from tests.support.hosts import options, request
 from hyperllama.host.process import HostedModel
 from hyperllama.models import ModelSpec
 
@@ -141,7 +141,7 @@ asyncio.run(main())
     ids=["serving", "stopped", "starting"],
 )
 def test_killing_the_gateway_leaves_no_host(fake, wait, stopped):
-    script = textwrap.dedent(GATEWAY.format(tests=str(Path(__file__).parent), fake=fake, wait=wait))
+    script = textwrap.dedent(GATEWAY.format(root=str(ROOT), fake=fake, wait=wait))
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as gateway:
         pids = []
         for line in gateway.stdout:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,7 @@ import pytest
 import pytest_asyncio
 
 from hyperllama.host.process import HostedModel
-
-sys.path.append(str(Path(__file__).parent))  # for asking_max, which the tests share
-
-from asking_max import CHAT, EMBED, LENGTH, dress, load_model
+from tests.support.asking_max import CHAT, EMBED, LENGTH, dress, load_model
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

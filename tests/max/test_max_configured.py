@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asking_max import CHAT, EMBED
 
 from hyperllama.errors import ConfigError, InvalidRequest, UnsupportedFeature
 from hyperllama.generation import Sampling
 from hyperllama.models import ModelSpec
 from hyperllama_max import sampling, settings
 from hyperllama_max.sampling import Limits
+from tests.support.asking_max import CHAT, EMBED
 
 LANDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     # a model's table, and what MAX's own configuration then says

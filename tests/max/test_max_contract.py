@@ -6,13 +6,13 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-from asking_max import CHAT, EMBED, LENGTH
 
 from hyperllama.models import ModelSpec
 from hyperllama.spi import Engine
 from hyperllama.testing.embeddings import EmbeddingContract
 from hyperllama.testing.engine import EngineContract
 from hyperllama_max.engine import MaxEngine
+from tests.support.asking_max import CHAT, EMBED, LENGTH
 
 pytestmark = [
     pytest.mark.nightly,

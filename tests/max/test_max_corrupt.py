@@ -12,12 +12,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from asking_max import CHAT
-from gguf_files import lone
 
 from hyperllama.errors import ConfigError
 from hyperllama.models import ModelSpec
 from hyperllama_max.describe import describe
+from tests.support.asking_max import CHAT
+from tests.support.gguf_files import lone
 
 HEADER = 60_000  # bytes of the file in which its header is, about
 

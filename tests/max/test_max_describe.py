@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from asking_max import CHAT, EMBED
 
 from hyperllama.config import Config
 from hyperllama.errors import ConfigError, LoadFailed
@@ -19,6 +18,7 @@ from hyperllama_max import engine as engines
 from hyperllama_max.engine import MaxEngine
 from hyperllama_max.gguf import read_header
 from hyperllama_max.settings import MaxSettings
+from tests.support.asking_max import CHAT, EMBED
 
 LLAMA = {"architectures": ["LlamaForCausalLM"], "vocab_size": 100, "max_position_embeddings": 4096, "hidden_size": 64}
 

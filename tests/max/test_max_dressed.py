@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from asking_max import talk, whole
 
 from hyperllama.generation import GenerationRequest, NamedTool, Regex, Sampling, ToolSpec
 from hyperllama.messages import Prompt
 from hyperllama.models import ModelSpec
 from hyperllama.text.chain import compose, parsers
+from tests.support.asking_max import talk, whole
 
 
 async def seen(model, request) -> str:

@@ -7,11 +7,11 @@ import math
 import struct
 
 import pytest
-from asking_max import pulse, talk
 
 from hyperllama.embedding import EmbeddingRequest
 from hyperllama.errors import ContextTooLong, InvalidRequest, UnsupportedFeature
 from hyperllama.messages import Prompt
+from tests.support.asking_max import pulse, talk
 
 TEXTS = ("Which port does the gateway listen on?", "an entirely different sentence", "short")
 

@@ -6,15 +6,15 @@ import asyncio
 import os
 import random
 import signal
-from pathlib import Path
 
 import pytest
-from asking_max import CHAT, max_alone, prompt, pulse, talk, whole
 
 from hyperllama.errors import ContextTooLong, EngineFailed, InvalidRequest, UnsupportedFeature
 from hyperllama.generation import GenerationRequest, Sampling
 from hyperllama.messages import Chat, Message, Prompt, PromptTokens, Text
 from hyperllama.stream import collect
+from tests.support.asking_max import CHAT, max_alone, prompt, pulse, talk, whole
+from tests.support.paths import ROOT
 
 PORT = "Which port does the gateway listen on?"
 
@@ -192,8 +192,8 @@ async def test_leaving_in_every_phase_leaves_nothing_behind(chat):
 
 
 async def test_an_error_in_a_step_fails_its_requests_and_not_the_model(load, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-    monkeypatch.setattr("hyperllama_max.engine.WORKER", "breaking_worker:BreakingWorker")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setattr("hyperllama_max.engine.WORKER", "tests.support.breaking_worker:BreakingWorker")
     model = await load()
     expected = (await whole(model, prompt([9, 10, 11], 20))).token_ids
     for _ in range(3):

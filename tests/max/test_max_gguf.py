@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asking_max import CHAT
-from gguf_files import lone, written
 
 from hyperllama.errors import ConfigError
 from hyperllama.models import ModelSpec
@@ -21,6 +19,8 @@ from hyperllama_max.gguf import read_header
 from hyperllama_max.gguf_folder import laid_out
 from hyperllama_max.gguf_settings import settings_of
 from hyperllama_max.gguf_tokenizer import tokenizer_of
+from tests.support.asking_max import CHAT
+from tests.support.gguf_files import lone, written
 
 BYTES = ["h", "e", "l", "o", "Ġ", "w", "1", "2", "he", "ll", "hell", "hello", "Ġw", "12", "<|end|>", "<tool>"]
 MERGES = ["h e", "l l", "he ll", "hell o", "Ġ w", "1 2"]

@@ -12,17 +12,18 @@ import threading
 from pathlib import Path
 
 import pytest
-from asking_max import CHAT, load_model, prompt, whole
 
 from hyperllama.errors import LoadFailed
 from hyperllama.models import ModelSpec
 from hyperllama_max.engine import MaxEngine
 from hyperllama_max.settings import MaxSettings
+from tests.support.asking_max import CHAT, load_model, prompt, whole
+from tests.support.paths import ROOT
 
 GATEWAY = """
 import asyncio, sys
-sys.path.insert(0, {tests!r})
-from asking_max import CHAT
+sys.path.insert(0, {root!r})
+from tests.support.asking_max import CHAT
 from hyperllama.host.process import HostedModel
 from hyperllama.errors import LoadFailed
 from hyperllama.models import ModelSpec
@@ -121,7 +122,7 @@ async def test_a_host_opens_no_internet_socket_from_load_to_close(load):
 @pytest.mark.max
 @pytest.mark.parametrize("moment", ["importing", "ready"])
 def test_killing_the_gateway_leaves_no_max_behind(moment):
-    script = GATEWAY.format(tests=str(Path(__file__).parent))
+    script = GATEWAY.format(root=str(ROOT))
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as gateway:
         for line in gateway.stdout:
             if line.strip() == moment:

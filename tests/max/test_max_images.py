@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from asking_max import CHAT, talk
 
 from hyperllama.errors import ConfigError, UnsupportedFeature
 from hyperllama.generation import GenerationRequest
@@ -17,6 +16,7 @@ from hyperllama.messages import Chat, Image, Message, Text
 from hyperllama.models import ModelSpec
 from hyperllama_max import support
 from hyperllama_max.describe import describe
+from tests.support.asking_max import CHAT, talk
 
 PICTURE = Message(role="user", parts=(Image(b"\x89PNG\r\n\x1a\n"), Text("what is this?")))
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from killing import CONFIG, GRACE, Campaign, campaign, report
 
 from hyperllama.testing.running import RunningGateway
+from tests.support.killing import CONFIG, GRACE, Campaign, campaign, report
 
 pytestmark = [
     pytest.mark.max,

@@ -8,7 +8,6 @@ import subprocess
 import sys
 
 import pytest
-from asking_max import CHAT, EMBED
 
 from hyperllama.errors import InvalidRequest, UnsupportedFeature
 from hyperllama.generation import AnyJson, Choice, JsonSchema, Regex, Sampling, ToolSpec
@@ -17,6 +16,7 @@ from hyperllama_max import schemas, utf8
 from hyperllama_max.artifacts import Artifacts
 from hyperllama_max.forced import CallFormat, ForcedCall
 from hyperllama_max.sampling import Defaults
+from tests.support.asking_max import CHAT, EMBED
 
 SPECIAL = ("<|begin|>", "<|end|>")
 PREFIX = '{"name": "f", "parameters": '

@@ -6,10 +6,10 @@ import asyncio
 import math
 
 import pytest
-from asking_max import prompt, whole
 
 from hyperllama.errors import InvalidRequest, UnsupportedFeature
 from hyperllama.generation import NoTool, ToolSpec
+from tests.support.asking_max import prompt, whole
 
 IDS = [9, 300, 301, 302]
 

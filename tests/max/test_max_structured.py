@@ -8,12 +8,12 @@ import re
 
 import jsonschema
 import pytest
-from asking_max import prompt, talk, whole
-from format_bombs import bombs
-from random_schemas import schema
 
 from hyperllama.errors import InvalidRequest, Overloaded
 from hyperllama.generation import AnyJson, AnyTool, Choice, Grammar, JsonSchema, NamedTool, Regex, ToolSpec
+from tests.support.asking_max import prompt, talk, whole
+from tests.support.format_bombs import bombs
+from tests.support.random_schemas import schema
 
 PERSON = {
     "type": "object",

@@ -8,31 +8,20 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from hyperllama.testing.running import RunningGateway
+from tests.support import transcripts
 
 HERE = Path(__file__).parent
 
 
-def _load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"ollama_{name}", HERE / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-transcripts = _load("transcripts")
 SCENARIOS = transcripts.read(HERE / "golden")
 EXCHANGES = [exchange for scenario in SCENARIOS for exchange in scenario.exchanges if not exchange.hold]
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import struct
-import sys
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 
 import httpx
 import openai
@@ -18,11 +15,6 @@ from hyperllama.testing.fakes import FakeGateway, Scripted, model_info, text_of
 from hyperllama.testing.serving import serving
 from hyperllama_openai.protocol import OpenAI
 from hyperllama_openai.settings import Settings
-
-# import-mode=importlib puts no test folder on the path
-_spec = importlib.util.spec_from_file_location("asking", Path(__file__).with_name("asking.py"))
-assert _spec and _spec.loader
-_spec.loader.exec_module(sys.modules.setdefault("asking", importlib.util.module_from_spec(_spec)))
 
 INFO = model_info(
     "org/tiny",

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import pytest
-from asking import HI, INFO, PNG, TOOL, ask, complete
 
 from hyperllama.generation import (
     AnyJson,
@@ -30,6 +29,7 @@ from hyperllama_openai.settings import Settings
 from hyperllama_openai.wire.chat import ChatRequest
 from hyperllama_openai.wire.completions import CompletionRequest
 from hyperllama_openai.wire.embeddings import EmbeddingRequest
+from tests.support.asking_openai import HI, INFO, PNG, TOOL, ask, complete
 
 OTHER = {"type": "function", "function": {"name": "g", "description": "does g", "strict": True}}
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import pytest
-from asking import INFO, PNG, TOOL, ask, complete
 from msgspec.structs import replace
 
 from hyperllama.errors import ContextTooLong, InvalidRequest, UnsupportedFeature
@@ -15,6 +14,7 @@ from hyperllama_openai.body import convert
 from hyperllama_openai.decode.embeddings import embeddings
 from hyperllama_openai.settings import Settings
 from hyperllama_openai.wire.embeddings import EmbeddingRequest
+from tests.support.asking_openai import INFO, PNG, TOOL, ask, complete
 
 DEEP = '{"a":' + "[" * 64 + "]" * 64 + "}"
 

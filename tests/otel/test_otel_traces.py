@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import json
 import subprocess
 import sys
@@ -27,11 +26,7 @@ from hyperllama.app.application import create_app
 from hyperllama.config import Config
 from hyperllama.errors import ConfigError
 from hyperllama_otel.spans import Spans
-
-_spec = importlib.util.spec_from_file_location("live", Path(__file__).parents[1] / "faults" / "live.py")
-assert _spec and _spec.loader
-live = sys.modules.setdefault("live", importlib.util.module_from_spec(_spec))
-_spec.loader.exec_module(live)
+from tests.support import live
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SECRET = "the-words-of-the-client"

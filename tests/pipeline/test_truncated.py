@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from fake_engine import FakeEngine, FakeModel, answer
 from msgspec.structs import replace
 
 from hyperllama.catalog.catalog import Catalog
@@ -16,6 +15,7 @@ from hyperllama.messages import Prompt
 from hyperllama.pipeline.pipeline import Pipeline
 from hyperllama.spi import Call, Embeds
 from hyperllama.stream import TokenStream, collect
+from tests.support.fake_engine import FakeEngine, FakeModel, answer
 
 CALLER = Caller(protocol="test", principal=LOCAL, request_id="r1")
 REQUEST = GenerationRequest(model="a", input=Prompt("hello"))

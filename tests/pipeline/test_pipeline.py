@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from fake_engine import FakeEngine, answer
 
 from hyperllama.catalog.catalog import Catalog
 from hyperllama.errors import Draining, EngineFailed, InvalidRequest, RateLimited
@@ -18,6 +17,7 @@ from hyperllama.pipeline.gateway import LocalGateway
 from hyperllama.pipeline.pipeline import Pipeline
 from hyperllama.spi import Call, CallNext
 from hyperllama.stream import TokenStream, collect
+from tests.support.fake_engine import FakeEngine, answer
 
 CALLER = Caller(protocol="test", principal=LOCAL, request_id="r1")
 REQUEST = GenerationRequest(model="a", input=Prompt("hello"))

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 
 import pytest
-from fake_engine import FakeEngine
 
 from hyperllama.catalog.catalog import Catalog
 from hyperllama.errors import ClientGone, Draining, EngineFailed
@@ -17,6 +16,7 @@ from hyperllama.pipeline.gateway import LocalGateway
 from hyperllama.pipeline.pipeline import Pipeline
 from hyperllama.stream import CROWD, LAG, ChunkQueue, TokenStream
 from hyperllama.text.stops import StopStrings
+from tests.support.fake_engine import FakeEngine
 
 CALLER = Caller(protocol="test", principal=LOCAL, request_id="r1")
 REQUEST = GenerationRequest(model="a", input=Prompt("hello"), sampling=Sampling(stop=("END",)))

@@ -1,6 +1,6 @@
 """A campaign against the engine of one model while another answers: killed or stopped at a token, round after round.
 
-python tests/max/killing.py [rounds] > a line for each round and the figures at the end
+python tests/support/killing.py [rounds] > a line for each round and the figures at the end
 """
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+"""A database of the test's own, and credentials to look up in it."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
@@ -22,3 +24,12 @@ def sent():
         return Credentials(token=token, headers={}, client=client)
 
     return credentials
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def each_database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    """SQLite always, PostgreSQL where it is installed."""
+    url = request.getfixturevalue("empty_postgres") if request.param == "postgresql" else ""
+    database = Database(tmp_path, url)
+    yield database
+    await database.close()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-_spec = importlib.util.spec_from_file_location("live", Path(__file__).parents[1] / "faults" / "live.py")
-assert _spec and _spec.loader
-live = sys.modules.setdefault("live", importlib.util.module_from_spec(_spec))
-_spec.loader.exec_module(live)
+from tests.support import live
 
 CONFIG = """
 [server]

@@ -7,11 +7,11 @@ import math
 from collections.abc import Callable
 
 import pytest
-from fake_engine import FakeEngine
 
 from hyperllama.catalog.catalog import Catalog
 from hyperllama.errors import ConfigError, LoadFailed, ModelLoading, ModelNotFound, ModelUnavailable
 from hyperllama.models import ModelSpec
+from tests.support.fake_engine import FakeEngine
 
 MakeCatalog = Callable[..., Catalog]
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import struct
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -20,17 +17,8 @@ from hyperllama.modelstore.hub import Hub
 from hyperllama.modelstore.manifests import Manifest, Stored
 from hyperllama.modelstore.names import StoredName
 from hyperllama.modelstore.recipe import Base
-
-
-def load(name: str) -> ModuleType:
-    """A module beside this file; tests are no package."""
-    path = Path(__file__).with_name(f"{name}.py")
-    spec = importlib.util.spec_from_file_location(f"store_tests_{name}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+from tests.support.databases import each_database as database
+from tests.support.hub_server import loopback_hub
 
 
 class StoreListing:
@@ -98,7 +86,7 @@ CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
 
 @pytest.fixture
 def hub() -> Iterator[object]:
-    with load("hub_server").loopback_hub({"org/small": repository()}) as found:
+    with loopback_hub({"org/small": repository()}) as found:
         yield found
     from huggingface_hub import close_session
 

@@ -1,0 +1,5 @@
+"""A database of the test's own."""
+
+from __future__ import annotations
+
+from tests.support.databases import database, sent

@@ -1,0 +1,5 @@
+"""Catalogs over an engine that tests command."""
+
+from __future__ import annotations
+
+from tests.support.catalogs import engine, make_catalog
