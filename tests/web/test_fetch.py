@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from hyperllama.system.network import is_public
 from hyperllama.web import fetch as remote
-from hyperllama.web.fetch import Fetcher, NotFetched, is_public
+from hyperllama.web.fetch import Fetcher, NotFetched
 
 HOST = "images.example.com"
 PUBLIC = "93.184.215.14"

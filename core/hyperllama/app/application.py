@@ -17,7 +17,6 @@ from hyperllama.batches.runner import Runner
 from hyperllama.catalog.catalog import Catalog
 from hyperllama.catalog.stored import CatalogSync
 from hyperllama.config import Config
-from hyperllama.config.exposure import is_loopback
 from hyperllama.database.audit import AuditLog
 from hyperllama.database.batches import BatchStore
 from hyperllama.database.database import Database
@@ -43,6 +42,7 @@ from hyperllama.queue.generate_batches import GenerateBatcher
 from hyperllama.queue.queue import FairQueue
 from hyperllama.spi import BatchDialect, Gate, Gateway, WireProtocol
 from hyperllama.system import memory
+from hyperllama.system.network import is_loopback
 from hyperllama.text import chain
 from hyperllama.web.admin import keys, state
 from hyperllama.web.admin.protocol import AdminProtocol

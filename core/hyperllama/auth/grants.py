@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import time
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
 
 import msgspec
 
 from hyperllama.config import Grant, StaticKey
 from hyperllama.errors import Unauthenticated
 from hyperllama.identity import Credentials, Principal
-
-Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+from hyperllama.system.network import Network, contains, parse_address, parse_network
 
 REMEMBERED = 10_000
 
@@ -86,7 +83,7 @@ class Networks:
 
     def __init__(self, networks: Mapping[str, Grant]) -> None:
         parsed: list[tuple[Network, Principal]] = [
-            (ipaddress.ip_network(name), principal(f"network:{name}", name, grant)) for name, grant in networks.items()
+            (parse_network(name), principal(f"network:{name}", name, grant)) for name, grant in networks.items()
         ]
         self._networks = sorted(parsed, key=lambda entry: -entry[0].prefixlen)
         self._seen: dict[str, Principal | None] = {}
@@ -110,16 +107,10 @@ class Networks:
         return next((who for _, who in self._networks if who.id == id), None)
 
     def _match(self, client: str) -> Principal | None:
-        try:
-            address = ipaddress.ip_address(client.partition("%")[0])
-        except ValueError:
+        address = parse_address(client)
+        if address is None:
             return None
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        for network, who in self._networks:
-            if address.version == network.version and address in network:
-                return who
-        return None
+        return next((who for network, who in self._networks if contains(network, address)), None)
 
 
 __all__ = ("Networks", "StaticKeys", "at", "principal")

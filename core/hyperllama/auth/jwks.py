@@ -16,8 +16,8 @@ import msgspec
 import structlog
 
 from hyperllama.config import Jwt
-from hyperllama.config.exposure import is_loopback
 from hyperllama.errors import ConfigError, Unavailable
+from hyperllama.system.network import is_loopback
 
 if TYPE_CHECKING:
     from email.message import Message

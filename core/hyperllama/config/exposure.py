@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from hyperllama.config import Config
 from hyperllama.errors import ConfigError
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach ``host``."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+from hyperllama.system.network import is_loopback
 
 
 def posture(config: Config, *, keys: bool) -> str:
@@ -36,4 +25,4 @@ def posture(config: Config, *, keys: bool) -> str:
     )
 
 
-__all__ = ("is_loopback", "posture")
+__all__ = ("posture",)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
@@ -13,6 +12,7 @@ import structlog
 from hyperllama.config import Allowance, Limits, rates
 from hyperllama.identity import Principal
 from hyperllama.limits.windows import Seat
+from hyperllama.system.network import counted_as
 
 Kind: TypeAlias = Literal["requests", "input_tokens", "output_tokens", "tokens"]
 KINDS: tuple[Kind, ...] = ("requests", "input_tokens", "output_tokens", "tokens")
@@ -76,25 +76,12 @@ def plan(principal: Principal, model: str, limits: Limits) -> Plan:
     return Plan(tuple(meters), tuple(seats), tuple(rooms))
 
 
-def network_of(address: str) -> str:
-    """What addresses are counted by: themselves, an IPv6 one by its /64, since a host has all of that."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
-
-
 def _scopes(principal: Principal, model: str, limits: Limits) -> Iterator[tuple[str, str, Allowance]]:
     yield f"key:{principal.id}", "this key", of_key(principal, limits)
     if principal.owner:
         yield f"owner:{principal.owner}", "this account", limits.owner
     if principal.network:
-        yield f"network:{network_of(principal.network)}", "this network address", limits.network
+        yield f"network:{counted_as(principal.network)}", "this network address", limits.network
     for pattern, allowance in limits.models.items():
         if fnmatchcase(model, pattern):
             yield f"model:{pattern}:{model}", f"model {model!r}", allowance
@@ -109,4 +96,4 @@ def _words(rate: str, kind: Kind) -> str:
     return f"{amount} {kind.replace('_', ' ')} {window}"
 
 
-__all__ = ("KINDS", "Kind", "Meter", "Plan", "network_of", "of_key", "plan")
+__all__ = ("KINDS", "Kind", "Meter", "Plan", "of_key", "plan")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import resource
 from collections import Counter
@@ -14,6 +13,7 @@ from typing import Literal, Protocol, TypeAlias
 import msgspec
 
 from hyperllama.server.bounds import Bounds
+from hyperllama.system.network import counted_as, is_loopback
 
 #: ``reserved``: only paths in ``Bounds.always`` are served. ``crowded``: this address has too many of them.
 Admission: TypeAlias = Literal["open", "reserved", "crowded", "full"]
@@ -91,16 +91,8 @@ class Guard:
 
 @lru_cache(maxsize=1024)
 def network_of(address: str) -> str:
-    """What an address is counted under: itself, its /64 for IPv6, nothing for loopback."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is None:
-            return "" if ip.is_loopback else str(ipaddress.ip_network((ip, 64), strict=False))
-        ip = ip.ipv4_mapped
-    return "" if ip.is_loopback else str(ip)
+    """Return what connections from ``address`` are counted under; empty for loopback, which is not counted."""
+    return "" if is_loopback(address) else counted_as(address)
 
 
 def within_descriptors(bounds: Bounds) -> Bounds:

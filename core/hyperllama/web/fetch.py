@@ -7,7 +7,6 @@ address that was checked, so a second answer of the resolver changes nothing. No
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import re
 import socket
 import ssl
@@ -16,6 +15,8 @@ from typing import NamedTuple, TypeAlias
 from urllib.parse import urljoin
 
 import httptools
+
+from hyperllama.system.network import is_public
 
 TIMEOUT = 5.0  # seconds for everything, redirects included
 REDIRECTS = 3
@@ -27,8 +28,6 @@ _URL = re.compile(
     r"(?P<target>[/?](?:[!$%&'()*+,./0-9:;=?@A-Z_a-z~\[\]|-]*))?(?:#[!-~]*)?",
     re.ASCII | re.IGNORECASE,
 )
-#: IPv6 addresses that stand for IPv4 ones, wherever those lead.
-_TUNNELS = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "::/96")))
 
 Resolve: TypeAlias = Callable[[str], Awaitable[Sequence[str]]]
 Dial: TypeAlias = Callable[[str, str], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
@@ -174,20 +173,6 @@ class _Answer:
         self.done = True
 
 
-def is_public(address: str) -> bool:
-    """Whether ``address`` is of the internet, and not another spelling of one that is not."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return is_public(str(parsed.ipv4_mapped))
-        if any(parsed in network for network in _TUNNELS):
-            return False
-    return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
-
-
 async def _resolve(host: str) -> Sequence[str]:
     found = await asyncio.get_running_loop().getaddrinfo(host, 443, type=socket.SOCK_STREAM)
     return [str(entry[4][0]) for entry in found]
@@ -197,4 +182,4 @@ async def _dial(address: str, host: str) -> tuple[asyncio.StreamReader, asyncio.
     return await asyncio.open_connection(address, 443, ssl=ssl.create_default_context(), server_hostname=host)
 
 
-__all__ = ("Fetcher", "NotFetched", "is_public")
+__all__ = ("Fetcher", "NotFetched")

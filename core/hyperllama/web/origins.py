@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
@@ -11,6 +10,8 @@ from typing import Literal, TypeAlias
 import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from hyperllama.system.network import is_private, parse_address
 
 Action: TypeAlias = Literal["pass", "refuse", "preflight"]
 IsLocal: TypeAlias = Callable[[str], bool]
@@ -21,7 +22,6 @@ BUILT_IN: tuple[str, ...] = (
     *(f"{scheme}://{host}{port}" for host in _HOSTS for scheme in ("http", "https") for port in ("", ":*")),
     *(f"{scheme}://*" for scheme in _SCHEMES),
 )
-_PRIVATE = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
 _BEYOND = frozenset(" ,/@?#")
 _STAINLESS = (
     "Arch,Async,Custom-Poll-Interval,Helper-Method,Lang,Os,Package-Version,Poll-Helper,Retry-Count,Runtime,"
@@ -154,7 +154,7 @@ def decide(
     checked = bound_to_loopback or bool(allowed_hosts)
     if checked and not _known_host(host, allowed_hosts, is_local or address_is_local):
         return Verdict("refuse")
-    if method == "OPTIONS" and checked and not foreign and _address(_bare(host)) is None:
+    if method == "OPTIONS" and checked and not foreign and parse_address(_bare(host)) is None:
         return Verdict("preflight")
     return Verdict("pass", extra)
 
@@ -196,11 +196,10 @@ def _known_host(host: str, allowed: Iterable[str], is_local: IsLocal) -> bool:
         return True
     if name.endswith((".localhost", ".local", ".internal")):
         return True
-    address = _address(name)
+    address = parse_address(name)
     if address is None:
         return False
-    private = any(address in network for network in _PRIVATE if network.version == address.version)
-    return address.is_loopback or private or address.is_unspecified or is_local(str(address))
+    return address.is_loopback or is_private(address) or address.is_unspecified or is_local(str(address))
 
 
 def _bare(host: str) -> str:
@@ -208,13 +207,6 @@ def _bare(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host if host.count(":") > 1 else host.partition(":")[0]
-
-
-def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(name)
-    except ValueError:
-        return None
 
 
 __all__ = ("BUILT_IN", "Action", "IsLocal", "Origins", "Verdict", "address_is_local", "decide")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from litestar.types import Guard
 
 from hyperllama.database.audit import Actor
 from hyperllama.errors import Forbidden, InvalidRequest
+from hyperllama.system.network import in_any, parse_address, parse_network
 from hyperllama.web.admin.wire import BY
 from hyperllama.web.json_body import read_json
 from hyperllama.web.query import read_query
@@ -27,19 +27,16 @@ GROUPS = ("day", "month", "key", "model")
 
 def only_from(networks: Sequence[str]) -> Guard:
     """Refuses whoever calls from elsewhere; a Unix socket is this machine's own."""
-    known = [ipaddress.ip_network(network) for network in networks]
+    known = [parse_network(network) for network in networks]
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         client = connection.client
         if client is None:
             return
-        try:
-            address = ipaddress.ip_address(client.host.partition("%")[0])
-        except ValueError:
-            return  # no address: not of TCP
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        if not any(address.version == network.version and address in network for network in known):
+        address = parse_address(client.host)
+        if address is None:
+            return  # not of TCP
+        if not in_any(known, address):
             raise Forbidden("the admin API is not offered to this address; [admin] networks says to which")
 
     return guard
