@@ -12,7 +12,7 @@ import pytest
 
 from hyperllama.auth.authenticator import Authenticator, any_keys
 from hyperllama.config import Config, Grant, Keys, StaticKey, Store
-from hyperllama.database.keys import Key, KeyStore
+from hyperllama.database.key_store import Key, KeyStore
 from hyperllama.errors import ConfigError, Unauthenticated
 from hyperllama.identity import LOCAL, PERMISSIONS, Principal
 

@@ -263,7 +263,7 @@ async def test_a_revoked_key_runs_nothing_more(running, tmp_path) -> None:
     slow = sim("sim", places=4, tokens_per_second=50, answer_tokens=400)
     async with running(slow) as (app, url):
         store = await app.door.keyring.store()
-        from hyperllama.database.keys import Key
+        from hyperllama.database.key_store import Key
 
         issued = await store.create(Key(name="gone"), actor="test")
         async with client_of(url, issued.secret) as client:

@@ -18,7 +18,7 @@ from pathlib import Path
 from hyperllama.auth.authenticator import Authenticator
 from hyperllama.config import Allowance, Config, Limits, Queue, Store
 from hyperllama.database.database import Database
-from hyperllama.database.keys import Key
+from hyperllama.database.key_store import Key
 from hyperllama.database.usage import Ledger
 from hyperllama.errors import Overloaded
 from hyperllama.generation import GenerationRequest, Sampling, Usage

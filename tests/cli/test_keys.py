@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hyperllama.cli.keys import audit, keys, usage
-from hyperllama.database.keys import Key
+from hyperllama.database.key_store import Key
 
 
 @pytest.fixture

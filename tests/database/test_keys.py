@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from hyperllama.database import tables
-from hyperllama.database.keys import Key, KeyStore
+from hyperllama.database.key_store import Key, KeyStore
 from hyperllama.database.pepper import pepper
 from hyperllama.errors import ConfigError, InvalidRequest, NotFound
 

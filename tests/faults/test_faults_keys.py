@@ -87,7 +87,7 @@ def test_s15_digests_and_odd_keys_are_no_keys(serving: Any, bar: Any) -> None:
 
 def test_s15_the_database_holds_no_key(tmp_path: Path, bar: Any) -> None:
     from hyperllama.database.database import Database
-    from hyperllama.database.keys import Key, KeyStore
+    from hyperllama.database.key_store import Key, KeyStore
     from hyperllama.database.pepper import pepper
 
     async def make() -> list[str]:

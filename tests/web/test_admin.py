@@ -95,7 +95,7 @@ async def test_without_the_permission_every_route_is_refused_in_problem_details(
     async with gateway(tmp_path) as app, client_of(app) as first:
         await made(first, "root", permissions=["admin"])
         store = await app.door.key_cache.store()
-        from hyperllama.database.key import Key
+        from hyperllama.database.api_key import Key
 
         weak = (await store.create(Key(name="weak", permissions=(permission,)), actor="test")).secret
         async with client_of(app, weak) as client, client_of(app) as nobody:

@@ -24,8 +24,8 @@ from hyperllama.errors import ConfigError, NotFound, Unauthenticated, Unavailabl
 from hyperllama.identity import Credentials, Principal
 
 if TYPE_CHECKING:
-    from hyperllama.database.key import Found, Key
-    from hyperllama.database.keys import KeyStore
+    from hyperllama.database.api_key import Found, Key
+    from hyperllama.database.key_store import KeyStore
 
 PREFIX = "hlg_"
 WATCH = 0.5  # seconds between looks at the revision
@@ -76,7 +76,7 @@ class KeyCache:
     async def store(self) -> KeyStore:
         """What makes and ends keys; makes the database if there is none."""
         if self._store is None:
-            from hyperllama.database.keys import KeyStore  # the database's imports are for those who have one
+            from hyperllama.database.key_store import KeyStore  # the database's imports are for those who have one
 
             secret = await asyncio.to_thread(pepper, self._directory, self._settings.pepper)
             self._store = KeyStore(self._database, secret, changed=self._changed, say=say)

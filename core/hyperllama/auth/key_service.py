@@ -14,13 +14,13 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from hyperllama.config import Allowance, Config, Limits, parse_duration, rates
+from hyperllama.database.api_key import Issued, Key
 from hyperllama.database.audit import Actor, AuditLog
-from hyperllama.database.key import Issued, Key
 from hyperllama.errors import InvalidRequest
 from hyperllama.identity import Permission
 
 if TYPE_CHECKING:
-    from hyperllama.database.keys import KeyStore
+    from hyperllama.database.key_store import KeyStore
 
 LONGEST_GRACE = 10 * 365 * 86_400.0
 PATTERNS = 100

@@ -26,8 +26,8 @@ from hyperllama.errors import GatewayError
 from hyperllama.identity import PERMISSIONS
 
 if TYPE_CHECKING:
+    from hyperllama.database.api_key import Issued, Key
     from hyperllama.database.database import Database
-    from hyperllama.database.key import Issued, Key
 
 P = ParamSpec("P")
 
@@ -271,7 +271,7 @@ async def _database(settings: Config) -> AsyncGenerator[Database, None]:
 @asynccontextmanager
 async def _key_service(settings: Config) -> AsyncGenerator[KeyService, None]:
     from hyperllama.database.audit import AuditLog
-    from hyperllama.database.keys import KeyStore
+    from hyperllama.database.key_store import KeyStore
     from hyperllama.database.pepper import pepper
 
     async with _database(settings) as database:

@@ -26,7 +26,7 @@ DAY = 86_400
 log = structlog.get_logger(__name__)
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
+class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
     """What one key used of one model. ``requests`` are those let in; ``failed`` and ``cancelled`` are among them."""
 
     day: str  # UTC, "2026-11-24"; or what else the lines were added up by
@@ -51,7 +51,7 @@ class Totals(msgspec.Struct, frozen=True, gc=False):
     month_tokens: int = 0
 
 
-COUNTS = tuple(field for field in Line.__struct_fields__ if field not in ("day", "key", "model", "name"))
+COUNTS = tuple(field for field in UsageRow.__struct_fields__ if field not in ("day", "key", "model", "name"))
 
 
 class Ledger:
@@ -146,7 +146,7 @@ class Ledger:
 
     async def report(
         self, *, since: str = "", until: str = "9", by: Sequence[str] = ("day", "key", "model")
-    ) -> list[Line]:
+    ) -> list[UsageRow]:
         """Lines of the days ``since`` to ``until``, both included, added up by the given columns.
 
         By ``month``, a line's ``day`` is that ("2026-11").
@@ -167,7 +167,7 @@ class Ledger:
         async with self._database.begin() as connection:
             rows = (await connection.execute(query)).mappings().all()
         blank = {"day": "", "key": "", "model": ""}
-        return [msgspec.convert({**blank, **_plain(row)}, Line) for row in rows]
+        return [msgspec.convert({**blank, **_plain(row)}, UsageRow) for row in rows]
 
     def _count(self, day: str, key: str, requests: int, tokens: int) -> None:
         days = self._stored.setdefault(key, {})
@@ -254,4 +254,4 @@ def _plain(row: Mapping[Any, Any]) -> dict[str, object]:
     return {str(name): value if isinstance(value, str) else int(str(value or 0)) for name, value in row.items()}
 
 
-__all__ = ("Ledger", "Line", "Totals")
+__all__ = ("Ledger", "Totals", "UsageRow")

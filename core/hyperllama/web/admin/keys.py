@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from hyperllama.auth.key_service import Change, Draft, KeyService
-from hyperllama.database.key import Issued, Key
+from hyperllama.database.api_key import Issued, Key
 from hyperllama.web.admin import requests, wire
 from hyperllama.web.admin.responses import json
 from hyperllama.web.route import route

@@ -13,7 +13,7 @@ from litestar.params import FromPath
 from hyperllama.auth.key_service import KeyService
 from hyperllama.catalog.catalog import Catalog
 from hyperllama.database.audit import AuditLog
-from hyperllama.database.usage import Ledger, Line
+from hyperllama.database.usage import Ledger, UsageRow
 from hyperllama.errors import NotFound
 from hyperllama.pipeline.pipeline import Pipeline
 from hyperllama.queue.queue import FairQueue
@@ -48,7 +48,7 @@ def usage_routes(ledger: Ledger, service: Callable[[], Awaitable[KeyService]]) -
             wanted = name
         by = requests.groups("model" if query.by is None else query.by)
         found = await lines(query, tuple(dict.fromkeys((*by, "key"))))
-        own: list[Line] = [line for line in found.lines if wanted in (line.key, line.name)]
+        own: list[UsageRow] = [line for line in found.lines if wanted in (line.key, line.name)]
         return json(wire.Usage(found.since, found.until, own))
 
     return (usage, usage_of_key)

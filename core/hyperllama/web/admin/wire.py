@@ -8,9 +8,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from hyperllama.database.api_key import Key
 from hyperllama.database.audit import Act
-from hyperllama.database.key import Key
-from hyperllama.database.usage import Line
+from hyperllama.database.usage import UsageRow
 from hyperllama.models import ModelInfo, Phase
 from hyperllama.queue.queue import QueueState
 
@@ -62,7 +62,7 @@ class Usage(msgspec.Struct, frozen=True):
 
     since: str
     until: str
-    lines: list[Line]
+    lines: list[UsageRow]
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):

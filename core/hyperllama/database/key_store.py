@@ -16,9 +16,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hyperllama.database import audit, tables
+from hyperllama.database.api_key import Found, Issued, Key
 from hyperllama.database.audit import Act
 from hyperllama.database.database import Database
-from hyperllama.database.key import Found, Issued, Key
 from hyperllama.errors import InvalidRequest, NotFound
 from hyperllama.identity import Permission
 
