@@ -20,7 +20,7 @@ def without_max(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_cannot_run_here_is_left_out_and_nothing_else_suffers(without_max: None) -> None:
     app = create_app(Config(models={"sim": ModelSpec(name="sim", engine="sim")}))
     assert [entry.spec.name for entry in app.catalog.entries()] == ["sim"]
-    assert "pip install 'hyperllama-gateway[max]'" in app.left_out["hyperllama-tiny"]
+    assert "pip install 'hyperllama-gateway[max]'" in app.models.skipped["hyperllama-tiny"]
 
 
 def test_what_was_configured_and_cannot_run_here_is_refused(without_max: None) -> None:
@@ -31,4 +31,4 @@ def test_what_was_configured_and_cannot_run_here_is_refused(without_max: None) -
 def test_a_configured_model_takes_the_place_of_an_offered_one() -> None:
     app = create_app(Config(models={"x": ModelSpec(name="x", engine="sim", aliases=("hyperllama-tiny",))}))
     assert app.catalog.find("hyperllama-tiny").spec.name == "x"
-    assert app.left_out == {}
+    assert app.models.skipped == {}

@@ -117,8 +117,8 @@ async def test_what_a_batch_used_is_booked_to_its_key(running) -> None:
     keys = Keys(static={"me": key("mine")}, required=True)
     async with running(keys=keys) as (app, url), client_of(url, "mine") as client:
         batch = await ended(client, await begun(client, *(chat(n) for n in range(5))))
-        await app.ledger.write()
-        (line,) = await app.ledger.report(since="2000-01-01", until="9", by=("key", "model"))
+        await app.storage.ledger.write()
+        (line,) = await app.storage.ledger.report(since="2000-01-01", until="9", by=("key", "model"))
         assert (line.key, line.model, line.requests) == ("static:me", "sim", 5)
         assert line.prompt_tokens == batch.usage.input_tokens
 
@@ -262,7 +262,7 @@ async def test_the_owners_limits_hold_and_the_batch_waits_for_them(running) -> N
 async def test_a_revoked_key_runs_nothing_more(running, tmp_path) -> None:
     slow = sim("sim", places=4, tokens_per_second=50, answer_tokens=400)
     async with running(slow) as (app, url):
-        store = await app.door.keyring.store()
+        store = await app.web.authenticator.key_cache.store()
         from hyperllama.database.key_store import Key
 
         issued = await store.create(Key(name="gone"), actor="test")
@@ -270,7 +270,7 @@ async def test_a_revoked_key_runs_nothing_more(running, tmp_path) -> None:
             batch = await begun(client, *(chat(n, max_tokens=400) for n in range(40)))
             await reached(client, batch, lambda b: b.status == "in_progress")
         await store.revoke("gone", actor="test")
-        asked = lambda: app.batches.get(batch.id, Principal(id=issued.key.id))  # noqa: E731
+        asked = lambda: app.storage.batches.get(batch.id, Principal(id=issued.key.id))  # noqa: E731
         async with asyncio.timeout(10):
             while (found := await asked()).status != "failed":  # noqa: ASYNC110
                 await asyncio.sleep(0.02)

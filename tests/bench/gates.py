@@ -65,7 +65,7 @@ async def main(rounds: int) -> None:
         database = Database(Path(directory))
         config = Config(store=Store(path=directory), limits=Limits(key=ROOMY))
         async with Authenticator(config, database) as door, Ledger(database) as ledger:
-            store = await door.keyring.store()
+            store = await door.key_cache.store()
             secret = (await store.create(Key(name="bench", owner="acme"), actor="bench")).secret
             sent = Credentials(token=secret, headers={}, client="127.0.0.1")
             limits, two, none = RateLimits(config.limits), RateLimits(_two()), RateLimits(Limits())

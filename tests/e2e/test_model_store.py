@@ -158,7 +158,7 @@ def test_models_of_the_store_are_there_after_a_restart_and_for_the_command_line(
     assert pulled.returncode == 0 and "success" in pulled.stdout, pulled.stderr
     assert "llama" in run("show", "org/tiny").stdout
     assert run("copy", "org/tiny", "second").returncode == 0
-    assert run("check").stdout.strip() == "the store is whole"
+    assert run("check").stdout.strip() == "The store is complete."
     assert run("delete", "org/tiny", "alias").returncode == 0
     missing = run("delete", "alias")
     assert missing.returncode == 2 and "not found" in missing.stderr

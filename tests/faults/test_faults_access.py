@@ -70,7 +70,7 @@ async def client(app: Application) -> AsyncIterator[httpx.AsyncClient]:
 def routes(app: Application) -> list[tuple[str, str]]:
     return [
         (method, re.sub(r"\{[^}]*\}", "x", route.path))
-        for route in app.litestar.routes
+        for route in app.web.litestar.routes
         for method in sorted(route.methods)
         if method != "OPTIONS"
     ]
@@ -207,7 +207,7 @@ async def test_s14_each_permission_opens_its_own_routes_and_no_other(
     app: Application, client: httpx.AsyncClient, bar: Any
 ) -> None:
     count = 0
-    for route in app.litestar.routes:
+    for route in app.web.litestar.routes:
         path = re.sub(r"\{[^}]*\}", "x", route.path)
         for handler in getattr(route, "route_handlers", ()):
             wanted = handler.opt.get("permission")
@@ -232,7 +232,7 @@ def test_s14_what_changes_models_needs_more_than_inference(app: Application, bar
     prefixes = tuple(path.split("{")[0] for path in MANAGED)
     managed = {
         (route.path, method): handler.opt.get("permission")
-        for route in app.litestar.routes
+        for route in app.web.litestar.routes
         for handler in getattr(route, "route_handlers", ())
         for method in handler.http_methods
         if route.path.startswith(prefixes) and method in ("POST", "PUT", "DELETE")

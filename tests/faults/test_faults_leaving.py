@@ -103,10 +103,10 @@ async def test_r02_leaving_before_the_first_token_costs_nothing_more(
     admitted = aborts.batch.admitted
     clients = [live.chat("slow", stream=place != "whole") for _ in range(count)]
     if place == "queued":
-        live.until(lambda: live.app.queue.states()[0].waiting == count)
+        live.until(lambda: live.app.limits.queue.states()[0].waiting == count)
         for number, client in enumerate(clients):
             leave(client, HOW[number % 2])
-        freed = live.until(lambda: live.app.queue.states()[0].waiting == 0)
+        freed = live.until(lambda: live.app.limits.queue.states()[0].waiting == 0)
         assert aborts.batch.admitted == admitted  # the engine never heard of them
         assert live.active("slow") == 1
         leave(first, "close")

@@ -34,7 +34,7 @@ def names(app: Application) -> set[str]:
 
 async def test_a_copy_is_offered_at_once_and_after_a_restart(tmp_path: Path) -> None:
     app = application(tmp_path)
-    await app.store.copy("sim", "org/copy:v1", CALLER)
+    await app.models.store.copy("sim", "org/copy:v1", CALLER)
     assert names(app) == {"sim", "org/copy:v1"}
     again = application(tmp_path)
     (stored,) = again.store.manifests.all()
@@ -46,11 +46,11 @@ async def test_a_copy_is_offered_at_once_and_after_a_restart(tmp_path: Path) -> 
 
 async def test_what_the_manifest_says_stays_when_the_model_is_loaded(tmp_path: Path) -> None:
     app = application(tmp_path)
-    await app.store.copy("sim", "copy", CALLER)
+    await app.models.store.copy("sim", "copy", CALLER)
     before = app.gateway.model("copy", LOCAL)
     await app.gateway.load("copy", CALLER)
     assert app.gateway.model("copy", LOCAL).digest == before.digest
-    await app.store.delete("copy", CALLER)
+    await app.models.store.delete("copy", CALLER)
     with pytest.raises(ModelNotFound):
         await app.gateway.load("copy", CALLER)
     await app.catalog.close()
@@ -64,8 +64,8 @@ async def test_the_configuration_hides_a_stored_model_of_its_name(tmp_path: Path
 
 def test_a_stored_model_that_cannot_be_offered_does_not_stop_the_start(tmp_path: Path) -> None:
     app = application(tmp_path)
-    app.store.manifests.write(stored_name("gone"), Manifest(spec=ModelSpec(engine="gone")))
-    app.store.manifests.write(stored_name("bad"), Manifest(spec=SIM))
+    app.models.store.manifests.write(stored_name("gone"), Manifest(spec=ModelSpec(engine="gone")))
+    app.models.store.manifests.write(stored_name("bad"), Manifest(spec=SIM))
     path = tmp_path / "models" / "manifests" / "registry.ollama.ai" / "library" / "bad" / "latest.json"
     path.write_bytes(b"{not json")
     assert names(application(tmp_path)) == {"sim"}
@@ -102,24 +102,24 @@ async def test_a_running_gateway_sees_what_another_process_changes(tmp_path: Pat
 
 async def test_a_look_at_an_unchanged_store_reads_no_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = application(tmp_path)
-    await app.store.copy("sim", "copy", CALLER)
+    await app.models.store.copy("sim", "copy", CALLER)
     assert names(app) == {"sim", "copy"}
 
     def read() -> NoReturn:
         raise AssertionError("it was read")
 
-    monkeypatch.setattr(app.store.manifests, "all", read)
+    monkeypatch.setattr(app.models.store.manifests, "all", read)
     assert names(app) == {"sim", "copy"}
     assert app.gateway.model("copy", LOCAL).name == "copy"
 
 
 async def test_a_store_that_cannot_be_read_leaves_what_is_offered(tmp_path: Path) -> None:
     app = application(tmp_path)
-    await app.store.copy("sim", "copy", CALLER)
+    await app.models.store.copy("sim", "copy", CALLER)
     folder = tmp_path / "models" / "manifests"
     folder.rename(folder.with_name("elsewhere"))
     folder.write_text("no folder")
-    app.store.directory.mark()
+    app.models.store.directory.mark()
     assert names(app) == {"sim", "copy"}
 
 
@@ -131,7 +131,7 @@ async def test_the_opening_messages_of_a_model_go_before_every_conversation_with
         from_="sim", files={}, adapters={}, draft_files={}, template="", license=(), system="", parameters=None,
         messages=turns, quantize="", quantization="", remote_host="", extra={},
     )  # fmt: skip
-    async for _ in app.store.create(recipe, "polite", CALLER):
+    async for _ in app.models.store.create(recipe, "polite", CALLER):
         pass
     said = Message(role="user", parts=(Text("again"),))
     opened = [Message(role=turn.role, parts=(Text(turn.content),)) for turn in turns]

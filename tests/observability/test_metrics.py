@@ -86,7 +86,7 @@ def test_the_queue_the_batch_and_where_clients_left_are_shown(gateway: Any) -> N
     first = gateway.chat("sim")
     live.until(first, b"data: ")
     waiting, late, cold = gateway.chat("sim"), gateway.chat("late"), gateway.chat("cold")
-    gateway.until(lambda: gateway.app.queue.states()[0].waiting == 1)
+    gateway.until(lambda: gateway.app.limits.queue.states()[0].waiting == 1)
     gateway.until(lambda: gateway.active("late") == 1 and gateway.active("cold") == 1)
     gateway.until(lambda: gateway.app.pipeline.live == 2)
     found = scrape(gateway)
@@ -142,10 +142,10 @@ def test_batches_are_shown_by_state_and_their_lines_by_outcome(gateway: Any) -> 
         )
         begin(asked("a", "sim"), asked("b", "nobody"))
         begin("no JSON")
-        gateway.until(lambda: gateway.app.batches.tally.ended["completed"] == 1)
-        gateway.until(lambda: gateway.app.batches.tally.ended["failed"] == 1)
+        gateway.until(lambda: gateway.app.storage.batches.tally.ended["completed"] == 1)
+        gateway.until(lambda: gateway.app.storage.batches.tally.ended["failed"] == 1)
         long = begin(asked("long", "late"))
-        gateway.until(lambda: gateway.app.batches.tally.open["in_progress"] == 1)
+        gateway.until(lambda: gateway.app.storage.batches.tally.open["in_progress"] == 1)
         found = scrape(gateway)
         assert found['hyperllama_batch_jobs{state="in_progress"}'] == 1
         for family, labels in (
@@ -155,8 +155,8 @@ def test_batches_are_shown_by_state_and_their_lines_by_outcome(gateway: Any) -> 
             ((label, values),) = labels.items()
             assert [found[f'hyperllama_{family}_total{{{label}="{value}"}}'] for value in values] == [1, 1], family
         http.post(f"/batches/{long}/cancel")
-    gateway.until(lambda: gateway.app.batches.tally.ended["cancelled"] == 1)
-    gateway.until(lambda: not any(gateway.app.batches.tally.open.values()))
+    gateway.until(lambda: gateway.app.storage.batches.tally.ended["cancelled"] == 1)
+    gateway.until(lambda: not any(gateway.app.storage.batches.tally.open.values()))
     assert scrape(gateway)['hyperllama_batch_jobs_ended_total{state="cancelled"}'] == 1
 
 

@@ -37,7 +37,7 @@ def config(folder: Path) -> Config:
 async def running(config: Config) -> AsyncIterator[httpx.AsyncClient]:
     """The whole application, opened and closed as a server does."""
     app = create_app(config)
-    async with app.litestar.lifespan():
+    async with app.web.litestar.lifespan():
         transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 1))  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1/v1") as client:
             yield client

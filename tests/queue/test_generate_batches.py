@@ -192,7 +192,7 @@ async def test_the_whole_gateway_gathers_clients_of_such_an_engine(tmp_path: Pat
             request = GenerationRequest(model="sim", input=Prompt(f"{name} {turn}"))
             assert (await collect(await app.gateway.generate(request, caller))).usage.completion_tokens > 0
 
-    async with app._lifespan(app.litestar):
+    async with app._lifespan(app.web.litestar):
         lease = await app.catalog.acquire(app.catalog.find("sim"))
         model = lease.model
         assert isinstance(model, StaticSimModel)

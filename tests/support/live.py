@@ -87,15 +87,15 @@ class Live:
     async def _serve(self) -> None:
         app = self.app = create_app(self.config, *self._plugins)
         limits = {
-            "body_limit": declared_limits(app.litestar, self.config.server.max_body_bytes),
-            "encodings": declared_encodings(app.litestar),
-            "spell": app.spell,
+            "body_limit": declared_limits(app.web.litestar, self.config.server.max_body_bytes),
+            "encodings": declared_encodings(app.web.litestar),
+            "spell": app.web.format_refusal,
         }
         bounds = msgspec.structs.replace(Bounds.of(self.config.server, **limits), **self._bounds)
         self.guard = Guard(bounds)
         self.drain = Shutdown(on_begin=app.begin_shutdown)
-        if app.metrics is not None:
-            app.metrics.add(ServerState(self.guard, self.lag))
+        if app.generation.metrics is not None:
+            app.generation.metrics.add(ServerState(self.guard, self.lag))
 
         def listening(_: str, port: int) -> None:
             self.port = port
@@ -155,7 +155,7 @@ class Live:
 
     def metrics(self) -> dict[str, float]:
         """Series and their values."""
-        text = self.on_loop(self.app.metrics.expose).decode()
+        text = self.on_loop(self.app.generation.metrics.expose).decode()
         return {name: float(value) for name, value in re.findall(r"^([^#\s].*) (\S+)$", text, re.MULTILINE)}
 
     def connect(self, *, receive_buffer: int | None = None) -> socket.socket:

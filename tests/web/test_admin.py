@@ -23,7 +23,7 @@ SPECS = {name: ModelSpec(name=name, engine="sim") for name in ("sim", "other")}
 async def gateway(store: Path, **tables: Any) -> AsyncGenerator[Application]:
     tables = {"server": Server(openapi=True), **tables}
     app = create_app(Config(models=SPECS, store=Store(path=str(store)), **tables))
-    async with app._lifespan(app.litestar):
+    async with app._lifespan(app.web.litestar):
         yield app
 
 
@@ -94,13 +94,13 @@ async def test_a_keys_life_counts_at_once_here_and_within_a_second_in_another_ga
 async def test_without_the_permission_every_route_is_refused_in_problem_details(tmp_path, permission: str) -> None:
     async with gateway(tmp_path) as app, client_of(app) as first:
         await made(first, "root", permissions=["admin"])
-        store = await app.door.key_cache.store()
+        store = await app.web.authenticator.key_cache.store()
         from hyperllama.database.api_key import Key
 
         weak = (await store.create(Key(name="weak", permissions=(permission,)), actor="test")).secret
         async with client_of(app, weak) as client, client_of(app) as nobody:
             asked = 0
-            for route in app.litestar.routes:
+            for route in app.web.litestar.routes:
                 if route.path.startswith("/admin/v1"):
                     for method in route.methods - {"OPTIONS"}:
                         path = route.path.replace("{name:str}", "root").removeprefix("/admin/v1")

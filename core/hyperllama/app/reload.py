@@ -68,7 +68,7 @@ class Reloader:
     async def _kept(self, outcome: str, **detail: object) -> None:
         """In the audit log; whose doing it was, only the file knows."""
         act = Act(act="config.reload", actor="file", subject=self._path.name, outcome=outcome, detail=detail)
-        await self._app.audit.record(act)
+        await self._app.storage.audit.record(act)
 
     def _changed(self, new: Config) -> list[str]:
         """Keys that differ. Raises ConfigError when one of them needs a restart."""
@@ -80,7 +80,9 @@ class Reloader:
 
     def _described(self, new: Config) -> list[Entry]:
         old = self._app.config.models
-        return [self._app.catalog.describe(spec) for name, spec in new.models.items() if old.get(name) != spec]
+        specs = [spec for name, spec in new.models.items() if old.get(name) != spec]
+        self._app.models.check(specs)
+        return [self._app.catalog.describe(spec) for spec in specs]
 
     def _apply(self, new: Config, entries: Sequence[Entry]) -> None:
         app, old = self._app, self._app.config

@@ -27,7 +27,7 @@ def run(app: Application, path: Path | None) -> int:
 
     ``path`` is the configuration file, watched for changes; None: there is none.
     """
-    security = posture(app.config, keys=app.asks_for_keys)
+    security = posture(app.config, keys=app.requires_keys)
     uvloop.run(_serve(app, path, security))
     return 0
 
@@ -39,17 +39,17 @@ async def _serve(app: Application, path: Path | None, security: str) -> None:
 
     lag = LoopLag(on_stall=lambda seconds: log.warning("the event loop was busy", seconds=round(seconds, 3)))
 
-    body_limit = declared_limits(app.litestar, config.server.max_body_bytes)
-    encodings = declared_encodings(app.litestar)
-    bounds = Bounds.of(config.server, body_limit=body_limit, encodings=encodings, spell=app.spell)
+    body_limit = declared_limits(app.web.litestar, config.server.max_body_bytes)
+    encodings = declared_encodings(app.web.litestar)
+    bounds = Bounds.of(config.server, body_limit=body_limit, encodings=encodings, spell=app.web.format_refusal)
     guard = Guard(within_descriptors(bounds))
-    if app.metrics is not None:
-        app.metrics.add(ServerState(guard, lag))
+    if app.generation.metrics is not None:
+        app.generation.metrics.add(ServerState(guard, lag))
 
     def listening(host: str, port: int) -> None:
         log.info("listening", host=host, port=port, security=security)
         lag.start()
-        for name, why in app.left_out.items():
+        for name, why in app.models.skipped.items():
             log.warning("model left out", model=name, reason=why)
         if config.server.insecure_no_auth:
             log.warning("no keys are asked for", security=security)

@@ -81,7 +81,7 @@ def check(config_path: Path | None) -> None:
     app = create_app(settings)
     click.echo(f"configuration  {config_path or 'built-in defaults'}")
     click.echo(f"listens on     {settings.server.host}:{settings.server.port}")
-    click.echo(f"security       {posture(settings, keys=app.asks_for_keys)}")
+    click.echo(f"security       {posture(settings, keys=app.requires_keys)}")
     click.echo(f"store          {settings.store_path}")
     click.echo(f"protocols      {', '.join(sorted(app.plugins.protocols()))}")
     click.echo(f"engines        {', '.join(sorted(app.plugins.engines()))}")
@@ -89,7 +89,7 @@ def check(config_path: Path | None) -> None:
         info = entry.info
         what = ", ".join(sorted(info.capabilities)) or "unknown until fetched"
         click.echo(f"model          {info.name} on {info.engine}: {info.context_length} tokens, {what}")
-    for name, why in app.left_out.items():
+    for name, why in app.models.skipped.items():
         click.echo(f"left out       {name}: {why}")
 
 

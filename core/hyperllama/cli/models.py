@@ -1,4 +1,4 @@
-"""The ``models`` sub-commands: what the store holds and how that changes, with or without a server running."""
+"""The ``models`` commands: list, pull, copy and delete what the store holds, with or without a server running."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ from hyperllama.errors import GatewayError
 T = TypeVar("T")
 
 if TYPE_CHECKING:
-    from hyperllama.app.application import Application
+    from hyperllama.app.models import Models
+    from hyperllama.config import Config
+    from hyperllama.database.database import Database
     from hyperllama.identity import Caller
     from hyperllama.modelstore.shared_work import Step
 
 
 @click.group()
 def models() -> None:
-    """What can be asked for. A server that runs sees what is changed here at once."""
+    """Manage the models in the store. A running server sees each change at once."""
 
 
 @models.command("list")
 @click.pass_obj
 def models_list(config_path: Path | None) -> None:
-    """Every model, with its engine and size."""
-    for entry in _app(config_path).catalog.entries():
+    """List every model with its engine and size."""
+    for entry in _build(config_path).models.catalog.entries():
         info = entry.info
         size = f"{info.size_bytes / 2**20:,.1f} MiB" if info.size_bytes else "not here yet"
         click.echo(f"{info.name:<32} {info.engine:<6} {size:>14}  {', '.join(info.aliases)}")
@@ -44,9 +46,9 @@ def models_warm(config_path: Path | None, names: tuple[str, ...]) -> None:
     from hyperllama.catalog.warm import warm
     from hyperllama.observability import logging as telemetry
 
-    app = _app(config_path)
-    telemetry.configure(app.config.logs)
-    for name, seconds in warm(app.catalog, names):
+    built = _build(config_path)
+    telemetry.configure(built.config.logs)
+    for name, seconds in warm(built.models.catalog, names):
         click.echo(f"{name}: ready in {seconds:.1f} s")
 
 
@@ -54,16 +56,16 @@ def models_warm(config_path: Path | None, names: tuple[str, ...]) -> None:
 @click.argument("name")
 @click.pass_obj
 def models_pull(config_path: Path | None, name: str) -> None:
-    """Fetch NAME: org/repo, hf.co/org/repo:QUANT, or a name of [store.names]."""
-    _steps(config_path, lambda app, caller: app.managed.pull(name, caller))
+    """Download the model NAME: org/repo, hf.co/org/repo:QUANT, or a name of [store.names]."""
+    _steps(config_path, lambda models, caller: models.managed.pull(name, caller))
 
 
 @models.command("show")
 @click.argument("name")
 @click.pass_obj
 def models_show(config_path: Path | None, name: str) -> None:
-    """What is known of NAME."""
-    info = _guarded(lambda: _app(config_path).catalog.find(name).info)
+    """Show details of the model NAME."""
+    info = _guarded(lambda: _build(config_path).models.catalog.find(name).info)
     rows = {
         "name": info.name,
         "engine": info.engine,
@@ -90,32 +92,32 @@ def models_show(config_path: Path | None, name: str) -> None:
 @click.pass_obj
 def models_copy(config_path: Path | None, source: str, destination: str) -> None:
     """Give SOURCE a second name."""
-    app = _app(config_path)
+    built = _build(config_path)
 
     async def work() -> None:
         try:
-            await app.managed.copy(source, destination, _caller())
+            await built.models.managed.copy(source, destination, _caller())
         finally:
-            await app.database.close()
+            await built.database.close()
 
     _guarded(lambda: asyncio.run(work()))
-    click.echo(f"{source} is {destination} too")
+    click.echo(f"copied {source} to {destination}")
 
 
 @models.command("delete")
 @click.argument("names", nargs=-1, required=True)
 @click.pass_obj
 def models_delete(config_path: Path | None, names: tuple[str, ...]) -> None:
-    """Remove models, and the files that no other model uses."""
-    app = _app(config_path)
+    """Delete models, and the files that no other model uses."""
+    built = _build(config_path)
 
     async def work() -> None:
         try:
             for name in names:
-                await app.managed.delete(name, _caller())
-                click.echo(f"{name} is gone")
+                await built.models.managed.delete(name, _caller())
+                click.echo(f"deleted {name}")
         finally:
-            await app.database.close()
+            await built.database.close()
 
     _guarded(lambda: asyncio.run(work()))
 
@@ -123,7 +125,7 @@ def models_delete(config_path: Path | None, names: tuple[str, ...]) -> None:
 @models.command("check")
 @click.pass_obj
 def models_check(config_path: Path | None) -> None:
-    """Read every file of the store and say what is damaged or missing; exit code 1 then."""
+    """Read every file of the store and list what is damaged or missing; exit with 1 then."""
     from hyperllama import config
     from hyperllama.modelstore.confined import ConfinedDirectory
     from hyperllama.modelstore.integrity import check
@@ -133,16 +135,30 @@ def models_check(config_path: Path | None) -> None:
         click.echo(line)
     if wrong:
         click.get_current_context().exit(1)
-    click.echo("the store is whole")
+    click.echo("The store is complete.")
 
 
-def _app(config_path: Path | None) -> Application:
+class _Built(msgspec.Struct, frozen=True):
+    """What these commands work on."""
+
+    config: Config
+    database: Database
+    models: Models
+
+
+def _build(config_path: Path | None) -> _Built:
+    """Return the models of a configuration, without pipeline and web. The audit log prints nothing."""
     from hyperllama import config
-    from hyperllama.app.application import create_app
+    from hyperllama.app.models import build_models
+    from hyperllama.app.plugins import Plugins
+    from hyperllama.database.audit import AuditLog
+    from hyperllama.database.database import Database
 
-    app = create_app(config.load(config_path))
-    app.audit.mute()
-    return app
+    settings = config.load(config_path)
+    database = Database(settings.store_path, settings.store.database)
+    audit = AuditLog(database, settings.admin)
+    audit.mute()
+    return _Built(settings, database, build_models(settings, Plugins(settings), database, audit))
 
 
 def _caller() -> Caller:
@@ -152,19 +168,19 @@ def _caller() -> Caller:
     return Caller(protocol="cli", principal=msgspec.structs.replace(LOCAL, name=user()), request_id="cli")
 
 
-def _steps(config_path: Path | None, start: Callable[[Application, Caller], AsyncGenerator[Step, None]]) -> None:
-    """Run the work, each file with a bar of its own."""
+def _steps(config_path: Path | None, start: Callable[[Models, Caller], AsyncGenerator[Step, None]]) -> None:
+    """Run the work with a progress bar for each file."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
-    app = _app(config_path)
+    built = _build(config_path)
 
     async def work() -> None:
         bars: dict[str, TaskID] = {}
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with Progress(*columns, console=Console()) as progress:
             try:
-                async with aclosing(start(app, _caller())) as steps:
+                async with aclosing(start(built.models, _caller())) as steps:
                     async for step in steps:
                         if not step.total:
                             progress.console.print(step.status)
@@ -173,8 +189,8 @@ def _steps(config_path: Path | None, start: Callable[[Application, Caller], Asyn
                             bars[step.status] = progress.add_task(step.status, total=step.total)
                         progress.update(bars[step.status], completed=step.completed)
             finally:
-                await app.store.close()
-                await app.database.close()
+                await built.models.store.close()
+                await built.database.close()
 
     _guarded(lambda: asyncio.run(work()))
 

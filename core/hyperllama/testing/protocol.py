@@ -122,7 +122,7 @@ class ProtocolContract:
             async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
                 yield client
         finally:
-            await app.database.close()  # a route that keeps something may have opened it
+            await app.storage.database.close()  # a route that keeps something may have opened it
 
 
 class _Plugin:

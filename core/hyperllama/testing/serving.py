@@ -77,28 +77,13 @@ async def served(app: ASGIApp, *, lifespan: bool = True) -> AsyncGenerator[str, 
 def _application(
     protocol: WireProtocol, gateway: Gateway, who: Callable[[Credentials], Principal | None], max_body_bytes: int
 ) -> ASGIApp:
-    """The layers that stand between a socket and a dialect in the real application."""
-    from litestar import Litestar, Router
-    from litestar.di import Provide
-
+    """Return the layers that stand between a socket and a dialect in the real application."""
     from hyperllama.web.auth import Authentication
-    from hyperllama.web.dialects import handlers_for, handlers_for_all
+    from hyperllama.web.litestar_app import litestar_app
     from hyperllama.web.request_log import RequestLog
 
-    async def provide() -> Gateway:
-        return gateway
-
-    routes = Router(path="/", route_handlers=list(protocol.routes), exception_handlers=handlers_for(protocol))
     return RequestLog(
-        Litestar(
-            route_handlers=[routes],
-            middleware=[Authentication((_Provider(who),))],
-            dependencies={"gateway": Provide(provide)},
-            exception_handlers=handlers_for_all([protocol]),
-            openapi_config=None,
-            logging_config=None,
-            request_max_body_size=max_body_bytes,
-        )
+        litestar_app([protocol], gateway, middleware=[Authentication((_Provider(who),))], max_body_bytes=max_body_bytes)
     )
 
 
