@@ -58,6 +58,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
     wait_timeout: float = math.inf
     traceparent: str = ""  # of W3C Trace Context, as it was sent; for traces
+    tally: dict[str, int] = {}  # kept by the pipeline: whether limits have counted this HTTP request
 
 
 #: Of batches: beneath the lowest that a key can have (-10).

@@ -15,8 +15,9 @@ from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_contex
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from hyperllama.embedding import EmbeddingRequest
+from hyperllama.generation import GenerationRequest
 from hyperllama.messages import Chat
-from hyperllama.spi import Call
+from hyperllama.spi import AuxiliaryWork, Call
 
 Attributes: TypeAlias = dict[str, str | int | float | bool]
 
@@ -29,6 +30,8 @@ class Spans:
         self._propagator = TraceContextTextMapPropagator()
 
     def finished(self, call: Call) -> None:
+        if isinstance(call.request, AuxiliaryWork):  # the conventions have no operation for it
+            return
         ended = time.perf_counter_ns()
         wall = time.time_ns() - ended  # from the clock of calls to that of traces
         operation = _operation(call)
@@ -56,7 +59,11 @@ class Spans:
 def _operation(call: Call) -> str:
     if isinstance(call.request, EmbeddingRequest):
         return "embeddings"
-    return "chat" if isinstance(call.request.input, Chat) else "text_completion"
+    return (
+        "chat"
+        if isinstance(call.request, GenerationRequest) and isinstance(call.request.input, Chat)
+        else "text_completion"
+    )
 
 
 def _phases(call: Call, ended: int) -> Iterator[tuple[str, int, int]]:
@@ -80,7 +87,7 @@ def _asked(call: Call, operation: str) -> Attributes:
         "hyperllama.request_id": call.caller.request_id,
         "hyperllama.key": call.caller.principal.name,
     }
-    if isinstance(request, EmbeddingRequest):
+    if not isinstance(request, GenerationRequest):
         return found
     sampling = request.sampling
     for name in ("max_tokens", "temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty"):

@@ -23,7 +23,7 @@ from hyperllama.database.usage import Ledger
 from hyperllama.errors import Overloaded
 from hyperllama.generation import GenerationRequest, Sampling, Usage
 from hyperllama.identity import Caller, Credentials, Principal
-from hyperllama.limits.limits import RateLimits
+from hyperllama.limits.rate_limits import RateLimits
 from hyperllama.messages import Prompt
 from hyperllama.models import ModelInfo
 from hyperllama.queue.queue import FairQueue

@@ -10,7 +10,7 @@ from hyperllama.auth.authenticator import Authenticator
 from hyperllama.config import Allowance, Config, Keys, Limits, Store
 from hyperllama.database.key_store import Key
 from hyperllama.errors import RateLimited, Unavailable
-from hyperllama.limits.limits import RateLimits
+from hyperllama.limits.rate_limits import RateLimits
 from tests.support.live import chat, unchunked, until, whole
 
 

@@ -18,7 +18,7 @@ import pytest
 from hyperllama.config import Allowance, Limits
 from hyperllama.errors import ConfigError, RateLimited
 from hyperllama.generation import Usage
-from hyperllama.limits.limits import RateLimits
+from hyperllama.limits.rate_limits import RateLimits
 
 pytest.importorskip("redis", reason="the extra redis is not installed")
 if shutil.which("redis-server") is None:

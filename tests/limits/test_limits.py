@@ -9,7 +9,7 @@ from hyperllama.errors import RateLimited
 from hyperllama.generation import Usage
 from hyperllama.identity import Principal
 from hyperllama.limits import allowances
-from hyperllama.limits.limits import RateLimits
+from hyperllama.limits.rate_limits import RateLimits
 from hyperllama.spi import Call
 
 
@@ -157,10 +157,10 @@ async def test_a_keys_own_table_stands_over_its_tier_and_its_tier_over_the_defau
     limits = Limits(key=Allowance(requests="1/minute"), tiers={"gold": Allowance(requests="3/minute", concurrent=9)})
     gold = Principal(id="g", limits={"tier": "gold"})
     own = Principal(id="o", limits={"tier": "gold", "requests": "2/minute"})
-    assert allowances.of_key(gold, limits) == Allowance(requests="3/minute", concurrent=9)
-    assert allowances.of_key(own, limits) == Allowance(requests="2/minute", concurrent=9)
+    assert allowances.key_allowance(gold, limits) == Allowance(requests="3/minute", concurrent=9)
+    assert allowances.key_allowance(own, limits) == Allowance(requests="2/minute", concurrent=9)
     lost = Principal(id="l", limits={"tier": "none", "requests": "junk"})
-    assert allowances.of_key(lost, limits) == limits.key
+    assert allowances.key_allowance(lost, limits) == limits.key
 
 
 async def test_changing_a_keys_limits_takes_effect_at_once_and_keeps_what_was_used(make_call, clock) -> None:
@@ -209,4 +209,4 @@ async def test_a_random_history_never_exceeds_any_window_and_leaks_nothing(make_
         await end(call, "refused")
     clock.now += 62
     assert all(gate._local.used(key, clock.now) == 0 for key in gate._local._windows)
-    assert all(room.held == 0 for room in gate._local._rooms.values())
+    assert all(pool.held == 0 for pool in gate._local._pools.values())

@@ -9,8 +9,8 @@ import msgspec
 from hyperllama.app.plugins import Plugins
 from hyperllama.config import Config
 from hyperllama.database.usage import Ledger
-from hyperllama.limits.limits import RateLimits
 from hyperllama.limits.quotas import Quotas
+from hyperllama.limits.rate_limits import RateLimits
 from hyperllama.queue.queue import FairQueue
 from hyperllama.spi import Gate
 

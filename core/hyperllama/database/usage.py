@@ -93,17 +93,20 @@ class Ledger:
             counts = self._pending[name] = [0] * len(COUNTS)
             self._wake.set()
         if outcome == "refused":
+            counts[0] += call.charged
             counts[3] += 1
+            if self._watched and call.charged:
+                self._count(day, key, call.charged, 0)
             return
         used = _used(call)
-        counts[0] += 1
+        counts[0] += call.charged
         counts[1] += outcome == "failed"
         counts[2] += outcome == "cancelled"
         counts[4] += used.prompt_tokens
         counts[5] += used.cached_tokens
         counts[6] += used.completion_tokens
         if self._watched:
-            self._count(day, key, 1, used.total_tokens)
+            self._count(day, key, call.charged, used.total_tokens)
 
     async def watch(self) -> None:
         """Have totals ready from now on; reads the month once. Whatever the database raises goes through."""

@@ -1,4 +1,4 @@
-"""From configured allowances to the windows and rooms one call draws from."""
+"""From configured allowances to the windows and slots of one call."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ import structlog
 
 from hyperllama.config import Allowance, Limits, rates
 from hyperllama.identity import Principal
-from hyperllama.limits.windows import Seat
+from hyperllama.limits.reservation import Slot
 from hyperllama.system.network import counted_as
 
 Kind: TypeAlias = Literal["requests", "input_tokens", "output_tokens", "tokens"]
 KINDS: tuple[Kind, ...] = ("requests", "input_tokens", "output_tokens", "tokens")
 
 
-class Meter(msgspec.Struct, frozen=True):
-    """One window a call draws ``kind`` from; ``rate`` and ``whose`` are for messages."""
+class Window(msgspec.Struct, frozen=True):
+    """One window that a call reserves ``kind`` from. ``rate`` and ``holder`` are for messages."""
 
     key: str
     kind: Kind
     limit: int
     seconds: int
     rate: str
-    whose: str
+    holder: str
 
 
-class Plan(msgspec.Struct, frozen=True):
-    """Everything that limits one principal's use of one model. ``rooms`` says whose each seat is."""
+class LimitPolicy(msgspec.Struct, frozen=True):
+    """Everything that limits one principal's use of one model. ``holders`` names the holder of each slot."""
 
-    meters: tuple[Meter, ...] = ()
-    seats: tuple[Seat, ...] = ()
-    rooms: tuple[str, ...] = ()
+    windows: tuple[Window, ...] = ()
+    slots: tuple[Slot, ...] = ()
+    holders: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.meters or self.seats)
+        return bool(self.windows or self.slots)
 
 
-def of_key(principal: Principal, limits: Limits) -> Allowance:
-    """The principal's own allowance: its table over its tier's, or over ``[limits.key]``.
+def key_allowance(principal: Principal, limits: Limits) -> Allowance:
+    """Return the principal's own allowance: its table over its tier's, or over ``[limits.key]``.
 
-    A table that cannot be read counts for nothing: the caller is limited like any other, never unlimited.
+    A table that cannot be read is ignored and logged: the caller is limited like any other, never unlimited.
     """
     table = principal.limits
     if not table:
@@ -51,33 +51,33 @@ def of_key(principal: Principal, limits: Limits) -> Allowance:
     base = limits.tiers.get(str(table.get("tier", "")), limits.key)
     own = {key: value for key, value in table.items() if key != "tier"}
     try:
-        given = msgspec.convert(own, Allowance)
+        allowance = msgspec.convert(own, Allowance)
         for kind in KINDS:
-            rates.parse(getattr(given, kind))
+            rates.parse(getattr(allowance, kind))
     except (msgspec.ValidationError, ValueError) as error:
         structlog.get_logger().warning("limits of a key cannot be read", principal=principal.id, error=str(error))
         return base
-    return msgspec.structs.replace(base, **{key: getattr(given, key) for key in own})
+    return msgspec.structs.replace(base, **{key: getattr(allowance, key) for key in own})
 
 
-def plan(principal: Principal, model: str, limits: Limits) -> Plan:
-    """What limits ``principal`` when it uses ``model``."""
-    meters: list[Meter] = []
-    seats: list[Seat] = []
-    rooms: list[str] = []
-    for scope, whose, allowance in _scopes(principal, model, limits):
+def policy(principal: Principal, model: str, limits: Limits) -> LimitPolicy:
+    """Return all limits of ``principal`` when it uses ``model``."""
+    windows: list[Window] = []
+    slots: list[Slot] = []
+    holders: list[str] = []
+    for scope, holder, allowance in _scopes(principal, model, limits):
         for kind in KINDS:
             for rate in rates.parse(getattr(allowance, kind)):
                 key = f"{scope}:{kind}:{rate.seconds}"
-                meters.append(Meter(key, kind, rate.amount, rate.seconds, _words(rate.text, kind), whose))
+                windows.append(Window(key, kind, rate.amount, rate.seconds, _words(rate.text, kind), holder))
         if allowance.concurrent is not None:
-            seats.append(Seat(scope, allowance.concurrent))
-            rooms.append(whose)
-    return Plan(tuple(meters), tuple(seats), tuple(rooms))
+            slots.append(Slot(scope, allowance.concurrent))
+            holders.append(holder)
+    return LimitPolicy(tuple(windows), tuple(slots), tuple(holders))
 
 
 def _scopes(principal: Principal, model: str, limits: Limits) -> Iterator[tuple[str, str, Allowance]]:
-    yield f"key:{principal.id}", "this key", of_key(principal, limits)
+    yield f"key:{principal.id}", "this key", key_allowance(principal, limits)
     if principal.owner:
         yield f"owner:{principal.owner}", "this account", limits.owner
     if principal.network:
@@ -91,9 +91,9 @@ def _scopes(principal: Principal, model: str, limits: Limits) -> Iterator[tuple[
 
 
 def _words(rate: str, kind: Kind) -> str:
-    """``600 per minute`` of requests is ``600 requests per minute``."""
+    """Spell ``600 per minute`` of requests as ``600 requests per minute``."""
     amount, _, window = rate.partition(" ")
     return f"{amount} {kind.replace('_', ' ')} {window}"
 
 
-__all__ = ("KINDS", "Kind", "Meter", "Plan", "of_key", "plan")
+__all__ = ("KINDS", "Kind", "LimitPolicy", "Window", "key_allowance", "policy")

@@ -1,39 +1,51 @@
-"""How many tokens a request will take, before any tokenizer has seen it. A guess that real usage corrects."""
+"""Estimates of the tokens that a request will take, made without a tokenizer. Real usage corrects them later."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import msgspec
 
 from hyperllama.embedding import EmbeddingRequest
 from hyperllama.generation import GenerationRequest
 from hyperllama.messages import Chat, Image, Prompt, PromptTokens, Text
-from hyperllama.models import ModelInfo
-from hyperllama.spi import Call
+from hyperllama.spi import AuxiliaryWork, Call
 
 MESSAGE = 4  # a chat template's own tokens around one message
 IMAGE = 256
 
 
 def prompt_tokens(call: Call) -> int:
-    """Prompt tokens of the call, at least 1; guessed once and kept on it."""
-    if not call.estimate:
-        guess = max(_prompt(call.request), 1)
+    """Return the prompt tokens of the call, at least 1, or 0 for auxiliary work; estimated once and kept on it."""
+    if not call.estimate and not isinstance(call.request, AuxiliaryWork):
+        estimate = max(_prompt(call.request), 1)
         context = call.info.context_length * _inputs(call.request)
-        call.estimate = min(guess, context) if context else guess  # longer ones are refused or cut
+        call.estimate = min(estimate, context) if context else estimate  # longer ones are refused or cut
     return call.estimate
 
 
+def call_tokens(call: Call, *, assumed: int, bounds: Iterable[tuple[int, bool]] = ()) -> tuple[int, int]:
+    """Return the tokens of the prompt and of the longest answer that the client asked for.
+
+    ``assumed`` is the answer's length where the client did not bound it. It is lowered so that it fits every bound of
+    ``bounds`` (tokens, and whether the prompt counts among them): an assumption must not make a request impossible.
+    """
+    prompt = prompt_tokens(call)
+    for bound, with_prompt in bounds:
+        assumed = min(assumed, max(bound - (prompt if with_prompt else 0), 1))
+    return prompt, _answer(call, assumed)
+
+
 def input_tokens(text: str | tuple[int, ...]) -> int:
-    """Tokens of one embedding input, at least 1."""
+    """Return the tokens of one embedding input, at least 1."""
     return max(_text(text) if isinstance(text, str) else len(text), 1)
 
 
-def answer_tokens(request: GenerationRequest | EmbeddingRequest, info: ModelInfo, *, assumed: int) -> int:
-    """The longest answer the client asked for, or ``assumed`` when it did not say; never more than the context."""
-    if isinstance(request, EmbeddingRequest):
+def _answer(call: Call, assumed: int) -> int:
+    if not isinstance(call.request, GenerationRequest):
         return 0
-    asked = request.sampling.max_tokens
-    return max(min(assumed if asked is None else asked, info.context_length or assumed), 0)
+    limit = call.request.sampling.max_tokens
+    return max(min(assumed if limit is None else limit, call.info.context_length or assumed), 0)
 
 
 def _inputs(request: GenerationRequest | EmbeddingRequest) -> int:
@@ -70,4 +82,4 @@ def _text(text: str) -> int:
     return (len(text) + 3) // 4 if text.isascii() else (len(text.encode("utf-8", "surrogatepass")) + 2) // 3
 
 
-__all__ = ("answer_tokens", "input_tokens", "prompt_tokens")
+__all__ = ("call_tokens", "input_tokens", "prompt_tokens")

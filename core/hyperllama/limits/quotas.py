@@ -1,4 +1,4 @@
-"""The gate of quotas: so many requests and tokens a calendar day and month, in UTC, from the usage ledger."""
+"""The gate of quotas: requests and tokens a calendar day and month, in UTC, counted by the usage ledger."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KNOWN = 4096
 
 
 class Quotas:
-    """Counts what finished, and what is under way as if it took all it may. Asks the database once, at first use."""
+    """Counts finished calls, and running ones as if they took all they may. Reads the database once, at first use."""
 
     order = 90
 
@@ -29,12 +29,12 @@ class Quotas:
         self._running: dict[str, tuple[int, int]] = {}  # requests and tokens under way, by key
 
     def reload(self, limits: Limits) -> None:
-        """Take on new quotas."""
+        """Apply new quotas."""
         self._limits = limits
         self._known.clear()
 
     async def enter(self, call: Call) -> None:
-        """Raises RateLimited with the time until the day or month is over."""
+        """Raise RateLimited with the time until the day or month is over, when a quota is used up."""
         principal = call.caller.principal
         allowance = self._allowance(principal)
         if allowance is None:
@@ -45,27 +45,25 @@ class Quotas:
             except Exception as error:
                 raise Unavailable("quotas cannot be checked at the moment", retry_after=5) from error
         tokens = self._tokens(call, allowance)
-        self._check(principal, allowance, tokens)
+        self._check(principal, allowance, call.requests, tokens)
         requests, under_way = self._running.get(principal.id, (0, 0))
-        self._running[principal.id] = requests + 1, under_way + tokens
+        self._running[principal.id] = requests + call.requests, under_way + tokens
 
         async def done(_: Call) -> None:
-            requests, under_way = self._running[principal.id]
-            if requests == 1:
-                del self._running[principal.id]
+            requests, under_way = self._running.get(principal.id, (0, 0))
+            left = requests - call.requests, under_way - tokens
+            if left == (0, 0):
+                self._running.pop(principal.id, None)
             else:
-                self._running[principal.id] = requests - 1, under_way - tokens
+                self._running[principal.id] = left
 
         call.on_finish.append(done)
 
     def _tokens(self, call: Call, allowance: Allowance) -> int:
-        """What it may take. Raises RateLimited for one that no day has room for."""
-        prompt, assumed = estimate.prompt_tokens(call), self._limits.assumed_output_tokens
+        """Return the tokens the call may take. Raises RateLimited for more than the whole quota."""
         quotas = ((allowance.daily_tokens, "a day"), (allowance.monthly_tokens, "a month"))
-        for quota, _ in quotas:
-            if quota is not None:
-                assumed = min(assumed, max(quota - prompt, 1))  # a guess of ours must not make a request impossible
-        tokens = prompt + estimate.answer_tokens(call.request, call.info, assumed=assumed)
+        bounds = [(quota, True) for quota, _ in quotas if quota is not None]
+        tokens = sum(estimate.call_tokens(call, assumed=self._limits.assumed_output_tokens, bounds=bounds))
         for quota, period in quotas:
             if quota is not None and tokens > quota:
                 raise RateLimited(
@@ -74,26 +72,26 @@ class Quotas:
                 )
         return tokens
 
-    def _check(self, principal: Principal, allowance: Allowance, tokens: int) -> None:
+    def _check(self, principal: Principal, allowance: Allowance, new: int, tokens: int) -> None:
         used = self._ledger.totals(principal.id)
         requests, under_way = self._running.get(principal.id, (0, 0))
-        for what, quota, total in (
-            ("requests a day", allowance.daily_requests, used.day_requests + requests + 1),
+        for unit, quota, total in (
+            ("requests a day", allowance.daily_requests, used.day_requests + requests + new),
             ("tokens a day", allowance.daily_tokens, used.day_tokens + under_way + tokens),
-            ("requests a month", allowance.monthly_requests, used.month_requests + requests + 1),
+            ("requests a month", allowance.monthly_requests, used.month_requests + requests + new),
             ("tokens a month", allowance.monthly_tokens, used.month_tokens + under_way + tokens),
         ):
             if quota is not None and total > quota:
-                wait = self._left_of("month" if what.endswith("month") else "day")
-                short = ", or too little of it is left for this request" if what.startswith("tokens") else ""
-                raise RateLimited(f"The quota of this key is used up{short}: {quota} {what} (UTC).", retry_after=wait)
+                wait = self._left_of("month" if unit.endswith("month") else "day")
+                short = ", or too little of it is left for this request" if unit.startswith("tokens") else ""
+                raise RateLimited(f"The quota of this key is used up{short}: {quota} {unit} (UTC).", retry_after=wait)
 
     def _allowance(self, principal: Principal) -> Allowance | None:
         known = self._known.get(principal.id)
         if known is None or (known[0] is not principal.limits and known[0] != principal.limits):
             if len(self._known) >= KNOWN:
                 self._known.clear()
-            allowance = allowances.of_key(principal, self._limits)
+            allowance = allowances.key_allowance(principal, self._limits)
             known = principal.limits, allowance if allowance.quotas else None
             self._known[principal.id] = known
         return known[1]

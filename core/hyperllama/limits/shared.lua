@@ -1,10 +1,11 @@
--- One step of one gateway: settle what it owes, then take what it asks for, all or nothing.
+-- One step of one gateway: settle what it owes, then reserve what a call needs, all or nothing.
 -- Time is the server's, so the gateways' clocks do not matter. Keys are made from KEYS[1], a prefix with a hash tag.
--- A window is a hash of slice number -> amount, a room a hash of gateway -> places it holds.
--- ARGV and the answer are one MessagePack value each, which clients read faster than nested replies. ARGV: {gateway, ttl, settlements, rooms, draws, seats}; a room is {name, 1 to set or 0 to add, places}.
+-- A window is a hash of slice number -> amount, a pool a hash of gateway -> slots it holds.
+-- ARGV and the answer are one MessagePack value each, which clients read faster than nested replies.
+-- ARGV: {gateway, ttl, settlements, pools, reservations, slots}; a pool is {name, 1 to set or 0 to add, slots}.
 local prefix = KEYS[1]
-local asked = cmsgpack.unpack(ARGV[1])
-local gateway, ttl, settlements, rooms, draws, seats = unpack(asked)
+local message = cmsgpack.unpack(ARGV[1])
+local gateway, ttl, settlements, pools, reservations, slots = unpack(message)
 local SLICES = 60
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
@@ -19,7 +20,7 @@ local function book(key, seconds, amount)
   redis.call('EXPIRE', key, math.ceil(seconds * (SLICES + 1) / SLICES) + 1)
 end
 
--- What still counts, oldest slice first; what no longer does is dropped.
+-- The slices that still count, oldest first; others are dropped.
 local function read(key, seconds)
   local oldest = slice_of(seconds) - SLICES
   local flat = redis.call('HGETALL', key)
@@ -69,7 +70,7 @@ for _, entry in ipairs(settlements) do
   end
 end
 
-for _, entry in ipairs(rooms) do
+for _, entry in ipairs(pools) do
   local key = prefix .. entry[1]
   local held = entry[3]
   if entry[2] == 0 then
@@ -85,45 +86,45 @@ end
 
 local alive = redis.call('ZCOUNT', gateways, now - ttl, '+inf')
 
-for index, seat in ipairs(seats) do
-  local held, flat = 0, redis.call('HGETALL', prefix .. seat[1])
+for index, slot in ipairs(slots) do
+  local held, flat = 0, redis.call('HGETALL', prefix .. slot[1])
   for i = 1, #flat, 2 do
     local seen = tonumber(redis.call('ZSCORE', gateways, flat[i]) or 0)
     if seen > now - ttl then
       held = held + tonumber(flat[i + 1])
     else
-      redis.call('HDEL', prefix .. seat[1], flat[i])
+      redis.call('HDEL', prefix .. slot[1], flat[i])
     end
   end
-  if held >= seat[2] then
+  if held >= slot[2] then
     return cmsgpack.pack({0, alive, index - 1, held})
   end
 end
 
 local answer, fits, all = {}, true, {}
-for index, draw in ipairs(draws) do
-  local total, slices = read(prefix .. draw[1], draw[3])
+for index, reservation in ipairs(reservations) do
+  local total, slices = read(prefix .. reservation[1], reservation[3])
   all[index] = {total, slices}
-  if total + draw[4] > draw[2] then
+  if total + reservation[4] > reservation[2] then
     fits = false
   end
 end
-for index, draw in ipairs(draws) do
-  local total, slices, seconds = all[index][1], all[index][2], draw[3]
+for index, reservation in ipairs(reservations) do
+  local total, slices, seconds = all[index][1], all[index][2], reservation[3]
   if fits then
-    book(prefix .. draw[1], seconds, draw[4])
-    local reset = draw[4] > 0 and ends(slice_of(seconds), seconds) or (#slices > 0 and ends(slices[#slices][1], seconds) or 0)
-    answer[index] = {total + draw[4], 0, reset, slice_of(seconds)}
+    book(prefix .. reservation[1], seconds, reservation[4])
+    local reset = reservation[4] > 0 and ends(slice_of(seconds), seconds) or (#slices > 0 and ends(slices[#slices][1], seconds) or 0)
+    answer[index] = {total + reservation[4], 0, reset, slice_of(seconds)}
   else
-    local over = total + draw[4] - draw[2]
+    local over = total + reservation[4] - reservation[2]
     local reset = #slices > 0 and ends(slices[#slices][1], seconds) or 0
     answer[index] = {total, over > 0 and wait(slices, seconds, over) or 0, reset, -1}
   end
 end
 if fits then
-  for _, seat in ipairs(seats) do
-    redis.call('HINCRBY', prefix .. seat[1], gateway, 1)
-    redis.call('EXPIRE', prefix .. seat[1], math.ceil(20 * ttl))
+  for _, slot in ipairs(slots) do
+    redis.call('HINCRBY', prefix .. slot[1], gateway, 1)
+    redis.call('EXPIRE', prefix .. slot[1], math.ceil(20 * ttl))
   end
 end
 return cmsgpack.pack({fits and 1 or 0, alive, -1, answer})

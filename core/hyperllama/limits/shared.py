@@ -1,11 +1,11 @@
-"""Limits that several gateways share through Redis, and what holds when it does not answer.
+"""Limits that several gateways share through Redis, and limits of each alone while it does not answer.
 
-One round trip settles what this gateway owes and takes what a call asks for, atomically, by the server's clock.
-When Redis is down or silent, the gateway limits by itself: its own windows have mirrored all it was granted, and each
-gateway then keeps to its part of every limit. Never unlimited, and no call waits longer than the timeout. What was used
-meanwhile is charged when Redis is back. Where an answer was lost, the doubt goes against the caller: a charge may count
-twice, a refund not at all, and either is forgotten with its window. Seats are counted up and down as calls come and go,
-and set straight every few seconds, while no question is under way.
+One round trip settles what this gateway owes and reserves what a call asks for, atomically, by the server's clock.
+When Redis is down or silent, the gateway limits by itself: its own windows have mirrored every grant, and each gateway
+then keeps to its part of every limit. A caller is never unlimited, and never waits longer than the timeout. What was
+used meanwhile is charged when Redis is back. Where a reply was lost, the error is against the caller: a charge may
+count twice, a refund not at all, and either is forgotten with its window. Slots are counted up and down as calls come
+and go, and set to their true number every few seconds, while no reservation is under way.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ import structlog
 
 from hyperllama.config import Limits
 from hyperllama.errors import ConfigError
-from hyperllama.limits.windows import Draw, Reading, Seat, Taken, Windows
+from hyperllama.limits.local import LocalStore
+from hyperllama.limits.reservation import Reservation, ReservationOutcome, Slot, WindowState
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -31,32 +32,32 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 PREFIX = "{hyperllama}:limits:"  # the braces keep all keys on one node of a cluster
-BEAT = 2.0  # seconds between signs of life
-ALIVE = 10.0  # seconds after which a silent gateway's seats are free
-SETTLE_EVERY = 0.02  # seconds that refunds wait for company
-SLOW = 0.3  # of the timeout: an answer that is later than this makes the others limit alone meanwhile
+BEAT = 2.0  # seconds between heartbeats
+ALIVE = 10.0  # seconds after which a silent gateway's slots are free
+SETTLE_EVERY = 0.02  # seconds that refunds are gathered for
+SLOW = 0.3  # of the timeout: while a reply takes longer than this, other calls are limited locally
 CHARGES = 50_000  # windows remembered while Redis is away
 
-#: Admitted, gateways alive, the first full seat or -1, and its places held or one reading per draw.
+#: Admitted, gateways alive, the first full slot or -1, and the number held or one window state per reservation.
 _ANSWER: Final = msgspec.msgpack.Decoder(tuple[int, int, int, int | list[tuple[int, int, int, int]]])
 
 log = structlog.get_logger(__name__)
 
 
-class SharedTaken(Taken, frozen=True, gc=False, array_like=True):
-    """``mirror``: the local windows' slices; ``local``: Redis never heard of it."""
+class SharedOutcome(ReservationOutcome, frozen=True, gc=False, array_like=True):
+    """``mirror``: slices of the local windows. ``local``: reserved without Redis."""
 
     mirror: tuple[int, ...] = ()
     local: bool = False
 
 
-class SharedWindows:
-    """The shared windows, seen from one gateway."""
+class SharedStore:
+    """The shared windows and slots, as one gateway uses them."""
 
     def __init__(
         self,
         client: Redis,
-        local: Windows,
+        local: LocalStore,
         *,
         timeout: float,
         clock: Callable[[], float],
@@ -70,184 +71,199 @@ class SharedWindows:
         self._gateway = uuid.uuid4().hex
         self._peers = 1
         self._down = True  # until the first answer
-        self._asking: dict[int, float] = {}  # calls waiting for Redis, since when
+        self._sent: dict[int, float] = {}  # round trips under way, and when each began
         self._refunds: list[tuple[str, int, int, int]] = []  # key, seconds, slice, minus the amount
         self._charges: dict[str, tuple[int, int]] = {}  # key -> seconds, amount used beyond what Redis knows
-        self._held: dict[str, int] = {}  # seats of this gateway, by room
-        self._moves: dict[str, int] = {}  # seats given back, by room, that Redis has not heard of
-        self._calm = asyncio.Event()  # no setting straight under way: questions may be asked
+        self._held: dict[str, int] = {}  # slots of this gateway, by pool
+        self._moves: dict[str, int] = {}  # slots released, by pool, that Redis does not know of
+        self._calm = asyncio.Event()  # set while no resynchronisation is under way: calls may reserve
         self._calm.set()
-        self._quiet = asyncio.Event()  # no question under way
+        self._quiet = asyncio.Event()  # set while no round trip is under way
         self._quiet.set()
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[object]] = set()
-        self._said = float("-inf")
+        self._complained = float("-inf")
         self._script: AsyncScript | None = None
 
     @property
     def down(self) -> bool:
-        """Whether this gateway limits by itself now."""
+        """True while this gateway limits by itself."""
         return self._down
 
     async def open(self) -> None:
-        """Begin. A Redis that is not there yet is waited for in the background."""
+        """Connect. A Redis that does not answer yet is retried in the background."""
         self._script = self._client.register_script(files(__package__).joinpath("shared.lua").read_text("utf-8"))
-        await self._straighten()
-        self._spawn(self._keep())
+        await self._resynchronise()
+        self._spawn(self._maintain())
 
     async def close(self) -> None:
-        """Settle what is owed, and give up every seat."""
+        """Settle what is owed, and release every slot."""
         await asyncio.gather(*[task for task in self._tasks if task.cancel()], return_exceptions=True)
         self._moves.update(dict.fromkeys(self._held, 0))
         self._held.clear()
         if not self._down:
-            await self._straighten()
+            await self._resynchronise()
         await self._client.aclose()
 
-    async def take(self, draws: Sequence[Draw], seats: Sequence[Seat]) -> Taken:
-        """All of it or none of it, asking Redis unless it is away."""
-        if self._down or (self._asking and self._clock() - next(iter(self._asking.values())) > SLOW * self._timeout):
-            return self._take_alone(draws, seats)
+    async def reserve(self, reservations: Sequence[Reservation], slots: Sequence[Slot]) -> ReservationOutcome:
+        """Reserve all of it or none of it, in Redis unless it is down."""
+        if self._down or (self._sent and self._clock() - next(iter(self._sent.values())) > SLOW * self._timeout):
+            return self._reserve_locally(reservations, slots)
         if not self._calm.is_set():
             await self._calm.wait()
-        asking = self._spawn(self._ask(draws, seats))
+        sending = self._spawn(self._send(reservations, slots))
         try:
-            answer = await asyncio.shield(asking)
+            answer = await asyncio.shield(sending)
         except asyncio.CancelledError:
-            asking.add_done_callback(lambda done: self._undo(done, draws, seats))
+            sending.add_done_callback(lambda done: self._abandon(done, reservations, slots))
             raise
         if answer is None:
-            return self._take_alone(draws, seats)
+            return self._reserve_locally(reservations, slots)
         if answer.admitted:
-            mirror = self._local.book(draws, seats, self._clock())
-            return SharedTaken(True, answer.readings, None, 0.0, mirror)
+            mirror = self._local.book(reservations, slots, self._clock())
+            return SharedOutcome(True, answer.windows, None, 0.0, mirror)
         return answer
 
     def settle(
-        self, taken: Taken, draws: Sequence[Draw], used: Sequence[int], seats: Sequence[Seat], seconds: float
+        self,
+        outcome: ReservationOutcome,
+        reservations: Sequence[Reservation],
+        used: Sequence[int],
+        slots: Sequence[Slot],
+        seconds: float,
     ) -> None:
-        """Correct what was set aside to what was ``used``; sent with the next question, or shortly."""
-        assert isinstance(taken, SharedTaken)  # noqa: S101 - only admitted calls settle
-        mirror = [reading.slice for reading in taken.readings] if taken.local else taken.mirror
-        self._local.settle(draws, mirror, used, self._clock())
-        self._local.leave(seats, seconds)
-        for draw, reading, amount in zip(draws, taken.readings, used, strict=True):
-            change = amount - draw.amount
-            if taken.local or change > 0:
-                self._charge(draw, change)
+        """Correct the reservations to ``used``; sent with the next round trip, or shortly."""
+        assert isinstance(outcome, SharedOutcome)  # noqa: S101 - only admitted calls settle
+        mirror = [window.slice for window in outcome.windows] if outcome.local else outcome.mirror
+        self._local.settle(reservations, mirror, used, self._clock())
+        self._local.release(slots, seconds)
+        for reservation, window, amount in zip(reservations, outcome.windows, used, strict=True):
+            change = amount - reservation.amount
+            if outcome.local or change > 0:
+                self._charge(reservation, change)
             elif change < 0:
-                self._refunds.append((draw.key, draw.seconds, reading.slice, change))
-        self._vacate(seats)
+                self._refunds.append((reservation.key, reservation.seconds, window.slice, change))
+        self._release(slots)
         self._wake.set()
 
-    def _take_alone(self, draws: Sequence[Draw], seats: Sequence[Seat]) -> Taken:
-        """This gateway's part of every limit, or the draw itself where that is more."""
+    def _reserve_locally(self, reservations: Sequence[Reservation], slots: Sequence[Slot]) -> ReservationOutcome:
+        """Reserve within this gateway's part of every limit, or the whole amount where that is more."""
         peers = self._peers
-        own = [Draw(d.key, max(-(-d.limit // peers), min(d.amount, d.limit)), d.seconds, d.amount) for d in draws]
-        rooms = [Seat(seat.key, max(seat.limit // peers, 1)) for seat in seats]
-        taken = self._local.take(own, rooms, self._clock())
-        if not taken.admitted:
-            return taken
-        for draw in draws:
-            self._charge(draw, draw.amount)
-        self._occupy(seats)
-        return SharedTaken(True, taken.readings, None, 0.0, (), True)
+        own = [
+            Reservation(r.key, max(-(-r.limit // peers), min(r.amount, r.limit)), r.seconds, r.amount)
+            for r in reservations
+        ]
+        parts = [Slot(slot.key, max(slot.limit // peers, 1)) for slot in slots]
+        outcome = self._local.reserve(own, parts, self._clock())
+        if not outcome.admitted:
+            return outcome
+        for reservation in reservations:
+            self._charge(reservation, reservation.amount)
+        self._occupy(slots)
+        return SharedOutcome(True, outcome.windows, None, 0.0, (), True)
 
-    def _occupy(self, seats: Sequence[Seat]) -> None:
-        for seat in seats:
-            self._held[seat.key] = self._held.get(seat.key, 0) + 1
+    def _occupy(self, slots: Sequence[Slot]) -> None:
+        for slot in slots:
+            self._held[slot.key] = self._held.get(slot.key, 0) + 1
 
-    def _vacate(self, seats: Sequence[Seat]) -> None:
-        for seat in seats:
-            self._moves[seat.key] = self._moves.get(seat.key, 0) - 1
-            held = self._held.get(seat.key, 0) - 1
+    def _release(self, slots: Sequence[Slot]) -> None:
+        for slot in slots:
+            self._moves[slot.key] = self._moves.get(slot.key, 0) - 1
+            held = self._held.get(slot.key, 0) - 1
             if held > 0:
-                self._held[seat.key] = held
+                self._held[slot.key] = held
             else:
-                self._held.pop(seat.key, None)
+                self._held.pop(slot.key, None)
 
-    def _charge(self, draw: Draw, amount: int) -> None:
-        seconds, owed = self._charges.get(draw.key, (draw.seconds, 0))
+    def _charge(self, reservation: Reservation, amount: int) -> None:
+        seconds, owed = self._charges.get(reservation.key, (reservation.seconds, 0))
         if owed + amount > 0:
-            self._charges[draw.key] = (seconds, owed + amount)
+            self._charges[reservation.key] = (seconds, owed + amount)
             if len(self._charges) > CHARGES:
                 del self._charges[next(iter(self._charges))]
         else:
-            self._charges.pop(draw.key, None)
+            self._charges.pop(reservation.key, None)
 
-    def _undo(self, asked: asyncio.Task[Taken | None], draws: Sequence[Draw], seats: Sequence[Seat]) -> None:
-        """The caller left while Redis was being asked: whatever was granted goes back."""
-        if asked.cancelled() or asked.exception() is not None or (answer := asked.result()) is None:
+    def _abandon(
+        self, sent: asyncio.Task[ReservationOutcome | None], reservations: Sequence[Reservation], slots: Sequence[Slot]
+    ) -> None:
+        """Refund a grant whose caller left during the round trip."""
+        if sent.cancelled() or sent.exception() is not None or (answer := sent.result()) is None:
             return
         if answer.admitted:
-            for draw, reading in zip(draws, answer.readings, strict=True):
-                self._refunds.append((draw.key, draw.seconds, reading.slice, -draw.amount))
-            self._vacate(seats)
+            for reservation, window in zip(reservations, answer.windows, strict=True):
+                self._refunds.append((reservation.key, reservation.seconds, window.slice, -reservation.amount))
+            self._release(slots)
             self._wake.set()
 
-    async def _ask(self, draws: Sequence[Draw], seats: Sequence[Seat], *, straight: bool = False) -> Taken | None:
-        """One round trip; None: Redis is away. Everything owed goes along; ``straight``: and every seat held."""
+    async def _send(
+        self, reservations: Sequence[Reservation], slots: Sequence[Slot], *, all_slots: bool = False
+    ) -> ReservationOutcome | None:
+        """Make one round trip; None when Redis is down.
+
+        Sends everything owed, and with ``all_slots`` the number of slots held in every pool.
+        """
         script = self._script
         if script is None:
             return None
         refunds, self._refunds = self._refunds, []
         charges, self._charges = self._charges, {}
         moves, self._moves = self._moves, {}
-        rooms = [(key, 1, self._held.get(key, 0)) for key in {*moves, *self._held}] if straight else []
-        if not straight:
-            rooms = [(key, 0, change) for key, change in moves.items()]
+        pools = [(key, 1, self._held.get(key, 0)) for key in {*moves, *self._held}] if all_slots else []
+        if not all_slots:
+            pools = [(key, 0, change) for key, change in moves.items()]
         owed = [*refunds, *((key, seconds, -1, amount) for key, (seconds, amount) in charges.items())]
-        asked = msgspec.msgpack.encode((self._gateway, ALIVE, owed, rooms, draws, seats))
-        token = id(asked)
-        self._asking[token] = self._clock()
+        message = msgspec.msgpack.encode((self._gateway, ALIVE, owed, pools, reservations, slots))
+        token = id(message)
+        self._sent[token] = self._clock()
         self._quiet.clear()
         try:
             async with asyncio.timeout(self._timeout):
-                reply = await script(keys=[PREFIX], args=[asked])
-            answer = self._read(reply, seats)
+                reply = await script(keys=[PREFIX], args=[message])
+            answer = self._read(reply, slots)
             if answer.admitted:
-                self._occupy(seats)
+                self._occupy(slots)
         except self._failures as error:
             for key, (seconds, amount) in charges.items():
-                self._charge(Draw(key, 0, seconds, 0), amount)
-            for key in (*moves, *(seat.key for seat in seats)):
-                self._moves.setdefault(key, 0)  # to be set straight
+                self._charge(Reservation(key, 0, seconds, 0), amount)
+            for key in (*moves, *(slot.key for slot in slots)):
+                self._moves.setdefault(key, 0)  # unknown: corrected by the next resynchronisation
             self._went_down(error)
             return None
         finally:
-            del self._asking[token]
-            if not self._asking:
+            del self._sent[token]
+            if not self._sent:
                 self._quiet.set()
         return answer
 
-    def _read(self, reply: bytes, seats: Sequence[Seat]) -> Taken:
+    def _read(self, reply: bytes, slots: Sequence[Slot]) -> ReservationOutcome:
         admitted, alive, full, rest = _ANSWER.decode(reply)
         self._peers = max(alive, 1)
         if isinstance(rest, int):
-            mean = self._local.mean(seats[full].key)
-            return Taken(False, (), full, mean / max(rest, 1))
-        readings = tuple(Reading(used, wait / 1000, reset / 1000, slice_) for used, wait, reset, slice_ in rest)
-        return Taken(bool(admitted), readings)
+            mean = self._local.mean(slots[full].key)
+            return ReservationOutcome(False, (), full, mean / max(rest, 1))
+        windows = tuple(WindowState(used, wait / 1000, reset / 1000, slice_) for used, wait, reset, slice_ in rest)
+        return ReservationOutcome(bool(admitted), windows)
 
     def _went_down(self, error: Exception) -> None:
         self._down = True
-        if self._clock() - self._said >= 60:
-            self._said = self._clock()
-            log.warning("shared limits are away; limiting alone", reason=type(error).__name__, peers=self._peers)
+        if self._clock() - self._complained >= 60:
+            self._complained = self._clock()
+            log.warning("shared limits are unreachable; limiting alone", reason=type(error).__name__, peers=self._peers)
 
-    async def _straighten(self) -> None:
-        """Tell Redis every seat held, with no question under way that it could contradict."""
+    async def _resynchronise(self) -> None:
+        """Send every slot held, while no round trip is under way that could contradict it."""
         self._calm.clear()
         try:
             await self._quiet.wait()
-            if await self._ask((), (), straight=True) is not None and self._down:
+            if await self._send((), (), all_slots=True) is not None and self._down:
                 self._down = False
                 log.info("shared limits answer", peers=self._peers)
         finally:
             self._calm.set()
 
-    async def _keep(self) -> None:
-        """Send refunds soon, signs of life now and then, and look for Redis while it is away."""
+    async def _maintain(self) -> None:
+        """Send refunds soon and heartbeats regularly, and look for Redis while it is down."""
         beat = time.monotonic() + BEAT
         while True:
             try:
@@ -256,11 +272,11 @@ class SharedWindows:
                     await asyncio.sleep(SETTLE_EVERY)
             except TimeoutError:
                 beat = time.monotonic() + BEAT
-                await self._straighten()
+                await self._resynchronise()
                 continue
             self._wake.clear()
             if not self._down and (self._refunds or self._charges or self._moves):
-                await self._ask((), ())
+                await self._send((), ())
 
     def _spawn(self, coroutine: Coroutine[object, object, R]) -> asyncio.Task[R]:
         task = asyncio.create_task(coroutine)
@@ -269,31 +285,27 @@ class SharedWindows:
         return task
 
 
-def connect(limits: Limits, local: Windows, clock: Callable[[], float]) -> SharedWindows | None:
-    """The storage ``[limits] storage`` names; None: memory. Connects to nothing yet. Raises ConfigError."""
+def connect(limits: Limits, local: LocalStore, clock: Callable[[], float]) -> SharedStore | None:
+    """Return the storage that ``[limits] storage`` names; None: memory. Opens no connection yet. Raises ConfigError."""
     if limits.storage.startswith("memory"):
         return None
     try:
-        from limits.aio.storage import RedisStorage
+        from redis.asyncio import from_url
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
+        from redis.exceptions import RedisError
     except ImportError as error:
         raise ConfigError("limits.storage: Redis needs the extra: pip install 'hyperllama-gateway[redis]'") from error
-    url = limits.storage if limits.storage.startswith("async+") else f"async+{limits.storage}"
-    options = {
-        "socket_timeout": limits.timeout,
-        "socket_connect_timeout": limits.timeout,
-        "retry": Retry(NoBackoff(), 0),
-    }
-    storage = RedisStorage(url, implementation="redispy", **options)  # type: ignore[arg-type]  # passed on to redis-py
-    failures = storage.base_exceptions
-    return SharedWindows(
-        storage.bridge.get_connection(),  # type: ignore[attr-defined]  # of the redispy bridge chosen above
-        local,
-        timeout=limits.timeout,
-        clock=clock,
-        failures=failures if isinstance(failures, tuple) else (failures,),
-    )
+    try:
+        client = from_url(
+            limits.storage.removeprefix("async+").replace("redis+unix://", "unix://", 1),
+            socket_timeout=limits.timeout,
+            socket_connect_timeout=limits.timeout,
+            retry=Retry(NoBackoff(), 0),
+        )
+    except ValueError as error:
+        raise ConfigError(f"limits.storage: {error}") from error
+    return SharedStore(client, local, timeout=limits.timeout, clock=clock, failures=(RedisError,))
 
 
-__all__ = ("SharedTaken", "SharedWindows", "connect")
+__all__ = ("SharedOutcome", "SharedStore", "connect")

@@ -14,7 +14,7 @@ from hyperllama.observability.logging import RequestRecord
 from hyperllama.pipeline.pipeline import Pipeline
 from hyperllama.queue.embed_batches import EmbedBatcher
 from hyperllama.queue.queue import FairQueue
-from hyperllama.spi import Beats, Call
+from hyperllama.spi import AuxiliaryWork, Beats, Call
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _SHORT = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 1)
@@ -79,7 +79,8 @@ class Metrics:
         self._requests.labels(*key, call.outcome or "", reason).inc()
         if call.outcome == "cancelled":
             self._cancelled.labels(*key, _place(call)).inc()
-        bound.count(call)
+        if not isinstance(call.request, AuxiliaryWork):  # its times are of another kind
+            bound.count(call)
 
     def answered(self, record: RequestRecord, status: int, began: int, ended: int) -> None:
         """An HTTP exchange is over; times as of ``Call``."""

@@ -1,4 +1,4 @@
-"""What protocols see of the core: names resolved, callers' rights checked, work handed to the pipeline."""
+"""The core as protocols see it: resolves names, checks what callers may use, hands work to the pipeline."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ T = TypeVar("T")
 
 
 async def embed_alone(model: Embeds, request: EmbeddingRequest) -> Embeddings:
-    """The engine call of one request, not shared with others."""
+    """Call the engine for one request alone."""
     return await model.embed(request)
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """Where what is kept for callers is. None: neither files nor batches are offered."""
+    """Storage for callers. None: neither files nor batches are offered."""
 
     records: Records
     files: Files | None = None
@@ -93,18 +93,15 @@ class LocalGateway:
         return await self._pipeline.embed(request, caller, entry, self._embed)
 
     async def load(self, name: str, caller: Caller, *, keep_alive: float | None = None) -> int:
-        entry = self._entry(name, caller.principal)
-        lease = await self._catalog.acquire(entry, keep_alive=keep_alive, wait_timeout=caller.wait_timeout)
-        lease.release()
-        return lease.load_ns
+        return await self._pipeline.load(caller, self._entry(name, caller.principal), keep_alive)
 
     async def unload(self, name: str, caller: Caller) -> None:
         entry = self._entry(name, caller.principal)
         if self._audit is None:
-            await self._catalog.unload(entry)
+            await self._pipeline.unload(caller, entry)
             return
         async with self._audit.watching("models.unload", entry.spec.name, Actor.of(caller)):
-            await self._catalog.unload(entry)
+            await self._pipeline.unload(caller, entry)
 
     async def tokenize(
         self,
@@ -116,19 +113,17 @@ class LocalGateway:
         reasoning: bool | Effort | None = None,
     ) -> tuple[int, ...]:
         entry = self._entry(name, caller.principal)
-        lease = await self._catalog.acquire(entry)
-        try:
-            whole = opened(input, entry.info.messages)
-            return await _tokenizer(lease.model).tokenize(whole, tools=tools, reasoning=reasoning)
-        finally:
-            lease.release()
+        whole = opened(input, entry.info.messages)
+        return await self._pipeline.use(
+            "tokenize",
+            caller,
+            entry,
+            lambda model: _tokenizer(model).tokenize(whole, tools=tools, reasoning=reasoning),
+        )
 
     async def detokenize(self, name: str, ids: Sequence[int], caller: Caller) -> str:
-        lease = await self._catalog.acquire(self._entry(name, caller.principal))
-        try:
-            return await _tokenizer(lease.model).detokenize(ids)
-        finally:
-            lease.release()
+        entry = self._entry(name, caller.principal)
+        return await self._pipeline.use("detokenize", caller, entry, lambda model: _tokenizer(model).detokenize(ids))
 
     def _entry(self, name: str, principal: Principal) -> Entry:
         if self.store is not None:

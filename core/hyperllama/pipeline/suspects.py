@@ -1,47 +1,89 @@
-"""Requests that were running when an engine died: after the second death the same request is not let in again."""
+"""Requests that ran alone when an engine died. One that did so twice in a short time is refused."""
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from hashlib import blake2b
 
 import msgspec
 
 from hyperllama.errors import InvalidRequest
 from hyperllama.generation import GenerationRequest
+from hyperllama.spi import LoadedModel
 
 DEATHS = 2
+EXPIRY = 600.0  # seconds after its last death a request is no longer a suspect
 KEPT = 256
 
 _ENCODER = msgspec.msgpack.Encoder()
 
 
-class PoisonList:
-    """Counts deaths by request content; keeps digests, never text, of the last few hundred."""
+class CrashSuspects:
+    """Counts deaths of engines by tenant and content of the request that ran; keeps digests, never text.
 
-    def __init__(self) -> None:
-        self._deaths: OrderedDict[bytes, int] = OrderedDict()
+    A death counts once, and only when a single call used the model: with several, any of them may have been the cause,
+    so none is held responsible. One tenant's count never touches another's request, be its content the same.
+    """
 
-    def check(self, request: GenerationRequest) -> None:
-        """Raises InvalidRequest for one that was there at two deaths. Costs nothing while no engine has died."""
-        if self._deaths and self._deaths.get(_digest(request), 0) >= DEATHS:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._deaths: OrderedDict[bytes, tuple[int, float]] = OrderedDict()  # count, and time of the last
+        self._using: dict[int, int] = {}  # calls by id of the loaded model, which they keep alive
+        self._judged: set[int] = set()  # dead models, until the last of their calls has ended
+
+    def check(self, request: GenerationRequest, tenant: str) -> None:
+        """Raise InvalidRequest for a request that two recent deaths are held against.
+
+        Costs nothing while no engine has died.
+        """
+        if not self._deaths:
+            return
+        self._expire()
+        if self._deaths and self._deaths.get(_digest(request, tenant) or b"", (0, 0.0))[0] >= DEATHS:
             raise InvalidRequest(
                 "this request was running each time the model's engine stopped and is not tried again; change it"
             )
 
-    def record(self, request: GenerationRequest) -> None:
-        digest = _digest(request)
-        self._deaths[digest] = self._deaths.pop(digest, 0) + 1
+    def enter(self, model: LoadedModel) -> None:
+        """Count one more call, of any kind, that uses ``model``."""
+        self._using[id(model)] = self._using.get(id(model), 0) + 1
+
+    def leave(self, model: LoadedModel, request: object, tenant: str, *, failed: bool) -> None:
+        """Count one call fewer. ``failed``: the engine, not the client or the gateway, ended it."""
+        name = id(model)
+        users = self._using.get(name, 1)
+        if model.failure is not None and name not in self._judged:
+            self._judged.add(name)
+            if users == 1 and failed and isinstance(request, GenerationRequest):
+                self._record(request, tenant)
+        if users == 1:
+            self._using.pop(name, None)
+            self._judged.discard(name)
+        else:
+            self._using[name] = users - 1
+
+    def _record(self, request: GenerationRequest, tenant: str) -> None:
+        self._expire()
+        if (digest := _digest(request, tenant)) is None:
+            return
+        count, _ = self._deaths.pop(digest, (0, 0.0))
+        self._deaths[digest] = count + 1, self._clock()
         while len(self._deaths) > KEPT:
             self._deaths.popitem(last=False)
 
+    def _expire(self) -> None:
+        oldest = self._clock() - EXPIRY
+        while self._deaths and next(iter(self._deaths.values()))[1] <= oldest:
+            self._deaths.popitem(last=False)
 
-def _digest(request: GenerationRequest) -> bytes:
+
+def _digest(request: GenerationRequest, tenant: str) -> bytes | None:
     try:
-        content = _ENCODER.encode(request)
+        return blake2b(_ENCODER.encode((tenant, request)), digest_size=16).digest()
     except OverflowError:  # a number beyond 64 bits in a schema: no engine process ever gets it
-        content = b""
-    return blake2b(content, digest_size=16).digest()
+        return None
 
 
-__all__ = ("PoisonList",)
+__all__ = ("CrashSuspects",)

@@ -18,7 +18,7 @@ from hyperllama.errors import GatewayError, Overloaded
 from hyperllama.limits import estimate
 from hyperllama.queue.fairness import Line, Waiter
 from hyperllama.queue.throughput import Drain
-from hyperllama.spi import Call
+from hyperllama.spi import AuxiliaryWork, Call
 
 ASSUMED_ANSWER = 256  # tokens, where the client did not say: only shares depend on it, and they are corrected
 
@@ -57,7 +57,11 @@ class FairQueue:
 
     async def enter(self, call: Call) -> None:
         """Return with a place, held until the call ends. Raises Overloaded with the time to come back."""
-        embeddings = type(call.request) is EmbeddingRequest
+        kind = type(call.request)
+        if kind is AuxiliaryWork:  # has places of its own, beside the engine's batch
+            call.admitted = self._clock()
+            return
+        embeddings = kind is EmbeddingRequest
         lane = self._lanes.get((call.info.name, embeddings))
         if lane is None:
             lane = self._lanes[call.info.name, embeddings] = _Lane(self._settings.floor, self._clock)
@@ -97,8 +101,7 @@ class FairQueue:
 
     async def _wait(self, call: Call, lane: _Lane) -> None:
         principal = call.caller.principal
-        prompt = estimate.prompt_tokens(call)
-        cost = prompt + estimate.answer_tokens(call.request, call.info, assumed=ASSUMED_ANSWER)
+        prompt, answer = estimate.call_tokens(call, assumed=ASSUMED_ANSWER)
         lane.admit()  # there may be more places than there were
         self._make_room(call, lane, prompt)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -107,7 +110,7 @@ class FairQueue:
             weight=principal.weight,
             priority=principal.priority,
             tokens=prompt,
-            cost=cost,
+            cost=prompt + answer,
             future=future,
         )
         lane.drain.waiting(self._clock() / 1e9)

@@ -44,6 +44,8 @@ from hyperllama.spi.storage import (
 )
 from hyperllama.spi.walk import (
     AuthProvider,
+    Auxiliary,
+    AuxiliaryWork,
     Call,
     CallNext,
     Command,
@@ -58,6 +60,8 @@ from hyperllama.spi.walk import (
 __all__ = (
     "ENDED",
     "AuthProvider",
+    "Auxiliary",
+    "AuxiliaryWork",
     "Batch",
     "BatchAnswer",
     "BatchDialect",

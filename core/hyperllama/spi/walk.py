@@ -1,4 +1,4 @@
-"""What a request passes on its way: gates, stages, transforms, observers, and who says whose it is."""
+"""The walk of a request: gates, stages, transforms and observers, and the providers that authenticate its caller."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import msgspec
+import structlog
 
 from hyperllama.embedding import EmbeddingRequest
 from hyperllama.errors import GatewayError
@@ -20,16 +21,27 @@ if TYPE_CHECKING:
     import click
 
 Outcome: TypeAlias = Literal["finished", "failed", "cancelled", "refused"]
+Auxiliary: TypeAlias = Literal["tokenize", "detokenize", "load", "unload"]
+
+log = structlog.get_logger(__name__)
+
+
+class AuxiliaryWork(msgspec.Struct, frozen=True):
+    """Work on a model that makes neither tokens nor vectors. Gates and observers see it, stages do not."""
+
+    model: str
+    kind: Auxiliary
 
 
 class Call(msgspec.Struct, kw_only=True):
     """One piece of work on its way through the pipeline. The only mutable value.
 
-    Times are ``time.perf_counter_ns()``; 0: not there yet.
+    Times are ``time.perf_counter_ns()``; 0: not there yet. A call is a generation, an embedding or auxiliary work: test
+    the type of ``request`` before you read its fields.
     """
 
     caller: Caller
-    request: GenerationRequest | EmbeddingRequest
+    request: GenerationRequest | EmbeddingRequest | AuxiliaryWork
     info: ModelInfo
     model: LoadedModel | None = None  # None: not loaded yet
     started: int = msgspec.field(default_factory=time.perf_counter_ns)
@@ -38,23 +50,47 @@ class Call(msgspec.Struct, kw_only=True):
     submitted: int = 0  # accepted by the engine
     first: int = 0  # first chunk
     last: int = 0  # last chunk
+    requests: int = 1  # that limits count; 0: another call of the same HTTP request is counted for both
     tokens: int = 0
     usage: Usage | None = None  # set by the last chunk
     outcome: Outcome | None = None  # set once, before ``on_finish`` runs
     error: GatewayError | None = None
     truncated: int = 0  # messages, or inputs to embed, that lost something so that they fit the context
-    estimate: int = 0  # prompt tokens, guessed from the text by the first gate that asks; 0: nobody asked
-    headers: dict[str, str] = {}  # of the answer: what gates tell the client of its allowances
+    estimate: int = 0  # prompt tokens, estimated from the text by the first gate that needs it; 0: not estimated
+    headers: dict[str, str] = {}  # of the answer: allowances, set by gates
     on_finish: list[Callable[[Call], Awaitable[None]]] = []
 
+    @property
+    def charged(self) -> int:
+        """The requests that count once the call has ended: none for one that was refused before the engine had it.
+
+        A request that the engine itself refuses counts, since it cost work; one it had no capacity for does not.
+        """
+        if self.outcome != "refused":
+            return self.requests
+        judged = self.loaded and self.error is not None and self.error.status < 500
+        return self.requests if judged else 0
+
     async def finish(self) -> None:
-        """Run what gates and stages left behind, newest first, once."""
+        """Run the callbacks of ``on_finish``, newest first, each once.
+
+        One that raises is logged and stops no other. A cancellation is raised after the last of them has run.
+        """
+        interruption: BaseException | None = None
         while self.on_finish:
-            await self.on_finish.pop()(self)
+            callback = self.on_finish.pop()
+            try:
+                await callback(self)
+            except Exception:
+                log.exception("a callback of on_finish failed", callback=getattr(callback, "__qualname__", ""))
+            except BaseException as error:  # noqa: BLE001 - the others give back what they hold first
+                interruption = error
+        if interruption is not None:
+            raise interruption
 
 
 class Gate(Protocol):
-    """Decides who goes in: limits, quotas, the queue. Gates pass generations and embeddings alike, by ``order``.
+    """Admits, delays or refuses calls: limits, quotas, the queue. Every call passes the gates, by ``order``.
 
     Built in: limits 100, queue 200.
     """
@@ -121,6 +157,8 @@ class Command(Protocol):
 
 __all__ = (
     "AuthProvider",
+    "Auxiliary",
+    "AuxiliaryWork",
     "Call",
     "CallNext",
     "Command",

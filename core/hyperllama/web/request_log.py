@@ -13,6 +13,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from hyperllama.observability.logging import RequestRecord, current_request
 from hyperllama.server.request_id import new_request_id
+from hyperllama.spi import AuxiliaryWork
 
 log = structlog.get_logger("hyperllama.access")
 
@@ -77,7 +78,8 @@ def _write_line(scope: HTTPScope, status: int, record: RequestRecord, took_ns: i
         "key": getattr(user, "name", ""),
     }
     if record.calls:
-        call = record.calls[0]
+        answers = [each for each in record.calls if not isinstance(each.request, AuxiliaryWork)]
+        call = (answers or record.calls)[0]
         fields["model"] = call.info.name
         fields["outcome"] = call.outcome
         if call.usage is not None:
