@@ -15,7 +15,7 @@ import msgspec
 from hyperllama.embedding import EmbeddingRequest, Embeddings
 from hyperllama.errors import EngineFailed, GatewayError, LoadFailed, UnsupportedFeature
 from hyperllama.generation import Effort, GenerationRequest, TokenChunk, ToolSpec
-from hyperllama.host import Line, Pulse
+from hyperllama.host import Channel, Pulse
 from hyperllama.messages import Input
 from hyperllama.models import ModelInfo, ModelSpec
 from hyperllama.spi import Report
@@ -41,8 +41,8 @@ from hyperllama_max.vocabulary import Vocabulary
 class MaxWorker:
     """The factory of this engine's hosts."""
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
         self._arrived: collections.deque[Results] = collections.deque()
         self._woken = False
         self._answers: dict[str, Answer] = {}
@@ -110,7 +110,7 @@ class MaxWorker:
         admitted = await self._admission.admit(id, request)
         if admitted.context is None:
             last = admitted.answer.empty()
-            self._line.later(lambda: self._line.step([(id, last)]))
+            self._channel.later(lambda: self._channel.step([(id, last)]))
             return
         self._answers[str(id)] = admitted.answer
         self._started().submit(admitted.context)
@@ -148,7 +148,7 @@ class MaxWorker:
         self._arrived.append(results)
         if not self._woken:
             self._woken = True
-            self._line.later(self._drain)
+            self._channel.later(self._drain)
 
     def _drain(self) -> None:
         self._woken = False  # first, so that what arrives from now on wakes again
@@ -162,9 +162,9 @@ class MaxWorker:
                 else:
                     self._take(request_id, result, chunks, broken)
         if chunks:
-            self._line.step(chunks)
+            self._channel.step(chunks)
         if broken:
-            self._line.fail(broken)
+            self._channel.fail(broken)
 
     def _take(
         self, request_id: Any, result: Any, chunks: list[tuple[int, TokenChunk]], broken: list[tuple[int, GatewayError]]

@@ -15,7 +15,7 @@ from typing import Any
 from hyperllama.embedding import EmbeddingRequest, Embeddings
 from hyperllama.errors import EngineFailed, GatewayError, LoadFailed
 from hyperllama.generation import Effort, GenerationRequest, TokenChunk, ToolSpec
-from hyperllama.host import Line, Pulse
+from hyperllama.host import Channel, Pulse
 from hyperllama.messages import Input
 from hyperllama.models import LoadProgress, ModelInfo, ModelSpec
 from hyperllama.spi import Report
@@ -32,8 +32,8 @@ CRASHED = 70  # the exit code of a load that dies
 class SimWorker:
     """``hyperllama.host.worker.Worker``. Its batch runs on the I/O loop; the main thread only waits."""
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
         self._stopped = threading.Event()
         self._places: dict[int, Place] = {}
         self._chunks: list[tuple[int, TokenChunk]] = []
@@ -106,9 +106,9 @@ class SimWorker:
         chunks, self._chunks = self._chunks, []
         errors, self._errors = self._errors, []
         if chunks:
-            self._line.step(chunks)
+            self._channel.step(chunks)
         if errors:
-            self._line.fail(errors)
+            self._channel.fail(errors)
 
     def _hang(self) -> None:
         self._flush()

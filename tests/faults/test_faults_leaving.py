@@ -189,7 +189,7 @@ answer_tokens = 6
         left = live.post(asked_for, chat("sim"), x_request_id=short)
         stays = live.post(asked_for, chat("sim"), x_request_id=long)
         got = until(stays, b"data: ")
-        assert all(isinstance(key, int) for key in live.on_loop(lambda: list(model._streams)))
+        assert all(isinstance(key, int) for key in live.on_loop(lambda: list(model._pending._entries)))
         leave(left, HOW[number % 2])
         head, _, body = (got + whole(stays) if not got.endswith(b"0\r\n\r\n") else got).partition(b"\r\n\r\n")
         assert f"x-request-id: {long}".encode() in head

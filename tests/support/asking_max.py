@@ -117,5 +117,5 @@ async def pulse(model: HostedModel) -> Any:
         future.set_result(pong)
 
     heartbeat.beat = seen
-    model._send(Ping(0))
+    model._beats.send(Ping(0))
     return await future

@@ -15,7 +15,7 @@ from typing import Any
 from hyperllama.embedding import EmbeddingRequest, Embeddings
 from hyperllama.errors import ContextTooLong, LoadFailed
 from hyperllama.generation import GenerationRequest, TokenChunk, Usage
-from hyperllama.host.worker import Line, Pulse
+from hyperllama.host.worker import Channel, Pulse
 from hyperllama.messages import Input, Prompt, PromptTokens
 from hyperllama.models import LoadProgress, ModelInfo, ModelSpec
 from hyperllama.spi import Report
@@ -24,8 +24,8 @@ from hyperllama.spi import Report
 class FakeWorker:
     """``options``: ``pace`` seconds a step, ``fault`` at step ``at``: kill, hang, gil, raise, fatal."""
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
         self._options: dict[str, Any] = {}
         self._left: dict[int, int] = {}
         self._total: dict[int, int] = {}
@@ -84,7 +84,7 @@ class FakeWorker:
                     del self._left[number]
             self._steps += 1
             self._began = 0.0
-            self._line.later(lambda chunks=chunks: self._line.step(chunks))
+            self._channel.later(lambda chunks=chunks: self._channel.step(chunks))
             if self._options.get("fault") and self._steps >= self._options.get("at", 1):
                 self._fail(self._options["fault"])
 

@@ -5,7 +5,8 @@ Engine plugins use what is handed on here; the modules are private.
 
 from __future__ import annotations
 
+from hyperllama.host.jobs import Deadline, Jobs
 from hyperllama.host.process import HostOptions, launch
-from hyperllama.host.worker import Line, Pulse
+from hyperllama.host.worker import Channel, Pulse
 
-__all__ = ("HostOptions", "Line", "Pulse", "launch")
+__all__ = ("Channel", "Deadline", "HostOptions", "Jobs", "Pulse", "launch")

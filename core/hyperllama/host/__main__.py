@@ -1,4 +1,4 @@
-"""``python -m hyperllama.host <fd> <gateway's pid> <module:attribute>``. Not for people: the gateway starts it."""
+"""The command line of a host, for the gateway only: two file descriptors, the gateway's pid, ``module:attribute``."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if sys.platform == "linux":
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 if __name__ == "__main__":
-    fd, gateway, factory = sys.argv[1:]
+    fd, heartbeat_fd, gateway, factory = sys.argv[1:]
     if os.getppid() != int(gateway):  # it died before the line above
         os._exit(0)
     from hyperllama.host.child import main
 
-    main(int(fd), factory)
+    main(int(fd), int(heartbeat_fd), factory)
     os._exit(0)

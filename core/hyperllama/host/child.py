@@ -1,4 +1,4 @@
-"""The child's side: the worker on the main thread, frames on the I/O loop of another, death with the gateway."""
+"""The child's side: the worker on the main thread, frames on the I/O loop of another, pings on a third."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from hyperllama.errors import ConfigError, Draining, EngineFailed, GatewayError,
 from hyperllama.generation import TokenChunk
 from hyperllama.host import failures, frames
 from hyperllama.host.frames import FromHost, ToHost
-from hyperllama.host.worker import Worker
+from hyperllama.host.responder import Responder
+from hyperllama.host.worker import Pulse, Worker
 from hyperllama.models import LoadProgress
 
 #: A thread that wants the interpreter gets it within this many seconds; the default of 5 ms is a decode step long.
@@ -30,26 +31,27 @@ PR_SET_NAME = 15
 REPEAT = 1.0  # seconds between reports of a phase that lasts
 
 
-def main(fd: int, factory: str) -> None:
-    """Serve the connection ``fd`` until it ends. Returns when there is nothing left to do; the caller exits."""
+def main(fd: int, heartbeat_fd: int, factory: str) -> None:
+    """Serve the connections until they end. Returns when there is nothing left to do; the caller exits."""
     sys.setswitchinterval(SWITCH_INTERVAL)
-    host = Host(socket.socket(fileno=fd), factory)
+    host = Host(socket.socket(fileno=fd), socket.socket(fileno=heartbeat_fd), factory)
     host.start()
     host.run()
 
 
 class Host:
-    """One connection, one worker. Frames are handled on the I/O thread; the worker loads and runs on the caller's."""
+    """One worker. It loads and runs on the caller's thread, frames are handled on the I/O thread, pings on a third."""
 
-    def __init__(self, sock: socket.socket, factory: str) -> None:
+    def __init__(self, sock: socket.socket, heartbeat: socket.socket, factory: str) -> None:
         self._sock = sock
         self._factory = factory
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="io", daemon=True)
+        self._responder = Responder(heartbeat, self._loop, self._pulse)
         self._encode = frames.encoder()
         self._transport: asyncio.Transport | None = None
         self._load: frames.Load | None = None
-        self._asked = threading.Event()
+        self._load_received = threading.Event()
         self._worker: Worker | None = None
         self._serving = False
         self._draining = False
@@ -60,11 +62,12 @@ class Host:
     # --- main thread
 
     def start(self) -> None:
+        """Serve the connections from now on."""
         self._thread.start()
 
     def run(self) -> None:
-        """Load, say so, work until the connection ends or a drain is over."""
-        self._asked.wait()
+        """Load, report it, work until the connection ends or a drain is over."""
+        self._load_received.wait()
         assert self._load is not None  # noqa: S101 - set before the event
         load = self._load
         try:
@@ -87,7 +90,7 @@ class Host:
             self._last(frames.Fatal(f"{type(error).__name__}: {_first_line(error)}"))
             raise
 
-    # --- Line
+    # --- Channel
 
     def step(self, chunks: list[tuple[int, TokenChunk]]) -> None:
         streams = self._streams
@@ -98,10 +101,10 @@ class Host:
         self._end_if_drained()
 
     def fail(self, errors: Sequence[tuple[int, GatewayError]]) -> None:
-        known = [(number, error) for number, error in errors if number in self._streams]
-        self._streams.difference_update(number for number, _ in known)
-        if known:
-            self._write(frames.Step([], [failures.refusal(number, error) for number, error in known]))
+        admitted = [(number, error) for number, error in errors if number in self._streams]
+        self._streams.difference_update(number for number, _ in admitted)
+        if admitted:
+            self._write(frames.Step([], [failures.refusal(number, error) for number, error in admitted]))
         self._end_if_drained()
 
     def later(self, callback: Callable[[], None]) -> None:
@@ -119,10 +122,11 @@ class Host:
 
     def connected(self, transport: asyncio.Transport) -> None:
         self._transport = transport
+        self._responder.start()  # now that the loop runs: calling one of uvloop's while it starts can crash
         self._write(frames.Hello(frames.VERSION, os.getpid()))
 
     def lost(self) -> None:
-        """The gateway is gone or wants this host gone: nothing here is worth keeping."""
+        """Exit at once: the gateway is gone or wants this host gone."""
         sys.stdout.flush()
         os._exit(0)
 
@@ -143,8 +147,6 @@ class Host:
                 )
             case frames.Detokenize(number, ids):
                 self._begin(number, lambda worker: self._reply(number, worker.detokenize(ids), frames.Detokenized))
-            case frames.Ping(sequence):
-                self._pong(sequence)
             case frames.Drain():
                 self._draining = True
                 self._end_if_drained()
@@ -152,7 +154,7 @@ class Host:
                 if version != frames.VERSION:
                     self._last(frames.Fatal(f"the gateway's protocol is version {version}, not {frames.VERSION}"))
                 self._load = message
-                self._asked.set()
+                self._load_received.set()
             case _:
                 self._last(frames.Fatal(f"a {type(message).__name__} frame goes the other way"))
 
@@ -193,12 +195,8 @@ class Host:
             self._worker.cancel(number)
             self._end_if_drained()
 
-    def _pong(self, sequence: int) -> None:
-        if self._worker is None:
-            self._write(frames.Pong(sequence, 0, 0.0, 0))
-        else:
-            pulse = self._worker.pulse()
-            self._write(frames.Pong(sequence, pulse.steps, pulse.busy, pulse.active, pulse.vram))
+    def _pulse(self) -> Pulse:
+        return self._worker.pulse() if self._worker is not None else Pulse()
 
     def _report(self, progress: LoadProgress) -> None:
         self._progress = progress
@@ -218,7 +216,7 @@ class Host:
             self._transport.close()  # what is written goes out first; then ``lost`` ends the process
 
     def _last(self, message: FromHost) -> None:
-        """Say it, let it go out, end."""
+        """Send a last message and end."""
         done = threading.Event()
 
         def say() -> None:

@@ -1,4 +1,4 @@
-"""A child process with all that hangs on it: output read, memory counted, ended for certain, never left a zombie."""
+"""A child process: its output is read, its memory counted, its end certain and reaped."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
+import msgspec
+
 from hyperllama.host import environment
 from hyperllama.host.output import OutputLog
+from hyperllama.system import processes
 from hyperllama.system.memory import resident
 
 KILL = signal.SIGKILL
@@ -43,11 +46,15 @@ class ChildProcess(asyncio.SubprocessProtocol):
         return self._transport.get_returncode() if self._transport is not None else None
 
     def memory(self) -> int:
-        """Resident bytes of the process and everything below it; 0: gone, or a system without ``/proc``."""
-        return sum(resident(pid) for pid in _tree(self.pid)) if not self.exited.done() else 0
+        """Return the resident bytes of the process and everything below it; 0 when it is gone."""
+        return sum(resident(pid) for pid in processes.tree(self.pid)) if not self.exited.done() else 0
+
+    def cpu_seconds(self) -> float:
+        """Return the processor seconds that it has used; 0.0 when it is gone."""
+        return processes.cpu_seconds(self.pid) if not self.exited.done() else 0.0
 
     def signal(self, number: signal.Signals) -> None:
-        """To the process and all of its session. Gone already: nothing happens."""
+        """Send a signal to the process and its group. Does nothing when it is gone."""
         if self._transport is not None and not self.exited.done():
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, number)
@@ -59,7 +66,7 @@ class ChildProcess(asyncio.SubprocessProtocol):
         """
         await self._end(grace)
         for _ in range(SESSION_TRIES):
-            if not _session(self.pid):
+            if not processes.session(self.pid):
                 return
             await asyncio.sleep(SESSION_WAIT)
 
@@ -85,7 +92,7 @@ class ChildProcess(asyncio.SubprocessProtocol):
             self._logs[fd].end()
 
     def process_exited(self) -> None:
-        for pid in _session(self.pid):  # what it started and left behind
+        for pid in processes.session(self.pid):  # what it started and left behind
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self._scratch, ignore_errors=True)
@@ -103,17 +110,25 @@ class ChildProcess(asyncio.SubprocessProtocol):
             self.exited.set_result(self.returncode if self.returncode is not None else -1)
 
 
-async def spawn(
-    name: str, factory: str, variables: Mapping[str, str], on_exit: Callable[[], None]
-) -> tuple[ChildProcess, socket.socket]:
-    """Start ``python -m hyperllama.host`` with one end of a socket pair; the other end is returned.
+class Spawned(msgspec.Struct, frozen=True):
+    """A process that has been started, with our ends of its two connections; the receiver closes them."""
 
-    It dies with the thread that called this, so call it on the main thread. The caller closes the socket.
+    child: ChildProcess
+    frames: socket.socket
+    heartbeat: socket.socket
+
+
+async def spawn(name: str, factory: str, variables: Mapping[str, str], on_exit: Callable[[], None]) -> Spawned:
+    """Start ``python -m hyperllama.host``.
+
+    It dies with the thread that called this, so call it on the main thread. Raises OSError.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    beats, their_beats = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    fds = (theirs.fileno(), their_beats.fileno())
     scratch = environment.scratch()
     child = ChildProcess(name, scratch, on_exit)
-    command = (sys.executable, "-P", "-m", "hyperllama.host", str(theirs.fileno()), str(os.getpid()), factory)
+    command = (sys.executable, "-P", "-m", "hyperllama.host", *map(str, fds), str(os.getpid()), factory)
     try:
         await asyncio.get_running_loop().subprocess_exec(
             lambda: child,
@@ -123,21 +138,24 @@ async def spawn(
             stderr=asyncio.subprocess.PIPE,
             env=environment.clean(scratch, variables),
             cwd=scratch,
-            pass_fds=(theirs.fileno(),),
+            pass_fds=fds,
             start_new_session=True,
         )
     except BaseException:
         ours.close()
+        beats.close()
         shutil.rmtree(scratch, ignore_errors=True)
         raise
     finally:
         theirs.close()
+        their_beats.close()
     ours.setblocking(False)
-    return child, ours
+    beats.setblocking(False)
+    return Spawned(child, ours, beats)
 
 
 def describe_exit(returncode: int | None) -> str:
-    """How it ended, for people."""
+    """Return a phrase for a log or an error: how it ended."""
     if returncode is None:
         return "it closed its connection"
     if returncode < 0:
@@ -146,30 +164,4 @@ def describe_exit(returncode: int | None) -> str:
     return f"exit code {returncode}"
 
 
-def _tree(pid: int) -> list[int]:
-    found, todo = [], [pid]
-    while todo:
-        parent = todo.pop()
-        found.append(parent)
-        with contextlib.suppress(OSError):
-            for task in Path(f"/proc/{parent}/task").iterdir():
-                with contextlib.suppress(OSError):
-                    todo.extend(int(child) for child in (task / "children").read_text().split())
-    return found
-
-
-def _session(leader: int) -> list[int]:
-    """Processes of the session that ``leader`` led, itself apart."""
-    found = []
-    with contextlib.suppress(OSError):
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and int(entry.name) != leader:
-                with contextlib.suppress(OSError):
-                    # After the command in its brackets: state, parent, group, session.
-                    state, _, _, session = (entry / "stat").read_bytes().rpartition(b")")[2].split()[:4]
-                    if int(session) == leader and state != b"Z":
-                        found.append(int(entry.name))
-    return found
-
-
-__all__ = ("KILL", "PIPE_GRACE", "TERM_GRACE", "ChildProcess", "describe_exit", "spawn")
+__all__ = ("KILL", "PIPE_GRACE", "TERM_GRACE", "ChildProcess", "Spawned", "describe_exit", "spawn")

@@ -1,4 +1,4 @@
-"""What an engine host inherits: only what is named here, so that no secret of the gateway's environment travels."""
+"""The environment of an engine host: only what is named here, so that no secret of the gateway's travels."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+
+from hyperllama.system.processes import alive
 
 _ALLOWED = frozenset(
     {
@@ -41,7 +43,7 @@ _PREFIX = "hyperllama-host-"
 
 
 def clean(scratch: Path, extra: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The allowed part of ``environ``, a private TMPDIR, and ``extra``, which wins."""
+    """Return the allowed part of ``environ``, a private TMPDIR, and ``extra``, which wins."""
     kept = {name: value for name, value in environ.items() if name in _ALLOWED}
     # Hosts that import a package from source folders of the gateway must find it from their own empty directory.
     if "PYTHONPATH" in kept:
@@ -52,7 +54,7 @@ def clean(scratch: Path, extra: Mapping[str, str], environ: Mapping[str, str] = 
 
 
 def scratch() -> Path:
-    """A new empty directory that only this user may enter: the host's working directory and TMPDIR.
+    """Make an empty directory that only this user may enter: the host's working directory and TMPDIR.
 
     Directories of gateways that died without clearing up are removed on the way.
     """
@@ -60,19 +62,9 @@ def scratch() -> Path:
     for old in base.glob(f"{_PREFIX}*"):
         pid = old.name.removeprefix(_PREFIX).partition("-")[0]
         with contextlib.suppress(OSError):
-            if pid.isdigit() and not _alive(int(pid)) and old.lstat().st_uid == os.getuid():
+            if pid.isdigit() and not alive(int(pid)) and old.lstat().st_uid == os.getuid():
                 shutil.rmtree(old, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 __all__ = ("clean", "scratch")

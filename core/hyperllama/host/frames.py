@@ -1,7 +1,8 @@
-"""What the gateway and an engine host say to each other: length-prefixed msgpack, each frame one tagged array.
+"""The protocol between the gateway and an engine host: length-prefixed msgpack, each frame one tagged array.
 
-A frame is four bytes of length, big-endian, then the message. The host speaks first, with :class:`Hello`.
-Nothing here can name code to run: a frame holds values only.
+A frame is four bytes of length, big-endian, then the message. There are two connections: one for everything, on which
+the host speaks first, with :class:`Hello`; and one for :class:`Ping` and :class:`Pong` alone, so that no frame, however
+large, stands before a sign of life. Nothing here can name code to run: a frame holds values only.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from hyperllama.generation import Effort, GenerationRequest, TokenChunk, ToolSpe
 from hyperllama.messages import Input
 from hyperllama.models import LoadProgress, ModelInfo, ModelSpec
 
-VERSION: Final = 1
+VERSION: Final = 2
 MAX_FRAME: Final = 64 * 1024 * 1024  # bytes; a batch of embeddings is the largest honest frame
 PREFIX: Final = 4
 
@@ -45,7 +46,7 @@ class Submit(Frame, frozen=True, tag="submit"):
 
 
 class Cancel(Frame, frozen=True, tag="cancel"):
-    """Whatever ``id`` was asked is no longer wanted: nothing more is said of it."""
+    """Give up ``id``: no frame about it follows."""
 
     id: int
 
@@ -135,17 +136,20 @@ class Detokenized(Frame, frozen=True, tag="detokenized"):
 
 
 class Pong(Frame, frozen=True, tag="pong"):
-    """``steps`` counts what the engine has done; ``busy`` is the seconds its present step has run, 0: it is idle."""
+    """The state of the engine. ``steps`` counts what it has done; ``busy`` is the seconds its present step has run, 0:
+    it is idle.
+    """
 
     sequence: int
     steps: int
     busy: float
     active: int
     vram: int = 0  # accelerator bytes in use
+    stalled: float = 0.0  # seconds since the host's I/O loop was called and has not answered
 
 
 class Fatal(Frame, frozen=True, tag="fatal"):
-    """The host ends itself; ``message`` says why."""
+    """The reason why the host ends itself."""
 
     message: str
 
@@ -162,7 +166,7 @@ class BadFrameError(Exception):
 
 
 def encoder() -> Callable[[ToHost | FromHost], bytearray]:
-    """A function from message to frame, prefix included. Raises BadFrameError when it is over the cap."""
+    """Return a function from message to frame, prefix included. It raises BadFrameError over the cap."""
     encode_into = msgspec.msgpack.Encoder().encode_into
 
     def encode(message: ToHost | FromHost) -> bytearray:
@@ -178,17 +182,17 @@ def encoder() -> Callable[[ToHost | FromHost], bytearray]:
 
 
 class Reader:
-    """Bytes as they come in, messages as they are whole. A frame in one piece with others is decoded in place."""
+    """Incremental decoder. A frame in one piece with others is decoded in place."""
 
     def __init__(self, side: Side) -> None:
-        """``side`` is who reads."""
+        """Read what is meant for ``side``."""
         self._decoder: msgspec.msgpack.Decoder[ToHost | FromHost] = (
             msgspec.msgpack.Decoder(FromHost) if side == "gateway" else msgspec.msgpack.Decoder(ToHost)
         )
         self._rest = bytearray()
 
     def feed(self, data: bytes) -> list[ToHost | FromHost]:
-        """Every message that ``data`` completes. Raises BadFrameError, after which the reader is of no more use."""
+        """Return every message that ``data`` completes. Raises BadFrameError; the reader is of no more use then."""
         rest = self._rest
         if rest:
             rest += data

@@ -1,4 +1,4 @@
-"""What a host writes to stdout and stderr, into the log: whole lines, cut to size, no more than a log can bear."""
+"""The stdout and stderr of a host in the log: whole lines, cut to size, a bounded number of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WINDOW = 10.0  # seconds
 
 
 class OutputLog:
-    """One stream of one host. Bytes go in as they come; reading never stops, whatever the host writes."""
+    """One output stream of one host. Takes any number of bytes; keeps at most one line of them."""
 
     def __init__(self, name: str, *, warn: bool, clock: Callable[[], float] = time.monotonic) -> None:
         """``name`` of the model, for the log; ``warn`` for stderr, else lines are logged at debug."""
@@ -35,10 +35,10 @@ class OutputLog:
         self._keep(data[start:])
 
     def end(self) -> None:
-        """The stream is closed: log what is left."""
+        """Log what is left; the stream is closed."""
         if self._line or self._cut:
             self._emit()
-        self._confess()
+        self._log_dropped()
 
     def _keep(self, piece: bytes) -> None:
         room = MAX_LINE - len(self._line)
@@ -50,7 +50,7 @@ class OutputLog:
         self._line.clear()
         self._cut = 0
         if (now := self._clock()) - self._window >= WINDOW:
-            self._confess()
+            self._log_dropped()
             self._window, self._lines = now, 0
         self._lines += 1
         if self._lines > MAX_LINES:
@@ -60,7 +60,7 @@ class OutputLog:
         elif line:
             self._write("host output", line=line)
 
-    def _confess(self) -> None:
+    def _log_dropped(self) -> None:
         if self._dropped:
             self._write("host output", dropped_lines=self._dropped)
             self._dropped = 0

@@ -3,38 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import msgspec
 
 from hyperllama.embedding import EmbeddingRequest, Embeddings
 from hyperllama.errors import EngineFailed, GatewayError, InvalidRequest, LoadFailed
 from hyperllama.generation import Effort, GenerationRequest, ToolSpec
-from hyperllama.host import child_process, failures, frames
+from hyperllama.host import bounds, child_process, failures, frames
 from hyperllama.host.child_process import ChildProcess
+from hyperllama.host.connection import Connection
 from hyperllama.host.frames import FromHost, ToHost
 from hyperllama.host.heartbeat import Heartbeat
+from hyperllama.host.pending import Pending
 from hyperllama.messages import Input
 from hyperllama.models import ModelInfo, ModelSpec
 from hyperllama.spi import Report
-from hyperllama.stream import ChunkQueue, TokenStream
+from hyperllama.stream import TokenStream
 
-T = TypeVar("T")
 EXIT_GRACE = 0.1  # seconds in which a host that closed its connection is expected to have exited
 
 
 class HostOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How to run a host. ``factory`` is ``"module:attribute"``, called there with a Line to make the Worker."""
+    """How to run a host. ``factory`` is ``"module:attribute"``, called there with a Channel to make the Worker."""
 
     factory: str
     environment: dict[str, str] = {}  # beside the few variables that every host inherits
     settings: dict[str, Any] = {}  # what the worker's ``load`` gets
-    silence: float = 8.0  # seconds without a pong that are a hang
+    silence: float = 8.0  # seconds without a pong that are a hang; four times as many if the host uses the processor
     load_silence: float = 120.0  # the same while loading: importing native code may hold everything up
     longest_step: float = 300.0  # seconds one engine step may take
     drain_grace: float = 1.0  # seconds between closing the connection and SIGTERM
@@ -44,24 +44,19 @@ class HostOptions(msgspec.Struct, frozen=True, kw_only=True):
 class HostedModel:
     """A model in a host of its own. Made by :func:`launch`.
 
-    ``casualties`` are the requests that were in the host when it failed, the very objects it was given: whoever
-    counts which of them was there at several deaths finds the one that kills.
+    Inputs that cannot fit the model are refused here, before they cost the host anything.
     """
 
     def __init__(self, name: str, options: HostOptions) -> None:
         self.failure: str | None = None
-        self.casualties: tuple[GenerationRequest | EmbeddingRequest, ...] = ()
         self._name = name
         self._options = options
         self._info: ModelInfo | None = None
         self._watchers: list[Callable[[str], None]] = []
-        self._ids = iter(range(1, 1 << 62))
-        self._streams: dict[int, ChunkQueue] = {}
-        self._answers: dict[int, asyncio.Future[Any]] = {}
-        self._requests: dict[int, GenerationRequest | EmbeddingRequest] = {}
-        self._encode = frames.encoder()
+        self._pending = Pending()
         self._child: ChildProcess | None = None
-        self._transport: asyncio.Transport | None = None
+        self._connection = Connection(self)
+        self._beats = Connection(_Beats(self))
         self._heartbeat: Heartbeat | None = None
         self._vram = 0
         self._used = 0.0  # when a ping last found work
@@ -81,7 +76,7 @@ class HostedModel:
 
     @property
     def pid(self) -> int:
-        """Of the host process."""
+        """The id of the host process; 0 before it is started."""
         return self._child.pid if self._child is not None else 0
 
     def silent_for(self) -> float:
@@ -91,13 +86,12 @@ class HostedModel:
         return (self._child.memory() if self._child is not None else 0), self._vram
 
     async def generate(self, request: GenerationRequest) -> TokenStream:
-        number = next(self._ids)
-        self._requests[number] = request
-        self._streams[number] = queue = ChunkQueue(lambda: self._drop(number))
+        bounds.check(request.input, self._context, request.tools)
+        number, admitted, queue = self._pending.generation(self._drop)
         try:
-            await self._ask(number, frames.Submit(number, request), None)
+            await self._ask(number, frames.Submit(number, request), admitted)
         except BaseException:
-            self._forget(number)
+            self._pending.forget(number)
             raise
         return TokenStream(queue)
 
@@ -116,27 +110,28 @@ class HostedModel:
     # --- Embeds, Tokenizes
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
-        number = next(self._ids)
-        self._requests[number] = request
-        try:
-            return await self._ask(number, frames.Embed(number, request), Embeddings)
-        finally:
-            self._requests.pop(number, None)
+        request = bounds.shortened(request, self._context)
+        embeddings: Embeddings = await self._question(lambda number: frames.Embed(number, request))
+        return embeddings
 
     async def tokenize(
         self, input: Input, *, tools: Sequence[ToolSpec] = (), reasoning: bool | Effort | None = None
     ) -> tuple[int, ...]:
-        number = next(self._ids)
-        return await self._ask(number, frames.Tokenize(number, input, tuple(tools), reasoning), tuple)
+        bounds.check(input, self._context, tools)
+        ids: tuple[int, ...] = await self._question(
+            lambda number: frames.Tokenize(number, input, tuple(tools), reasoning)
+        )
+        return ids
 
     async def detokenize(self, ids: Sequence[int]) -> str:
-        number = next(self._ids)
-        return await self._ask(number, frames.Detokenize(number, tuple(ids)), str)
+        bounds.check_ids(ids, self._context)
+        text: str = await self._question(lambda number: frames.Detokenize(number, tuple(ids)))
+        return text
 
     # --- loading
 
     async def load(self, spec: ModelSpec, path: Path | None, report: Report) -> None:
-        """Start the host and wait until it is ready. Whatever this raises, nothing is left running."""
+        """Start the host and wait until it is ready. Raises LoadFailed, with nothing left running."""
         self._report = report
         try:
             await self._load(spec, path)
@@ -150,17 +145,21 @@ class HostedModel:
         loop = asyncio.get_running_loop()
         options = self._options
         try:
-            self._child, ours = await child_process.spawn(
-                self._name, options.factory, options.environment, self._on_exit
-            )
+            spawned = await child_process.spawn(self._name, options.factory, options.environment, self._on_exit)
         except OSError as error:
             raise LoadFailed(f"cannot start an engine process for model {self._name!r}: {error.strerror}") from error
-        await loop.create_unix_connection(lambda: _Connection(self), sock=ours)
+        self._child = spawned.child
+        await loop.create_unix_connection(lambda: self._beats, sock=spawned.heartbeat)
+        await loop.create_unix_connection(lambda: self._connection, sock=spawned.frames)
         self._heartbeat = Heartbeat(
-            self._ping, self._on_hang, silence=options.load_silence, longest_step=options.longest_step
+            self._ping,
+            self._on_hang,
+            silence=options.load_silence,
+            longest_step=options.longest_step,
+            cpu_seconds=spawned.child.cpu_seconds,
         )
         await self._hello
-        self._send(frames.Load(frames.VERSION, spec, None if path is None else str(path), options.settings))
+        self._connection.send(frames.Load(frames.VERSION, spec, None if path is None else str(path), options.settings))
         self._info = await self._ready
         self._used = loop.time()
         self._heartbeat.allow(options.silence)
@@ -168,28 +167,16 @@ class HostedModel:
     # --- frames in
 
     def receive(self, message: ToHost | FromHost) -> None:
-        """One message from the host. Called by the connection, most often with a Step."""
+        """Take one message of the host, most often a Step."""
         match message:
-            case frames.Step(chunks, broken):
-                streams = self._streams
-                for number, chunk in chunks:
-                    queue = streams.get(number)
-                    if queue is not None:
-                        queue.put(chunk)
-                        if chunk.finish_reason is not None:
-                            self._forget(number)
-                for refused in broken:
-                    self._break(refused)
+            case frames.Step():
+                self._pending.step(message)
             case frames.Admitted(number):
-                self._answer(number, None)
-            case frames.Refused():
-                self._break(message)
-            case frames.Embedded(number, embeddings):
-                self._answer(number, embeddings)
-            case frames.Tokens(number, ids):
-                self._answer(number, ids)
-            case frames.Detokenized(number, text):
-                self._answer(number, text)
+                self._pending.answer(number, None)
+            case frames.Refused(number):
+                self._pending.fail(number, failures.error(message))
+            case frames.Embedded(number, answer) | frames.Tokens(number, answer) | frames.Detokenized(number, answer):
+                self._pending.answer(number, answer)
             case frames.Pong():
                 self._vram = message.vram
                 if self._heartbeat is not None:
@@ -211,16 +198,13 @@ class HostedModel:
                 self._fail(reason)
 
     def broken(self, reason: str) -> None:
-        """What comes over the connection cannot be understood."""
+        """Give up a host whose bytes cannot be understood."""
         self._fail(reason)
 
     def lost(self) -> None:
-        """The connection ended. The exit code, known in a moment, is a better reason than that."""
+        """Fail when the connection ended; in a moment, since the exit code is a better reason."""
         if self.failure is None:
             asyncio.get_running_loop().call_later(EXIT_GRACE, self._fail, "it closed its connection")
-
-    def connected(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
 
     # --- the host is gone, or must go
 
@@ -232,27 +216,19 @@ class HostedModel:
         self._fail(f"it hung: {reason}")
 
     def _fail(self, reason: str, *, report: bool = True) -> None:
-        """Every stream and question fails now; the process, if it still lives, is ended."""
+        """Fail every stream and question now, and end the process if it still lives."""
         if self.failure is not None:
             return
         self.failure = reason
-        self.casualties = tuple(self._requests.values())
         self._resume()
         if self._heartbeat is not None:
             self._heartbeat.stop()
-        if self._transport is not None:
-            self._transport.close()
+        self._beats.close()
+        self._connection.close()
         if report and self._child is not None:
             self._child.signal(child_process.KILL)
-        self._end_load(LoadFailed(f"the engine of model {self._name!r} ended while loading: {reason}"))
-        sentence = f"The engine of model {self._name!r} failed: {reason}. The request was lost; send it again."
-        streams, answers = self._streams, self._answers
-        self._streams, self._answers, self._requests = {}, {}, {}
-        for queue in streams.values():
-            queue.fail(EngineFailed(sentence))
-        for future in answers.values():
-            if not future.done():
-                future.set_exception(EngineFailed(sentence))
+        self._end_load(failures.not_loaded(self._name, reason))
+        self._pending.fail_all(lambda: failures.lost(self._name, reason))
         if report:
             watchers, self._watchers = self._watchers, []
             for watcher in watchers:
@@ -262,14 +238,14 @@ class HostedModel:
         for future in (self._hello, self._ready):
             if not future.done():
                 future.set_exception(error)
-                future.exception()  # one of them may have nobody waiting
+                future.exception()  # nobody may be waiting for one of them
 
     # --- idleness: an engine may burn a share of a core waiting; a stopped one burns nothing
 
     def _ping(self, ping: frames.Ping) -> None:
         now = asyncio.get_running_loop().time()
         after = self._options.suspend_after
-        if self._requests or self._answers or not self._ready.done():
+        if self._pending or not self._ready.done():
             self._used = now
         elif after is not None and now - self._used >= after and self._child is not None:
             self._suspended = True
@@ -277,7 +253,7 @@ class HostedModel:
                 self._heartbeat.stop()
             self._child.signal(signal.SIGSTOP)
             return
-        self._send(ping)
+        self._beats.send(ping)
 
     def _resume(self) -> None:
         if self._suspended and self._child is not None:
@@ -288,54 +264,36 @@ class HostedModel:
 
     # --- requests
 
-    async def _ask(self, number: int, message: ToHost, _: type[T] | None) -> T:
+    @property
+    def _context(self) -> int:
+        return self.info.context_length
+
+    async def _question(self, make: Callable[[int], ToHost]) -> Any:
+        number, answer = self._pending.question()
+        try:
+            return await self._ask(number, make(number), answer)
+        finally:
+            self._pending.forget(number)
+
+    async def _ask(self, number: int, message: ToHost, answer: asyncio.Future[Any]) -> Any:
         if self.failure is not None:
-            raise EngineFailed(f"The engine of model {self._name!r} failed: {self.failure}.")
+            raise failures.gone(self._name, self.failure)
         if self._suspended:
             self._resume()
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._answers[number] = future
         try:
-            self._send(message)
-            return cast(T, await future)
+            self._connection.send(message)
+            return await answer
         except asyncio.CancelledError:
-            self._send(frames.Cancel(number))
+            self._connection.send(frames.Cancel(number))
             raise
         except frames.BadFrameError as error:
             raise EngineFailed(f"The request is too large for the engine: {error}.") from error
         except OverflowError as error:
             raise InvalidRequest("A number in the request is beyond 64 bits.") from error
-        finally:
-            self._answers.pop(number, None)
-
-    def _answer(self, number: int, value: object) -> None:
-        future = self._answers.get(number)
-        if future is not None and not future.done():
-            future.set_result(value)
-
-    def _break(self, refused: frames.Refused) -> None:
-        error = failures.error(refused)
-        future = self._answers.get(refused.id)
-        if future is not None and not future.done():
-            future.set_exception(error)
-            return
-        queue = self._streams.get(refused.id)
-        self._forget(refused.id)
-        if queue is not None:
-            queue.fail(error)
 
     def _drop(self, number: int) -> None:
-        if number in self._streams:
-            self._forget(number)
-            self._send(frames.Cancel(number))
-
-    def _forget(self, number: int) -> None:
-        self._streams.pop(number, None)
-        self._requests.pop(number, None)
-
-    def _send(self, message: ToHost) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(self._encode(message))
+        if self._pending.forget(number):
+            self._connection.send(frames.Cancel(number))
 
 
 async def launch(name: str, options: HostOptions, spec: ModelSpec, path: Path | None, report: Report) -> HostedModel:
@@ -348,29 +306,15 @@ async def launch(name: str, options: HostOptions, spec: ModelSpec, path: Path | 
     return model
 
 
-class _Connection(asyncio.Protocol):
-    """Bytes to messages; as little as can be between the socket and the queues."""
+class _Beats:
+    """The receiver of the connection for pongs. Its end says nothing that the other connection does not."""
 
     def __init__(self, model: HostedModel) -> None:
-        self._model = model
-        self._reader = frames.Reader("gateway")
+        self.receive = model.receive
+        self.broken = model.broken
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._model.connected(cast(asyncio.Transport, transport))
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            messages = self._reader.feed(data)
-        except frames.BadFrameError as error:
-            self._model.broken(f"it broke the protocol: {error}")
-            return
-        receive = self._model.receive
-        for message in messages:
-            receive(message)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
-            self._model.lost()
+    def lost(self) -> None:
+        pass
 
 
 __all__ = ("HostOptions", "HostedModel", "launch")

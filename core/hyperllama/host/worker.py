@@ -1,4 +1,4 @@
-"""What runs in an engine host: the one Protocol an engine implements to live in a process of its own."""
+"""The Protocol that an engine implements to run in a process of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hyperllama.spi import Report
 
 
 class Pulse(msgspec.Struct, frozen=True):
-    """What the engine is doing. ``busy``: seconds the present step has run, 0: waiting for work."""
+    """The state of an engine. ``busy``: seconds the present step has run, 0: waiting for work."""
 
     steps: int = 0
     busy: float = 0.0
@@ -25,11 +25,11 @@ class Pulse(msgspec.Struct, frozen=True):
     vram: int = 0
 
 
-class Line(Protocol):
-    """How a worker reaches the gateway. Both send in one frame; call them on the I/O loop, or through ``later``."""
+class Channel(Protocol):
+    """The way from a worker to the gateway. ``step`` and ``fail`` send one frame each, on the I/O loop only."""
 
     def step(self, chunks: list[tuple[int, TokenChunk]]) -> None:
-        """Chunks of one engine step, any number of streams. A finish reason ends its stream."""
+        """Send the chunks of one engine step, of any number of streams. A finish reason ends its stream."""
         ...
 
     def fail(self, errors: Sequence[tuple[int, GatewayError]]) -> None:
@@ -42,25 +42,28 @@ class Line(Protocol):
 
 
 class Worker(Protocol):
-    """An engine inside its host. Made by the factory ``module:attribute`` with a :class:`Line`.
+    """An engine inside its host. Made by the factory ``module:attribute`` with a :class:`Channel`.
 
-    ``load`` and ``run`` are called on the main thread, everything else on the I/O loop of another
-    thread. What a coroutine raises as a GatewayError refuses the request.
+    ``load`` and ``run`` are called on the main thread, ``pulse`` on a thread of its own, everything else on the I/O
+    loop of a third. A GatewayError that a coroutine raises refuses the request. A coroutine that takes the I/O loop
+    for longer than a few milliseconds delays the tokens of every stream: see :class:`~hyperllama.host.Jobs`.
     """
 
     def load(self, spec: ModelSpec, path: Path | None, settings: dict[str, Any], report: Report) -> ModelInfo:
-        """Get ready. Raises LoadFailed or ConfigError with a sentence for whoever asked for the model."""
+        """Load the model. Blocks. Raises LoadFailed or ConfigError with a sentence for the caller."""
         ...
 
     def run(self) -> None:
-        """Work until ``stop``."""
+        """Work until ``stop`` is called. Blocks."""
         ...
 
     def stop(self) -> None:
         """Make ``run`` return soon."""
         ...
 
-    def pulse(self) -> Pulse: ...
+    def pulse(self) -> Pulse:
+        """Return the engine's state. Takes no lock and waits for nothing."""
+        ...
 
     async def submit(self, id: int, request: GenerationRequest) -> None:
         """Admit: returning means that chunks of ``id`` will follow. Cancelling it takes the request back."""
@@ -79,4 +82,4 @@ class Worker(Protocol):
     async def detokenize(self, ids: Sequence[int]) -> str: ...
 
 
-__all__ = ("Line", "Pulse", "Worker")
+__all__ = ("Channel", "Pulse", "Worker")

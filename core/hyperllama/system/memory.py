@@ -1,4 +1,4 @@
-"""What memory there is and what a process takes, from ``/proc``."""
+"""Memory of the system and of processes, from ``/proc``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def available(unknown: int) -> int:
-    """Bytes that can be taken without swapping; ``unknown`` where the system does not say."""
+    """Return the bytes that can be taken without swapping; ``unknown`` where the system does not say."""
     try:
         lines = Path("/proc/meminfo").read_text("ascii").splitlines()
         return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), unknown)
@@ -18,12 +18,12 @@ def available(unknown: int) -> int:
 
 
 def resident(pid: int) -> int:
-    """Bytes of the process that are in memory; 0 when it is gone."""
+    """Return the bytes of the process that are in memory; 0 when it is gone."""
     return _statm(pid, 1)
 
 
 def mapped(pid: int) -> int:
-    """Bytes of its address space; 0 when it is gone."""
+    """Return the bytes of the address space of the process; 0 when it is gone."""
     return _statm(pid, 0)
 
 
