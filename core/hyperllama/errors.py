@@ -21,6 +21,7 @@
     - Draining                         503
   x EngineTimeout                      504
   x LoadFailed                         500
+    - LoadInterrupted  (retry_after)   503
   x StoreFailed                        500
 
 * ConfigError (not a GatewayError): the gateway does not start; exit code 2.
@@ -169,6 +170,12 @@ class LoadFailed(GatewayError):
     code = "model_load_failed"
 
 
+class LoadInterrupted(LoadFailed):
+    """The engine ended while it loaded the model. ``retry_after`` is set: the next request starts it again."""
+
+    status = 503
+
+
 class StoreFailed(GatewayError):
     """The model store could not do what was asked: no space, no network, a file that is not what it should be."""
 
@@ -228,6 +235,7 @@ __all__ = (
     "GatewayError",
     "InvalidRequest",
     "LoadFailed",
+    "LoadInterrupted",
     "MethodNotAllowed",
     "ModelLoading",
     "ModelNotFound",

@@ -69,7 +69,7 @@ class MaxEngine:
             return await self._launch(spec, path, report, modular)
         except LoadFailed as error:
             if "killed by" in error.message:
-                raise LoadFailed(f"{error.message}; {MEMORY_HINT}") from error
+                raise type(error)(f"{error.message}; {MEMORY_HINT}", retry_after=error.retry_after) from error
             if COMPILE_FAILED not in error.message or not modular.exists():
                 raise
         # A damaged file in the compile cache fails every load that hits it: once, compile into an empty one instead.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hyperllama.catalog.eviction import Resident, Room, make_room
+from hyperllama.catalog.eviction import EvictionPlan, Resident, plan_eviction
 from hyperllama.errors import LoadFailed
 
 IDLE_OLD = Resident("old", 40, idle_since=1.0, keep_alive=300)
@@ -14,24 +14,24 @@ BUSY = Resident("busy", 40, idle_since=None, keep_alive=10)
 
 
 @pytest.mark.parametrize(
-    ("residents", "need", "max_models", "room"),
+    ("residents", "need", "max_models", "plan"),
     [
-        ((), 50, 0, Room(())),
-        ((IDLE_OLD, IDLE_NEW), 20, 0, Room(())),
-        ((IDLE_OLD, IDLE_NEW), 30, 0, Room(("old",))),
-        ((IDLE_NEW, IDLE_OLD), 30, 0, Room(("old",))),
-        ((IDLE_OLD, SHORT), 30, 0, Room(("short",))),
-        ((IDLE_OLD, IDLE_NEW), 90, 0, Room(("old", "new"))),
-        ((BUSY, IDLE_NEW), 50, 0, Room(("new",))),
-        ((BUSY, IDLE_NEW), 70, 0, Room(("new",), wait=True)),
-        ((IDLE_OLD,), 1, 1, Room(("old",))),
-        ((BUSY,), 1, 1, Room((), wait=True)),
+        ((), 50, 0, EvictionPlan(())),
+        ((IDLE_OLD, IDLE_NEW), 20, 0, EvictionPlan(())),
+        ((IDLE_OLD, IDLE_NEW), 30, 0, EvictionPlan(("old",))),
+        ((IDLE_NEW, IDLE_OLD), 30, 0, EvictionPlan(("old",))),
+        ((IDLE_OLD, SHORT), 30, 0, EvictionPlan(("short",))),
+        ((IDLE_OLD, IDLE_NEW), 90, 0, EvictionPlan(("old", "new"))),
+        ((BUSY, IDLE_NEW), 50, 0, EvictionPlan(("new",))),
+        ((BUSY, IDLE_NEW), 70, 0, EvictionPlan(("new",), wait=True)),
+        ((IDLE_OLD,), 1, 1, EvictionPlan(("old",))),
+        ((BUSY,), 1, 1, EvictionPlan((), wait=True)),
     ],
 )
-def test_room_is_made(residents: tuple[Resident, ...], need: int, max_models: int, room: Room) -> None:
-    assert make_room(residents, need, budget=100, max_models=max_models) == room
+def test_idle_models_go(residents: tuple[Resident, ...], need: int, max_models: int, plan: EvictionPlan) -> None:
+    assert plan_eviction(residents, need, budget=100, max_models=max_models) == plan
 
 
 def test_a_model_over_the_whole_budget_is_refused_with_the_sum() -> None:
     with pytest.raises(LoadFailed, match=r"needs about 200 MiB and the memory budget is 100 MiB"):
-        make_room((), 200 * 2**20, budget=100 * 2**20, max_models=0)
+        plan_eviction((), 200 * 2**20, budget=100 * 2**20, max_models=0)

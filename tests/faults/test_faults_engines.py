@@ -94,7 +94,7 @@ def test_r05_a_killed_engine_is_one_error_and_comes_back(models: int, kills: int
 def test_r05_five_deaths_in_a_minute_are_a_rest_and_the_gateway_goes_on(serving: Any, bar: Any) -> None:
     live = serving(FRAIL.format(name="frail") + 'poison = "die"\n' + SOUND)
     for number in range(5):
-        live.until(lambda: live.app.catalog.find("frail").residency is None or not live.active("frail"))
+        live.until(lambda: live.app.catalog.find("frail").instance is None or not live.active("frail"))
         status, _, body = live.ask(PATHS[0], chat("frail", f"please die {number}", stream=False))
         assert status == 502, body
     status, headers, body = live.ask(PATHS[0], chat("frail", "hello", stream=False))

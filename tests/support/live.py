@@ -142,16 +142,16 @@ class Live:
 
     def engine(self, name: str) -> Any:
         """The engine's own object of a loaded model."""
-        residency = self.app.catalog.find(name).residency
-        return residency.model if residency is not None else None
+        instance = self.app.catalog.find(name).instance
+        return instance.model if instance is not None else None
 
     def batch(self, name: str) -> Any:
         """The sim engine's batch in this process."""
         return self.engine(name).batch
 
     def active(self, name: str) -> int:
-        residency = self.app.catalog.find(name).residency
-        return residency._active if residency is not None else 0
+        instance = self.app.catalog.find(name).instance
+        return instance._active if instance is not None else 0
 
     def metrics(self) -> dict[str, float]:
         """Series and their values."""

@@ -1,7 +1,7 @@
-"""Names to models: which exist, which are in memory, and how they come and go.
+"""The models by name: those that exist, those in memory, and how they get there.
 
 Everything here runs on the event loop and holds no lock: between two awaits nothing else runs, and each model's load
-is one task that all who wait for it share.
+is one task that every waiting call shares.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 
 import structlog
 
-from hyperllama.catalog.eviction import Resident, make_room
-from hyperllama.catalog.instance import Residency
+from hyperllama.catalog.eviction import Resident, plan_eviction
+from hyperllama.catalog.instance import ModelInstance
 from hyperllama.config import Server, parse_duration
 from hyperllama.errors import ConfigError, GatewayError, LoadFailed, ModelLoading, ModelNotFound, ModelUnavailable
 from hyperllama.models import ModelInfo, ModelSpec, RunningModel
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 class History:
-    """What became of a model since it is offered; for metrics."""
+    """Loads and deaths of a model since it is offered; for metrics."""
 
     __slots__ = ("deaths", "failed", "loads", "seconds")
 
@@ -36,14 +36,11 @@ class History:
         self.failed = 0  # loads
         self.deaths = 0
 
-    def died(self) -> None:
-        self.deaths += 1
-
 
 class Entry:
-    """A model that can be asked for."""
+    """A model that clients can use."""
 
-    __slots__ = ("dress", "engine", "history", "info", "path", "residency", "source", "spec")
+    __slots__ = ("dress", "engine", "history", "info", "instance", "path", "source", "spec")
 
     def __init__(
         self, spec: ModelSpec, info: ModelInfo, path: Path | None, *, engine: Engine, source: ModelSource | None
@@ -53,28 +50,30 @@ class Entry:
         self.path = path
         self.engine = engine
         self.source = source
-        self.residency: Residency | None = None
+        self.instance: ModelInstance | None = None
         self.history = History()
-        self.dress: Callable[[ModelInfo], ModelInfo] = lambda info: info  # what others than its engine know of it
+        self.dress: Callable[[ModelInfo], ModelInfo] = lambda info: info  # adds what the engine does not know
 
 
 class Lease:
-    """The right to use a loaded model; the model stays until it is given back."""
+    """The right to use a loaded model, which stays in memory until the lease is released."""
 
-    __slots__ = ("_residency", "load_ns", "model")
+    __slots__ = ("_instance", "load_ns", "model")
 
-    def __init__(self, residency: Residency, model: LoadedModel, load_ns: int) -> None:
-        self._residency: Residency | None = residency
+    def __init__(self, instance: ModelInstance, model: LoadedModel, load_ns: int) -> None:
+        self._instance: ModelInstance | None = instance
         self.model = model
         self.load_ns = load_ns
 
     def release(self) -> None:
-        residency, self._residency = self._residency, None
-        if residency is not None:
-            residency.leave()
+        instance, self._instance = self._instance, None
+        if instance is not None:
+            instance.leave()
 
 
 class Catalog:
+    """Every model of this gateway. Loads on demand, within the memory budget."""
+
     def __init__(
         self,
         server: Server,
@@ -93,14 +92,14 @@ class Catalog:
         self._load_times = load_times
         self._entries: dict[str, Entry] = {}
         self._names: dict[str, Entry] = {}
-        self._leaving: dict[asyncio.Task[None], Entry] = {}  # no longer offered, still at work
+        self._leaving: dict[asyncio.Task[None], Entry] = {}  # no longer offered, still busy
         self._changed = asyncio.Event()
         self._placing = asyncio.Lock()
         self._closed = False
         self._on_failure: Callable[[GatewayError, str], None] = lambda _error, _model: None
 
     def on_load_failure(self, call: Callable[[GatewayError, str], None]) -> None:
-        """Have ``call`` told of every load that fails, and of which model: others may be waiting to ask for it."""
+        """Have ``call`` run with the error and the model's name after every load that fails."""
         self._on_failure = call
 
     # --- what exists ---
@@ -111,6 +110,7 @@ class Catalog:
             self.put(self.describe(spec))
 
     def describe(self, spec: ModelSpec) -> Entry:
+        """Return an entry for ``spec``, not yet offered. Reads files; raises ConfigError."""
         engine = self._engines.get(spec.engine)
         if engine is None:
             known = ", ".join(sorted(self._engines)) or "none"
@@ -124,7 +124,7 @@ class Catalog:
         return Entry(spec, info, path, engine=engine, source=source)
 
     def put(self, entry: Entry) -> None:
-        """Offer ``entry``, in place of one of the same name, whose running requests finish."""
+        """Offer ``entry``, in place of one of the same name; requests that run on the old one finish."""
         if entry.spec.name in self._entries:
             self.remove(entry.spec.name)
         self._entries[entry.spec.name] = entry
@@ -132,101 +132,95 @@ class Catalog:
             self._names[_key(name)] = entry
 
     def remove(self, name: str) -> None:
-        """Offer it no longer. Running requests finish, then its memory comes back."""
+        """Stop offering a model. Its running requests finish, then it is unloaded."""
         entry = self._entries.pop(name)
         self._names = {key: other for key, other in self._names.items() if other is not entry}
-        if entry.residency is not None:
+        if entry.instance is not None:
             leaving = asyncio.create_task(self.unload(entry), name=f"retire {name}")
             self._leaving[leaving] = entry
             leaving.add_done_callback(self._leaving.pop)
 
     def knows(self, name: str) -> bool:
-        """Whether a model or an alias has this name."""
+        """Return whether a model or an alias has this name."""
         return _key(name) in self._names
 
     def entries(self) -> Sequence[Entry]:
+        """Return every offered model, in the order in which they came."""
         return list(self._entries.values())
 
     def find(self, name: str) -> Entry:
-        """By name or alias, in any case, ``:latest`` implied. Raises ModelNotFound."""
+        """Return the model of this name or alias, in any case, ``:latest`` implied. Raises ModelNotFound."""
         entry = self._names.get(_key(name))
         if entry is None:
             raise ModelNotFound(f"model '{name}' not found", param="model")
         return entry
 
     def running(self) -> Sequence[tuple[Entry, RunningModel]]:
-        """Loaded and loading models, latest to expire first."""
-        found = [(entry, entry.residency.snapshot(entry.info)) for entry in self._entries.values() if entry.residency]
+        """Return loaded and loading models, latest to expire first."""
+        found = [(entry, entry.instance.snapshot(entry.info)) for entry in self._entries.values() if entry.instance]
         return sorted(found, key=lambda pair: -(pair[1].expires_at or math.inf))
 
     # --- what is in memory ---
 
     async def acquire(self, entry: Entry, *, keep_alive: float | None = None, wait_timeout: float = math.inf) -> Lease:
-        """The loaded model, loading it if need be, once however many ask.
+        """Return a lease of the loaded model, loading it first if need be, once for every waiting call.
 
         ``keep_alive`` in seconds replaces the model's timer; None leaves it. After ``wait_timeout`` seconds raises
-        ModelLoading, which says how far the load is; it goes on. Raises LoadFailed, ModelUnavailable.
+        ModelLoading with the progress of the load, which goes on. Raises LoadFailed, ModelUnavailable.
         """
         began = time.perf_counter_ns()
-        residency = self._residency(entry)
-        residency.enter(keep_alive)
+        instance = self._instance(entry)
+        instance.enter(keep_alive)
         try:
-            model = residency.model
+            model = instance.model
             if model is not None:
-                return Lease(residency, model, 0)
-            if (pause := residency.unavailable_for()) > 0:
+                return Lease(instance, model, 0)
+            if (pause := instance.unavailable_for()) > 0:
                 raise ModelUnavailable(
                     f"model '{entry.spec.name}' stopped too often and rests; try again later", retry_after=pause
                 )
-            loading = residency.begin(lambda: self._load(entry, residency))
+            loading = instance.begin()
             done, _ = await asyncio.wait([loading], timeout=None if math.isinf(wait_timeout) else wait_timeout)
             if not done:
                 raise ModelLoading(
-                    f"model '{entry.spec.name}' is being loaded ({residency.describe()}); ask again, or wait longer",
-                    retry_after=residency.remaining(),
+                    f"model '{entry.spec.name}' is being loaded ({instance.describe()}); ask again, or wait longer",
+                    retry_after=instance.remaining(),
                 )
-            return Lease(residency, loading.result(), time.perf_counter_ns() - began)
+            return Lease(instance, loading.result(), time.perf_counter_ns() - began)
         except BaseException:
-            residency.leave()
+            instance.leave()
             raise
 
     def preload(self, entry: Entry) -> None:
         """Start loading in the background; a failure is logged."""
-        residency = self._residency(entry)
-        residency.begin(lambda: self._load(entry, residency))
+        self._instance(entry).begin()
 
     async def unload(self, entry: Entry) -> None:
-        """Let its requests finish, then give its memory back. Not loaded: nothing happens."""
-        if entry.residency is not None:
-            await entry.residency.retire()
+        """Let running requests finish, then unload the model. Does nothing when it is not loaded."""
+        if entry.instance is not None:
+            await entry.instance.retire()
 
     async def close(self) -> None:
         """Unload everything, without waiting for requests."""
         self._closed = True
         entries = (*self._entries.values(), *self._leaving.values())
-        await asyncio.gather(*(entry.residency.close() for entry in entries if entry.residency))
+        await asyncio.gather(*(entry.instance.close() for entry in entries if entry.instance))
 
-    def _residency(self, entry: Entry) -> Residency:
-        if entry.residency is None:
+    def changed(self) -> None:
+        """Look again whether there is memory for the model that waits for it."""
+        self._changed.set()
+
+    def _instance(self, entry: Entry) -> ModelInstance:
+        if entry.instance is None:
             keep = self._keep_alive if entry.spec.keep_alive is None else parse_duration(entry.spec.keep_alive)
-            entry.residency = Residency(
-                entry.spec.name,
-                keep,
-                estimate=self._load_times.estimate(entry.info),
-                on_change=self._changed.set,
-                on_death=entry.history.died,
-                reload=lambda: None if self._closed else self.preload(entry),
-                gone=lambda residency: self._forget(entry, residency),
-            )
-        return entry.residency
+            estimate = self._load_times.estimate(entry.info)
+            entry.instance = ModelInstance(entry.spec.name, keep, estimate=estimate, owner=_Owner(self, entry))
+        return entry.instance
 
-    def _forget(self, entry: Entry, residency: Residency) -> None:
-        if entry.residency is residency:
-            entry.residency = None
-
-    async def _load(self, entry: Entry, residency: Residency) -> LoadedModel:
+    async def load(self, entry: Entry, instance: ModelInstance) -> LoadedModel:
+        """Load ``entry`` for its ``instance``, once there is memory for it. For :class:`ModelInstance` only."""
         try:
-            return await self._load_once(entry, residency)
+            return await self._load_once(entry, instance)
         except GatewayError as error:
             self._failed(entry, error)
             raise
@@ -239,18 +233,18 @@ class Catalog:
         entry.history.failed += 1
         self._on_failure(error, entry.spec.name)
 
-    async def _load_once(self, entry: Entry, residency: Residency) -> LoadedModel:
+    async def _load_once(self, entry: Entry, instance: ModelInstance) -> LoadedModel:
         began = time.monotonic()
         path = entry.path
         if entry.source is not None:
-            path = await entry.source.fetch(_reference(entry.spec), residency.report)
+            path = await entry.source.fetch(_reference(entry.spec), instance.report)
             if path != entry.path:
                 info = await asyncio.to_thread(entry.engine.describe, entry.spec, path)
                 entry.path, entry.info = path, entry.dress(info)
         async with self._placing:  # room is made for one model at a time, and is then taken by it
             await self._make_room(entry)
-            residency.reserve(entry.info.memory_bytes)
-        model = await entry.engine.load(entry.spec, path, residency.report)
+            instance.reserve(entry.info.memory_bytes)
+        model = await entry.engine.load(entry.spec, path, instance.report)
         entry.info = entry.dress(model.info)
         took = time.monotonic() - began
         entry.history.loads += 1
@@ -262,16 +256,16 @@ class Catalog:
     async def _make_room(self, entry: Entry) -> None:
         while True:
             all_others = (*self._entries.values(), *self._leaving.values())
-            others = [other for other in all_others if other is not entry and other.residency is not None]
-            residents = [_resident(other) for other in others if other.residency and other.residency.occupied]
-            room = make_room(residents, entry.info.memory_bytes, budget=self._memory, max_models=self._max_models)
+            others = [other for other in all_others if other is not entry and other.instance is not None]
+            residents = [_resident(other) for other in others if other.instance and other.instance.occupied]
+            plan = plan_eviction(residents, entry.info.memory_bytes, budget=self._memory, max_models=self._max_models)
             self._changed.clear()
-            for name in room.evict:
+            for name in plan.evict:
                 log.info("model evicted", model=name, to_load=entry.spec.name)
                 await self.unload(self._entries[name])
-            if not room.wait:
+            if not plan.wait:
                 return
-            if not room.evict:
+            if not plan.evict:
                 await self._changed.wait()
 
     def _locate(self, spec: ModelSpec) -> tuple[ModelSource | None, Path | None]:
@@ -293,14 +287,36 @@ class Catalog:
         return None, path
 
 
+class _Owner:
+    """The owner of one entry's instance."""
+
+    __slots__ = ("_catalog", "_entry")
+
+    def __init__(self, catalog: Catalog, entry: Entry) -> None:
+        self._catalog, self._entry = catalog, entry
+
+    async def load(self, instance: ModelInstance) -> LoadedModel:
+        return await self._catalog.load(self._entry, instance)
+
+    def changed(self) -> None:
+        self._catalog.changed()
+
+    def died(self) -> None:
+        self._entry.history.deaths += 1
+
+    def gone(self, instance: ModelInstance) -> None:
+        if self._entry.instance is instance:
+            self._entry.instance = None
+
+
 def _reference(spec: ModelSpec) -> str:
     return spec.source.partition(":")[2]
 
 
 def _resident(entry: Entry) -> Resident:
-    residency = entry.residency
-    assert residency is not None  # noqa: S101 - the caller filtered
-    return Resident(entry.spec.name, residency.bytes(), residency.idle_since, residency.keep_alive)
+    instance = entry.instance
+    assert instance is not None  # noqa: S101 - the caller filtered
+    return Resident(entry.spec.name, instance.bytes(), instance.idle_since, instance.keep_alive)
 
 
 def _key(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Which models make room for another: a pure function of what is in memory."""
+"""The choice of models to unload for another one: a pure function of what is in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hyperllama.errors import LoadFailed
 
 
 class Resident(msgspec.Struct, frozen=True):
-    """A model in memory. ``idle_since`` is monotonic seconds; None: it is at work. ``keep_alive`` in seconds."""
+    """A model in memory. ``idle_since`` is monotonic seconds; None: it is busy. ``keep_alive`` in seconds."""
 
     name: str
     bytes: int
@@ -18,15 +18,15 @@ class Resident(msgspec.Struct, frozen=True):
     keep_alive: float
 
 
-class Room(msgspec.Struct, frozen=True):
-    """What must go. ``wait``: even so there is no room until a model that is at work has finished."""
+class EvictionPlan(msgspec.Struct, frozen=True):
+    """The models to unload. ``wait``: even then there is no room until a busy model has finished."""
 
     evict: tuple[str, ...]
     wait: bool = False
 
 
-def make_room(residents: Sequence[Resident], need: int, *, budget: int, max_models: int) -> Room:
-    """Idle models to evict so that ``need`` bytes fit ``budget``: shortest keep-alive first, then least recently used.
+def plan_eviction(residents: Sequence[Resident], need: int, *, budget: int, max_models: int) -> EvictionPlan:
+    """Choose idle models to evict so that ``need`` bytes fit ``budget``: shortest keep-alive, then least recently used.
 
     ``max_models`` 0 means no limit of number. Raises LoadFailed, showing the sum, when the need alone is too much.
     """
@@ -37,7 +37,7 @@ def make_room(residents: Sequence[Resident], need: int, *, budget: int, max_mode
         )
     used = sum(resident.bytes for resident in residents)
     count = len(residents)
-    gone: list[str] = []
+    evict: list[str] = []
 
     def fits() -> bool:
         return used + need <= budget and (max_models == 0 or count < max_models)
@@ -46,14 +46,14 @@ def make_room(residents: Sequence[Resident], need: int, *, budget: int, max_mode
     for resident in sorted(idle, key=lambda resident: (resident.keep_alive, resident.idle_since)):
         if fits():
             break
-        gone.append(resident.name)
+        evict.append(resident.name)
         used -= resident.bytes
         count -= 1
-    return Room(tuple(gone), wait=not fits())
+    return EvictionPlan(tuple(evict), wait=not fits())
 
 
 def _mib(size: int) -> str:
     return f"{size / 2**20:,.0f} MiB"
 
 
-__all__ = ("Resident", "Room", "make_room")
+__all__ = ("EvictionPlan", "Resident", "plan_eviction")

@@ -1,4 +1,4 @@
-"""One model's stay in memory: its load, its users, its idle timer, its deaths."""
+"""One model in memory: its load, its users, its idle timer, its deaths."""
 
 from __future__ import annotations
 
@@ -7,50 +7,53 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Protocol
 
 import msgspec
 import structlog
 
-from hyperllama.errors import GatewayError, LoadFailed
+from hyperllama.errors import GatewayError, LoadInterrupted
 from hyperllama.models import LoadProgress, ModelInfo, RunningModel
 from hyperllama.spi import LoadedModel
 
 log = structlog.get_logger(__name__)
 
-DEATHS, WINDOW = 5, 60.0  # so many deaths in so many seconds, and the model rests
+DEATHS, WINDOW = 5, 60.0  # that many deaths in as many seconds make the model rest
 REST = 30.0  # seconds
 BACKOFF = (0.5, 30.0)  # seconds, doubled from the first to the second
 
 
-class Residency:
-    """Made when a model is first asked for, gone when it is unloaded.
+class InstanceOwner(Protocol):
+    """What an instance needs of the catalog. Every method runs on the event loop."""
 
-    ``on_change`` is called whenever memory may have become free or idle, ``on_death`` when its engine died, ``reload``
-    after that and its back-off, ``gone`` when nothing of the model is left.
-    """
+    async def load(self, instance: ModelInstance) -> LoadedModel:
+        """Load the model. Raises GatewayError."""
+        ...
 
-    def __init__(
-        self,
-        name: str,
-        keep_alive: float,
-        *,
-        estimate: float | None,
-        on_change: Callable[[], None],
-        on_death: Callable[[], None],
-        reload: Callable[[], None],
-        gone: Callable[[Residency], None],
-    ) -> None:
+    def changed(self) -> None:
+        """Note that memory may have become free, or a model idle."""
+        ...
+
+    def died(self) -> None:
+        """Note that the engine of the loaded model died."""
+        ...
+
+    def gone(self, instance: ModelInstance) -> None:
+        """Forget ``instance``: nothing of the model is left in memory."""
+        ...
+
+
+class ModelInstance:
+    """Made when a model is first requested, gone when it is unloaded. Loads again by itself after a death."""
+
+    def __init__(self, name: str, keep_alive: float, *, estimate: float | None, owner: InstanceOwner) -> None:
+        """``keep_alive``: seconds that it stays in memory unused. ``estimate``: seconds that its load takes."""
         self.name = name
         self.keep_alive = keep_alive
         self.model: LoadedModel | None = None
         self.progress = LoadProgress("starting", estimate=estimate)
         self.idle_since: float | None = None
-        self._on_change = on_change
-        self._on_death = on_death
-        self._reload = reload
-        self._gone = gone
+        self._owner = owner
         self._active = 0
         self._began = 0.0
         self._loading: asyncio.Task[LoadedModel] | None = None
@@ -68,7 +71,7 @@ class Residency:
     # --- users ---
 
     def enter(self, keep_alive: float | None) -> None:
-        """One more user. ``keep_alive`` sticks."""
+        """Count one more user. ``keep_alive``, if given, replaces the model's own from now on."""
         self._active += 1
         self._idle.clear()
         self.idle_since = None
@@ -79,18 +82,18 @@ class Residency:
             self._timer = None
 
     def leave(self) -> None:
-        """One user fewer; the last one starts the idle timer."""
+        """Count one user fewer; the last one starts the idle timer."""
         self._active -= 1
         if self._active == 0:
             self.idle_since = time.monotonic()
             self._idle.set()
-            self._on_change()
+            self._owner.changed()
             self._arm()
 
     def _arm(self) -> None:
         if self._closed or self.model is None:
             if self.model is None and not (self._loading or self._deaths or self.unavailable_for()):
-                self._gone(self)
+                self._owner.gone(self)
             return
         if math.isinf(self.keep_alive):
             self._expires_at = None
@@ -106,23 +109,23 @@ class Residency:
 
     # --- loading ---
 
-    def begin(self, load: Callable[[], Coroutine[Any, Any, LoadedModel]]) -> asyncio.Task[LoadedModel]:
-        """The load under way, or a new one: one task that all who wait share."""
+    def begin(self) -> asyncio.Task[LoadedModel]:
+        """Return the load under way, or start one: a single task that every waiting call shares."""
         if self._loading is None:
             if self._backoff is not None:
                 self._backoff.cancel()
                 self._backoff = None
-            self._loading = asyncio.create_task(self._run(load), name=f"load {self.name}")
+            self._loading = asyncio.create_task(self._run(), name=f"load {self.name}")
             self._loading.add_done_callback(_retrieve)
         return self._loading
 
-    async def _run(self, load: Callable[[], Coroutine[Any, Any, LoadedModel]]) -> LoadedModel:
+    async def _run(self) -> LoadedModel:
         if self._closing is not None:
             await asyncio.shield(self._closing)
         self._began = time.monotonic()
-        self._tell()
+        self._log_progress()
         try:
-            model = await load()
+            model = await self._owner.load(self)
         except GatewayError as error:
             log.error("model not loaded", model=self.name, reason=error.message)
             self._failed()
@@ -134,7 +137,7 @@ class Residency:
         if model.failure is not None:
             await model.close()
             self._failed()
-            raise LoadFailed(f"model '{self.name}' stopped while it was loaded: {model.failure}")
+            raise LoadInterrupted(f"model '{self.name}' stopped while it was loaded: {model.failure}", retry_after=1)
         self.model = model
         self.progress = msgspec.structs.replace(self.progress, phase="ready", detail="", seconds=self._elapsed())
         model.watch(lambda reason: self._died(model, reason))
@@ -146,19 +149,19 @@ class Residency:
     def _failed(self) -> None:
         self._loading = None
         self._reserved = 0
-        self._on_change()
+        self._owner.changed()
         if self._active == 0:
-            self._gone(self)
+            self._owner.gone(self)
 
     def report(self, progress: LoadProgress) -> None:
-        """Where the load stands, told by the engine; shown to whoever asks."""
+        """Record the progress that the engine reports."""
         new_phase = progress.phase != self.progress.phase
         estimate = progress.estimate or self.progress.estimate
         self.progress = msgspec.structs.replace(progress, seconds=self._elapsed(), estimate=estimate)
         if new_phase:
-            self._tell()
+            self._log_progress()
 
-    def _tell(self) -> None:
+    def _log_progress(self) -> None:
         estimate = self.progress.estimate
         log.info(
             "model loading",
@@ -169,12 +172,12 @@ class Residency:
         )
 
     def describe(self) -> str:
-        """Where the load stands, for whoever waits for it."""
+        """Describe the progress of the load in a few words."""
         of = f" of about {self.progress.estimate:.0f}" if self.progress.estimate else ""
         return f"{self.progress.phase}, {self._elapsed():.0f}{of} s"
 
     def remaining(self) -> float:
-        """Seconds the load may still take, at least one; an honest guess where none was seen yet."""
+        """Return the seconds that the load may still take, at least one; a guess where none was ever measured."""
         estimate = self.progress.estimate or 10.0
         return max(1.0, estimate - self._elapsed())
 
@@ -184,17 +187,20 @@ class Residency:
     # --- memory ---
 
     def reserve(self, size: int) -> None:
-        """Count ``size`` bytes as taken from now on, until they can be measured."""
+        """Count ``size`` bytes as taken until the memory in use can be measured."""
         self._reserved = size
 
     @property
     def occupied(self) -> bool:
+        """True while the model takes memory, or is about to."""
         return self.model is not None or self._reserved > 0
 
     def bytes(self) -> int:
+        """Return the memory in use or reserved, whichever is more."""
         return max(self._reserved, self.model.memory()[0] if self.model is not None else 0)
 
     def snapshot(self, info: ModelInfo) -> RunningModel:
+        """Describe the instance to clients."""
         resident, accelerator = self.model.memory() if self.model is not None else (0, 0)
         progress = self.progress
         if self.model is None:
@@ -209,7 +215,10 @@ class Residency:
         )
 
     def _expiry(self) -> float | None:
-        """When the idle timer ends; past while it is being unloaded; while it loads or works, as if it were idle."""
+        """Return the unix time at which the idle timer ends; None: never.
+
+        A model that loads or works counts as idle from now; one that is being unloaded has expired.
+        """
         if self._closing is not None:
             return min(self._expires_at or math.inf, time.time() - 1)
         if self._active == 0 and self.model is not None:
@@ -219,7 +228,7 @@ class Residency:
     # --- death ---
 
     def unavailable_for(self) -> float:
-        """Seconds for which it rests after dying too often; 0: ask away."""
+        """Return the seconds for which the model rests after dying too often; 0: it can be loaded."""
         return max(0.0, self._rest_until - time.monotonic())
 
     def _died(self, model: LoadedModel, reason: str) -> None:
@@ -229,7 +238,7 @@ class Residency:
         self.model = None
         self._reserved = 0
         self._deaths.append(now)
-        self._on_death()
+        self._owner.died()
         self._closing = asyncio.create_task(self._bury(model))
         recent = [death for death in self._deaths if now - death < WINDOW]
         if len(recent) >= DEATHS:
@@ -241,17 +250,21 @@ class Residency:
         log.error("model died, loading it again", model=self.name, reason=reason, pause=round(pause, 2))
         self._backoff = asyncio.get_running_loop().call_later(pause, self._reload)
 
+    def _reload(self) -> None:
+        if not self._closed:
+            self.begin()
+
     async def _bury(self, model: LoadedModel) -> None:
         try:
             await model.close()
         finally:
             self._closing = None
-            self._on_change()
+            self._owner.changed()
 
     # --- leaving ---
 
     async def retire(self) -> None:
-        """Wait until nobody uses it, then unload."""
+        """Wait until the last user has left, then unload."""
         if self._loading is not None:
             await asyncio.wait([self._loading])
         await self._idle.wait()
@@ -261,7 +274,7 @@ class Residency:
             await asyncio.shield(self._closing)
 
     async def close(self) -> None:
-        """Unload now; running requests fail."""
+        """Unload at once; running requests fail."""
         self._closed = True
         for timer in (self._timer, self._backoff):
             if timer is not None:
@@ -288,15 +301,15 @@ class Residency:
         finally:
             self._closing = None
             self._reserved = 0
-            self._on_change()
+            self._owner.changed()
             if self._active == 0 and self._loading is None and self.model is None:
-                self._gone(self)
+                self._owner.gone(self)
 
 
 def _retrieve(task: asyncio.Task[LoadedModel]) -> None:
-    """Its failure was logged and told to all who waited; nobody may be left to retrieve it."""
+    """Mark the failure as seen: it was logged, and no call may be left to await it."""
     if not task.cancelled():
         task.exception()
 
 
-__all__ = ("Residency",)
+__all__ = ("InstanceOwner", "ModelInstance")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from hyperllama import errors
-from hyperllama.errors import EngineFailed, GatewayError, LoadFailed
+from hyperllama.errors import EngineFailed, GatewayError, LoadInterrupted
 from hyperllama.host.frames import Refused
 
 _LOAD_RETRY: Final = 5.0  # seconds; a process that was killed while it loaded may load the next time
@@ -34,9 +34,9 @@ def gone(name: str, reason: str) -> EngineFailed:
     return EngineFailed(f"The engine of model {name!r} failed: {reason}.")
 
 
-def not_loaded(name: str, reason: str) -> LoadFailed:
+def not_loaded(name: str, reason: str) -> LoadInterrupted:
     """Return the error of a load whose host ended; ``retry_after`` is set, since the next load may succeed."""
-    return LoadFailed(f"the engine of model {name!r} ended while loading: {reason}", retry_after=_LOAD_RETRY)
+    return LoadInterrupted(f"the engine of model {name!r} ended while loading: {reason}", retry_after=_LOAD_RETRY)
 
 
 __all__ = ("error", "gone", "lost", "not_loaded", "refusal")

@@ -163,7 +163,7 @@ class _State(Collector):
             loaded.add_metric(name, 1.0 if model and model.progress.phase == "ready" else 0.0)
             memory.add_metric(name, model.size_bytes if model else 0)
             active.add_metric(name, model.active if model else 0)
-            host: object = entry.residency.model if entry.residency is not None else None
+            host: object = entry.instance.model if entry.instance is not None else None
             if isinstance(host, Beats):
                 silent.add_metric(name, host.silent_for())
         return loaded, memory, active, silent
