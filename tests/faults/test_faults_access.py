@@ -57,7 +57,7 @@ CONFIG = Config(models={"health": ModelSpec(name="health", engine="sim"), "sim":
 async def app(tmp_path: Path) -> AsyncIterator[Application]:
     made = create_app(msgspec.structs.replace(CONFIG, store=Store(path=str(tmp_path))), KeysPlugin())
     yield made
-    await made.database.close()
+    await made.storage.database.close()
 
 
 @pytest.fixture

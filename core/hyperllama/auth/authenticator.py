@@ -62,6 +62,8 @@ class Authenticator:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.key_cache.close()
+        if self._tokens is not None:
+            await self._tokens.close()
 
     async def authenticate(self, credentials: Credentials) -> Principal | None:
         """None: unknown, and a key is required. Raises Unauthenticated for one that is wrong."""

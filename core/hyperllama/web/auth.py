@@ -1,4 +1,4 @@
-"""Who is calling and whether they may, decided on the matched handler before the body is read."""
+"""Authenticate the caller and check the permission of the matched route, before the body is read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
 from litestar.handlers import BaseRouteHandler
 from litestar.middleware import ASGIMiddleware
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from hyperllama.errors import Forbidden, InvalidRequest, Unauthenticated
 from hyperllama.identity import Credentials, Principal
@@ -18,9 +18,12 @@ from hyperllama.web.in_process import PRINCIPAL
 from hyperllama.web.litestar_compat import is_options_handler
 from hyperllama.web.route import PUBLIC
 
+_CARRIERS = frozenset({b"authorization", b"x-api-key", b"api-key"})
+_BLANKS = " \t"
+
 
 class Authentication(ASGIMiddleware):
-    """Asks the providers in order; the first answer wins and no answer is 401."""
+    """Ask the providers in order. The first principal wins; without one the answer is 401."""
 
     scopes = (ScopeType.HTTP,)
 
@@ -31,8 +34,8 @@ class Authentication(ASGIMiddleware):
         handler = cast(BaseRouteHandler, scope["route_handler"])
         permission = PUBLIC if is_options_handler(handler) else handler.opt["permission"]
         if permission != PUBLIC:
-            inside: Principal | None = scope.get(PRINCIPAL)  # type: ignore[assignment]  # of our own making
-            principal = await self._principal(scope) if inside is None else inside
+            known: Principal | None = scope.get(PRINCIPAL)  # type: ignore[assignment]  # of our own making
+            principal = await self._principal(scope) if known is None else known
             if permission not in principal.permissions:
                 raise Forbidden(f"this key does not have the permission {permission!r}")
             scope["user"] = principal
@@ -50,14 +53,25 @@ class Authentication(ASGIMiddleware):
 
 
 def _credentials(scope: Scope) -> Credentials:
-    headers: Mapping[str, str] = ASGIConnection[object, object, object, object](scope).headers  # type: ignore[type-var]
-    kind, _, bearer = headers.get("authorization", "").partition(" ")
-    sent = {value.strip() for value in (headers.get("x-api-key"), headers.get("api-key")) if value and value.strip()}
-    if kind.lower() == "bearer" and bearer.strip():
-        sent.add(bearer.strip())
+    """Read the key from every header that may carry one. Raise InvalidRequest for two different keys.
+
+    Every line counts, a header that is sent twice too: of two keys neither is preferred, since a proxy and the gateway
+    could prefer different ones. Only ASCII blanks around a key are not part of it.
+    """
+    sent = set()
+    for name, value in cast(HTTPScope, scope)["headers"]:
+        if name not in _CARRIERS:
+            continue
+        token = value.decode("latin-1").strip(_BLANKS)
+        if name == b"authorization":
+            kind, _, token = token.partition(" ")
+            token = token.strip(_BLANKS) if kind.lower() == "bearer" else ""
+        if token:
+            sent.add(token)
     if len(sent) > 1:
         raise InvalidRequest("two different API keys were sent in one request; send one")
     client = scope.get("client")
+    headers: Mapping[str, str] = ASGIConnection[object, object, object, object](scope).headers  # type: ignore[type-var]
     return Credentials(token=sent.pop() if sent else None, headers=headers, client=client[0] if client else None)
 
 
