@@ -13,7 +13,7 @@ from hyperllama_ollama import template
 from hyperllama_ollama.decode import prompting
 from hyperllama_ollama.decode.prompting import Turn
 from hyperllama_ollama.errors import Failure
-from hyperllama_ollama.template.render import MAX_STEPS
+from hyperllama_ollama.template import TooMuchWork
 
 MESSAGES = [
     {"Role": "system", "Content": "Be brief."},

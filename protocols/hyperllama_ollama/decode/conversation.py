@@ -1,7 +1,8 @@
-"""Messages and tools in the core's words. Clients drop the ids of calls: results find their calls by name and order."""
+"""Messages and tools as the core has them. Clients drop the ids of calls: results find theirs by name and order."""
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 
@@ -24,13 +25,14 @@ _ROLES: Mapping[str, Role] = {
 
 
 def messages(found: Sequence[wire.Message]) -> tuple[Message, ...]:
-    """Any role is taken; one that nobody knows speaks as the user."""
-    pending: list[ToolCall] = []
+    """Return ``found`` with each result bound to its call. An unknown role speaks as the user."""
+    pending = _Pending()
     ids = _ids(found)
     return tuple(_message(message, pending, ids) for message in found)
 
 
 def tools(found: Sequence[wire.Tool]) -> tuple[ToolSpec, ...]:
+    """Return the tools that have a name."""
     return tuple(
         ToolSpec(tool.function.name, tool.function.description, tool.function.parameters)
         for tool in found
@@ -38,7 +40,7 @@ def tools(found: Sequence[wire.Tool]) -> tuple[ToolSpec, ...]:
     )
 
 
-def _message(found: wire.Message, pending: list[ToolCall], ids: Iterator[str]) -> Message:
+def _message(found: wire.Message, pending: _Pending, ids: Iterator[str]) -> Message:
     role = _ROLES.get(found.role, "user")
     parts: list[Part] = [Image(data) for data in found.images]
     if found.content:
@@ -47,10 +49,10 @@ def _message(found: wire.Message, pending: list[ToolCall], ids: Iterator[str]) -
         ToolCall(call.id or next(ids), call.function.name, _JSON.encode(call.function.arguments).decode())
         for call in found.tool_calls
     )
-    pending.extend(calls)
+    pending.add(calls)
     call_id, name = found.tool_call_id or None, found.tool_name or None
     if role == "tool":
-        call = _answered(pending, call_id, name)
+        call = pending.take(call_id, name)
         if call is not None:
             call_id, name = call.id, name or call.name
     return Message(
@@ -63,21 +65,41 @@ def _message(found: wire.Message, pending: list[ToolCall], ids: Iterator[str]) -
     )
 
 
-def _answered(pending: list[ToolCall], call_id: str | None, name: str | None) -> ToolCall | None:
-    """The call that a result answers, taken from ``pending``: by id, else the oldest of that name, else the oldest."""
-    if call_id is not None:
-        found = next((call for call in pending if call.id == call_id), None)
-    elif name is not None:
-        found = next((call for call in pending if call.name == name), None)
-    else:
-        found = pending[0] if pending else None
-    if found is not None:
-        pending.remove(found)
-    return found
+class _Pending:
+    """Calls without a result yet, in order. Each is put in and taken out once, so all of them cost linear time."""
+
+    def __init__(self) -> None:
+        self._calls: dict[int, ToolCall] = {}
+        self._by_id: defaultdict[str, deque[int]] = defaultdict(deque)
+        self._by_name: defaultdict[str, deque[int]] = defaultdict(deque)
+        self._all: deque[int] = deque()
+        self._count = 0
+
+    def add(self, calls: Sequence[ToolCall]) -> None:
+        for call in calls:
+            number = self._count = self._count + 1
+            self._calls[number] = call
+            self._by_id[call.id].append(number)
+            self._by_name[call.name].append(number)
+            self._all.append(number)
+
+    def take(self, call_id: str | None, name: str | None) -> ToolCall | None:
+        """Remove and return the call that a result answers: by id, else the oldest of that name, else the oldest."""
+        if call_id is not None:
+            line = self._by_id.get(call_id)
+        elif name is not None:
+            line = self._by_name.get(name)
+        else:
+            line = self._all
+        while line:
+            found = self._calls.pop(line.popleft(), None)
+            if found is not None:  # not taken by another key before
+                return found
+        return None
 
 
 def _ids(found: Sequence[wire.Message]) -> Iterator[str]:
-    """Ids for calls that came without, the same for the same conversation, and none that it uses."""
+    """Return ids for calls that came without: the same for the same conversation, and none that it uses."""
     taken = {call.id for message in found for call in message.tool_calls}
     return (made for made in (f"call_{number:08d}" for number in count()) if made not in taken)
 

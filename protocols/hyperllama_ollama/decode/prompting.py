@@ -1,8 +1,9 @@
-"""A conversation as text, by a template in Go's language: all of it at once, or turn by turn as older ones want it."""
+"""A conversation as text, by a template in Go's language: rendered once for all of it, or once a turn for old ones."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 import msgspec
 
@@ -16,10 +17,20 @@ class Turn(msgspec.Struct, frozen=True):
 
 
 def prompt(
-    written: str, turns: Sequence[Turn], *, suffix: str = "", think: wire.Think | None, think_said: bool = True
+    written: str,
+    turns: Sequence[Turn],
+    *,
+    suffix: str = "",
+    think: wire.Think | None,
+    think_said: bool = True,
+    budget: template.Budget | None = None,
 ) -> str:
-    """What the model is given. ``think_said``: the request said something of it. Raises Failure."""
-    nodes, turns = template.parse(written), _merged(turns)
+    """Return the model's prompt. ``think_said``: the request has the field.
+
+    Raise Failure for a template that cannot be used, TooMuchWork when all of it takes more than ``budget``.
+    """
+    budget = budget or template.Budget()
+    nodes, turns = template.parse(written, budget), _merged(turns)
     constant: dict[str, template.Value] = {
         "Suffix": suffix,
         "Tools": (),
@@ -47,28 +58,30 @@ def prompt(
                     for turn in turns
                 ],
             },
+            budget=budget,
         )
     *before, now = _rounds(turns)
-    parts = [template.render(nodes, {**constant, **each}, answered=True) for each in before]
+    parts = [template.render(nodes, {**constant, **each}, answered=True, budget=budget) for each in before]
     if ".Response" not in written:
         parts = [f"{part}{each['Response']}" for part, each in zip(parts, before, strict=True)]
-    return "".join((*parts, template.render(nodes, {**constant, **now}), str(now["Response"])))
+    return "".join((*parts, template.render(nodes, {**constant, **now}, budget=budget), str(now["Response"])))
 
 
 def _merged(turns: Sequence[Turn]) -> list[Turn]:
-    """Who speaks twice in a row has spoken once."""
+    """Make one turn of those that one role has in a row."""
     found: list[Turn] = []
-    for turn in turns:
-        if found and found[-1].role == turn.role != "tool":
-            before = found.pop()
-            found.append(Turn(turn.role, f"{before.text}\n\n{turn.text}", before.thinking + turn.thinking))
+    for role, group in groupby(turns, key=lambda turn: turn.role):
+        together = list(group)
+        if role == "tool":
+            found += together
         else:
-            found.append(turn)
+            text = "\n\n".join(turn.text for turn in together)
+            found.append(Turn(role, text, "".join(turn.thinking for turn in together)))
     return found
 
 
 def _rounds(turns: Sequence[Turn]) -> list[Mapping[str, template.Value]]:
-    """One for each time that the template is gone through: what the system, the user and the model say in it."""
+    """Return the data of each rendering of a template for one round: what system, user and model say in it."""
     found = []
     system = asked = answer = ""
     for turn in turns:

@@ -6,7 +6,10 @@ from typing import TypeAlias
 
 import msgspec
 
+from hyperllama_ollama.encode.text import quote
 from hyperllama_ollama.errors import Failure
+
+LONGEST_SHOWN = 80  # characters of a template in an error
 
 
 class Constant(msgspec.Struct, frozen=True):
@@ -71,11 +74,17 @@ Node: TypeAlias = Text | Write | Assign | Choose | Range | Leave
 
 
 def bad(what: str) -> Failure:
-    """A template that cannot be used, in the manner of Go's messages."""
+    """Return the refusal of a template that cannot be used, in the manner of Go's messages."""
     return Failure(f"template: :1: {what}", param="template")
 
 
+def shown(text: str) -> str:
+    """Return ``text`` for an error: quoted as Go quotes, the beginning of it where it is long."""
+    return quote(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}...")
+
+
 __all__ = (
+    "LONGEST_SHOWN",
     "Assign",
     "Call",
     "Choose",
@@ -88,4 +97,5 @@ __all__ = (
     "Text",
     "Write",
     "bad",
+    "shown",
 )

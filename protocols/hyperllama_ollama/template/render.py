@@ -1,16 +1,13 @@
-"""Nodes and values to text. Bounded: a template comes from whoever sends a request."""
+"""Nodes and values to text, within a budget."""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
 
-import msgspec
-
-from hyperllama_ollama.encode.text import dumps
+from hyperllama_ollama.template.budget import STEP, Budget, too_much
+from hyperllama_ollama.template.functions import FUNCTIONS, Value, text_of, true
 from hyperllama_ollama.template.nodes import (
+    LONGEST_SHOWN,
     Assign,
     Call,
     Choose,
@@ -25,15 +22,7 @@ from hyperllama_ollama.template.nodes import (
     bad,
 )
 
-MAX_STEPS = 100_000
 MAX_LENGTH = 16 * 1024 * 1024
-
-Value: TypeAlias = "str | int | float | bool | Sequence[Value] | Mapping[str, Value] | None"
-
-
-class Function(msgspec.Struct, frozen=True):
-    apply: Callable[[Sequence[Value]], Value]
-    takes: tuple[int, int]  # least and most arguments
 
 
 class _AnswerBegins(Exception):
@@ -41,16 +30,20 @@ class _AnswerBegins(Exception):
 
 
 class _Left(Exception):
+    """A ``break``, or with ``again`` a ``continue``, on its way to its loop."""
+
     def __init__(self, *, again: bool) -> None:
         self.again = again
 
 
-def render(nodes: Sequence[Node], data: Mapping[str, Value], *, answered: bool = False) -> str:
-    """What the model is given: everything before ``.Response``, or with it and on where it was ``answered``.
+def render(
+    nodes: Sequence[Node], data: Mapping[str, Value], *, answered: bool = False, budget: Budget | None = None
+) -> str:
+    """Return the prompt: everything before ``.Response``, or with it and on where it was ``answered``.
 
-    Raises Failure, also when it is too much work.
+    Raise Failure for a template that does not fit the data, TooMuchWork when the ``budget`` is spent.
     """
-    rendering = _Rendering(data, answered=answered)
+    rendering = _Rendering(data, budget or Budget(), answered=answered)
     try:
         rendering.run(nodes, data, {})
     except _AnswerBegins:
@@ -61,33 +54,31 @@ def render(nodes: Sequence[Node], data: Mapping[str, Value], *, answered: bool =
 
 
 class _Rendering:
-    def __init__(self, data: Mapping[str, Value], *, answered: bool) -> None:
+    def __init__(self, data: Mapping[str, Value], budget: Budget, *, answered: bool) -> None:
         self.out: list[str] = []
         self._answered = answered
         self._data = data
-        self._steps = 0
+        self._budget = budget
         self._length = 0
 
     def run(self, nodes: Sequence[Node], dot: Value, names: dict[str, Value]) -> None:
-        """``names``: variables of this block; an inner one gets a copy and hands back what it changed."""
+        """Render ``nodes``. ``names``: variables of this block; an inner one gets a copy and hands back its changes."""
         for node in nodes:
-            self._steps += 1
-            if self._steps > MAX_STEPS:
-                raise bad("too much work for a template")
+            self._budget.step()
             match node:
                 case Text(text):
                     self._write(text)
                 case Write(Field(".", ("Response",))) if dot is self._data and not self._answered:
                     raise _AnswerBegins
                 case Write(value):
-                    self._write(_shown(self._value(value, dot, names)))
+                    self._write(text_of(self._value(value, dot, names), self._budget))
                 case Assign(name, value, declares):
                     if not declares and name not in names:
-                        raise bad(f"undefined variable: ${name}")
+                        raise bad(f"undefined variable: ${name[:LONGEST_SHOWN]}")
                     names[name] = self._value(value, dot, names)
                 case Choose(value, then, otherwise, is_dot):
                     found = self._value(value, dot, names)
-                    taken = then if _true(found) else otherwise
+                    taken = then if true(found) else otherwise
                     self._inner(taken, found if is_dot and taken is then else dot, names)
                 case Range():
                     self._range(node, dot, names)
@@ -95,6 +86,7 @@ class _Rendering:
                     raise _Left(again=again)
 
     def _inner(self, nodes: Sequence[Node], dot: Value, names: dict[str, Value]) -> None:
+        self._copies(len(names) + len(nodes))
         inside = dict(names)
         declared = {node.name for node in nodes if isinstance(node, Assign) and node.declares}
         try:
@@ -106,8 +98,10 @@ class _Rendering:
         found = self._value(node.value, dot, names)
         items: list[tuple[Value, Value]]
         if isinstance(found, Mapping):
+            self._copies(len(found))
             items = sorted(found.items())
         elif isinstance(found, Sequence) and not isinstance(found, str):
+            self._copies(len(found))
             items = list(enumerate(found))
         elif found is None:
             items = []
@@ -116,6 +110,8 @@ class _Rendering:
         if not items:
             self._inner(node.otherwise, dot, names)
         for index, item in items:
+            self._budget.step()
+            self._copies(len(names))
             # The loop's own variables come and go with each turn.
             inside = {
                 **names,
@@ -131,7 +127,7 @@ class _Rendering:
                 names.update({name: inside[name] for name in names if name not in (node.index, node.item)})
 
     def _value(self, expression: Expression, dot: Value, names: Mapping[str, Value]) -> Value:
-        self._steps += 1
+        self._budget.step()
         match expression:
             case Constant(value):
                 return value
@@ -141,14 +137,12 @@ class _Rendering:
                 found: Value = None
                 for argument in arguments:
                     found = self._value(argument, dot, names)
-                    if _true(found) is (name == "or"):
+                    if true(found) is (name == "or"):
                         break
                 return found
             case Call(name, arguments):
-                made = FUNCTIONS[name].apply([self._value(argument, dot, names) for argument in arguments])
-                if isinstance(made, str) and len(made) > MAX_LENGTH:
-                    raise bad("too much text for a prompt")
-                return made
+                values = [self._value(argument, dot, names) for argument in arguments]
+                return FUNCTIONS[name].apply(values, self._budget)
 
     def _root(self, root: str | Expression, dot: Value, names: Mapping[str, Value]) -> Value:
         if not isinstance(root, str):
@@ -156,106 +150,27 @@ class _Rendering:
         if root in (".", "$"):
             return dot if root == "." else self._data
         if root[1:] not in names:
-            raise bad(f"undefined variable: {root}")
+            raise bad(f"undefined variable: {root[:LONGEST_SHOWN]}")
         return names[root[1:]]
+
+    def _copies(self, count: int) -> None:
+        """Spend what it takes to go through ``count`` members of a list or table."""
+        self._budget.spend(count * (STEP // 8))
 
     def _write(self, text: str) -> None:
         self._length += len(text)
         if self._length > MAX_LENGTH:
-            raise bad("too much text for a prompt")
+            raise too_much("too much text for a prompt")
+        self._budget.spend(len(text))
         self.out.append(text)
 
 
 def _field(value: Value, path: Sequence[str]) -> Value:
     for name in path:
         if not isinstance(value, Mapping) or name not in value:
-            raise bad(f"can't evaluate field {name}")
+            raise bad(f"can't evaluate field {name[:LONGEST_SHOWN]}")
         value = value[name]
     return value
 
 
-def _true(value: Value) -> bool:
-    return bool(value)
-
-
-def _shown(value: Value) -> str:
-    match value:
-        case str():
-            return value
-        case bool():
-            return "true" if value else "false"
-        case None:
-            return "<no value>"
-        case int() | float():
-            return str(value)
-    return dumps(value).decode()
-
-
-def _equal(values: Sequence[Value]) -> bool:
-    return any(values[0] == other for other in values[1:])
-
-
-def _ordered(compare: Callable[[Any, Any], object]) -> Callable[[Sequence[Value]], Value]:
-    def apply(values: Sequence[Value]) -> Value:
-        left, right = values
-        numbers = isinstance(left, int | float) and isinstance(right, int | float)
-        if not numbers and not (isinstance(left, str) and isinstance(right, str)):
-            raise bad("incompatible types for comparison")
-        return bool(compare(left, right))
-
-    return apply
-
-
-def _length(values: Sequence[Value]) -> int:
-    if isinstance(values[0], str | Sequence | Mapping):
-        return len(values[0])
-    raise bad("len of a value that has no length")
-
-
-def _index(values: Sequence[Value]) -> Value:
-    found, *keys = values
-    for key in keys:
-        if isinstance(found, Mapping) and isinstance(key, str):
-            found = found.get(key)
-        elif isinstance(found, Sequence) and isinstance(key, int) and 0 <= key < len(found):
-            found = found[key]
-        else:
-            raise bad("index out of range")
-    return found
-
-
-def _slice(values: Sequence[Value]) -> Value:
-    found, *bounds = values
-    if not isinstance(found, Sequence):
-        raise bad("can't slice a value that is no list")
-    ends = [bound for bound in bounds if isinstance(bound, int) and 0 <= bound <= len(found)]
-    if len(ends) != len(bounds) or ends != sorted(ends):
-        raise bad("slice index out of range")
-    start, end = (ends[0] if ends else 0), (ends[1] if len(ends) > 1 else len(found))
-    return found[start:end]
-
-
-def _today(_: Sequence[Value]) -> str:
-    return datetime.now().astimezone().strftime("%Y-%m-%d")
-
-
-_MANY = 100
-FUNCTIONS: Mapping[str, Function] = {
-    "and": Function(lambda values: values[-1], (1, _MANY)),
-    "or": Function(lambda values: values[-1], (1, _MANY)),
-    "not": Function(lambda values: not _true(values[0]), (1, 1)),
-    "eq": Function(_equal, (2, _MANY)),
-    "ne": Function(lambda values: values[0] != values[1], (2, 2)),
-    "lt": Function(_ordered(operator.lt), (2, 2)),
-    "le": Function(_ordered(operator.le), (2, 2)),
-    "gt": Function(_ordered(operator.gt), (2, 2)),
-    "ge": Function(_ordered(operator.ge), (2, 2)),
-    "len": Function(_length, (1, 1)),
-    "index": Function(_index, (1, _MANY)),
-    "slice": Function(_slice, (1, 3)),
-    "print": Function(lambda values: "".join(map(_shown, values)), (0, _MANY)),
-    "json": Function(lambda values: dumps(values[0]).decode(), (1, 1)),
-    "currentDate": Function(_today, (0, 0)),
-}
-
-__all__ = ("FUNCTIONS", "MAX_LENGTH", "MAX_STEPS", "Function", "Value", "render")
+__all__ = ("MAX_LENGTH", "render")
