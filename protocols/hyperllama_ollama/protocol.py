@@ -14,6 +14,7 @@ from hyperllama.spi import ErrorReply, ErrorText
 from hyperllama.web import GatewayRequest
 from hyperllama_ollama import errors
 from hyperllama_ollama.routes import account, catalog, embedding, inference, store
+from hyperllama_ollama.routes.answers import Builder
 from hyperllama_ollama.settings import Settings
 
 
@@ -31,8 +32,7 @@ class Ollama:
             catalog.tags,
             catalog.ps,
             catalog.show,
-            inference.generate,
-            inference.chat,
+            *inference.Inference(Builder()).handlers,
             embedding.embed,
             embedding.embeddings,
             store.create,

@@ -210,9 +210,13 @@ class Catalog:
         """Look again whether there is memory for the model that waits for it."""
         self._changed.set()
 
+    def configured_keep_alive(self, entry: Entry) -> float:
+        """Return the seconds that an idle model stays when no request says otherwise; inf: for ever."""
+        return self._keep_alive if entry.spec.keep_alive is None else parse_duration(entry.spec.keep_alive)
+
     def _instance(self, entry: Entry) -> ModelInstance:
         if entry.instance is None:
-            keep = self._keep_alive if entry.spec.keep_alive is None else parse_duration(entry.spec.keep_alive)
+            keep = self.configured_keep_alive(entry)
             estimate = self._load_times.estimate(entry.info)
             entry.instance = ModelInstance(entry.spec.name, keep, estimate=estimate, owner=_Owner(self, entry))
         return entry.instance

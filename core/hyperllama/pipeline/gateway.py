@@ -10,7 +10,7 @@ import msgspec
 from hyperllama.catalog.catalog import Catalog, Entry
 from hyperllama.database.audit import Actor, AuditLog
 from hyperllama.embedding import EmbeddingRequest, Embeddings
-from hyperllama.errors import CloudDisabled, ModelNotFound, UnsupportedFeature
+from hyperllama.errors import CloudDisabled, Forbidden, ModelNotFound, UnsupportedFeature
 from hyperllama.generation import Effort, GenerationRequest, ToolSpec
 from hyperllama.identity import Caller, Principal
 from hyperllama.messages import Input, opened
@@ -86,17 +86,25 @@ class LocalGateway:
         entry = self._entry(request.model, caller.principal)
         if entry.info.messages:
             request = msgspec.structs.replace(request, input=opened(request.input, entry.info.messages))
+        if request.keep_alive is not None:
+            keep_alive = self._allowed(request.keep_alive, entry, caller)
+            request = msgspec.structs.replace(request, keep_alive=keep_alive)
         return await self._pipeline.generate(request, caller, entry)
 
     async def embed(self, request: EmbeddingRequest, caller: Caller) -> Embeddings:
         entry = self._entry(request.model, caller.principal)
+        if request.keep_alive is not None:
+            keep_alive = self._allowed(request.keep_alive, entry, caller)
+            request = msgspec.structs.replace(request, keep_alive=keep_alive)
         return await self._pipeline.embed(request, caller, entry, self._embed)
 
     async def load(self, name: str, caller: Caller, *, keep_alive: float | None = None) -> int:
-        return await self._pipeline.load(caller, self._entry(name, caller.principal), keep_alive)
+        entry = self._entry(name, caller.principal)
+        return await self._pipeline.load(caller, entry, self._allowed(keep_alive, entry, caller))
 
     async def unload(self, name: str, caller: Caller) -> None:
         entry = self._entry(name, caller.principal)
+        self._allowed(0.0, entry, caller)
         if self._audit is None:
             await self._pipeline.unload(caller, entry)
             return
@@ -124,6 +132,25 @@ class LocalGateway:
     async def detokenize(self, name: str, ids: Sequence[int], caller: Caller) -> str:
         entry = self._entry(name, caller.principal)
         return await self._pipeline.use("detokenize", caller, entry, lambda model: _tokenizer(model).detokenize(ids))
+
+    def _allowed(self, keep_alive: float | None, entry: Entry, caller: Caller) -> float | None:
+        """Return the ``keep_alive`` that takes effect; None leaves the model's timer as it is.
+
+        A model is everybody's: to unload it, or to keep it longer than the configuration says, takes the right to
+        change models. A shorter time of a caller without that right changes nothing. Raises Forbidden.
+        """
+        if keep_alive is None or "models:write" in caller.principal.permissions:
+            return keep_alive
+        if keep_alive <= 0:
+            raise Forbidden(
+                "This key may not unload models; that needs the permission models:write.", param="keep_alive"
+            )
+        if keep_alive > self._catalog.configured_keep_alive(entry):
+            raise Forbidden(
+                "This key needs the permission models:write to keep a model longer than the configuration says.",
+                param="keep_alive",
+            )
+        return None
 
     def _entry(self, name: str, principal: Principal) -> Entry:
         if self.store is not None:

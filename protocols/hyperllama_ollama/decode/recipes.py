@@ -1,4 +1,4 @@
-"""What a request to create a model may say in this dialect, checked before the store is asked."""
+"""Requests to create a model, checked before they go to the store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ _COUNTS = ("context_length", "embedding_length")
 
 
 def checked(request: wire.CreateRequest) -> wire.CreateRequest:
-    """``request`` as the store takes it. Raises InvalidRequest with Ollama's sentence."""
+    """Return ``request`` as the store takes it. Parses a template: call in a thread.
+
+    Raise InvalidRequest with Ollama's sentence.
+    """
     if len(request.adapters) > 1:
         raise InvalidRequest("only one adapter is currently supported", param="adapters")
     _check_info(request.info)
@@ -28,7 +31,7 @@ def checked(request: wire.CreateRequest) -> wire.CreateRequest:
         return request
     try:
         template.parse(request.template)
-    except Failure as error:
+    except (Failure, template.TooMuchWork) as error:
         raise InvalidRequest(f"template error: {error.message.removeprefix('template: ')}") from error
     return msgspec.structs.replace(request, template="", go_template=request.template)
 

@@ -1,4 +1,4 @@
-"""Wire requests in the core's words. Pure: what must be asked of a model is asked by the routes."""
+"""Wire requests as the core has them. Pure: the routes do what needs a model."""
 
 from __future__ import annotations
 
@@ -20,20 +20,25 @@ MAX_TOP_LOGPROBS = 20
 
 
 def check_logprobs(request: wire.GenerateRequest | wire.ChatRequest) -> None:
+    """Raise InvalidRequest for more alternatives than Ollama gives."""
     if not 0 <= request.top_logprobs <= MAX_TOP_LOGPROBS:
         raise InvalidRequest(f"top_logprobs must be between 0 and {MAX_TOP_LOGPROBS}", param="top_logprobs")
 
 
 def check_think(request: wire.GenerateRequest | wire.ChatRequest, info: ModelInfo) -> None:
+    """Raise InvalidRequest when the model cannot think and is asked to."""
     if request.think and "thinking" not in info.capabilities:
         raise InvalidRequest(f"{quote(request.model)} does not support thinking", param="think")
 
 
-def chat(request: wire.ChatRequest, body: Body, info: ModelInfo) -> GenerationRequest:
+def chat(
+    request: wire.ChatRequest, body: Body, info: ModelInfo, *, budget: template.Budget | None = None
+) -> GenerationRequest:
+    """Return the core's request. ``budget``: of the work that a template in Go's language may cause."""
     said = options.parse(request.options)
     return GenerationRequest(
         model=info.name,
-        input=_conversation(request, info),
+        input=_conversation(request, info, budget),
         sampling=options.sampling(said, info.parameters, logprobs=_logprobs(request)),
         tools=conversation.tools(request.tools),
         output=_output(request, body),
@@ -43,12 +48,14 @@ def chat(request: wire.ChatRequest, body: Body, info: ModelInfo) -> GenerationRe
     )
 
 
-def generate(request: wire.GenerateRequest, body: Body, info: ModelInfo) -> GenerationRequest:
-    """Without ``context``: what it adds to the prompt is known only to the model's tokenizer."""
+def generate(
+    request: wire.GenerateRequest, body: Body, info: ModelInfo, *, budget: template.Budget | None = None
+) -> GenerationRequest:
+    """Return the core's request without ``context``: only the model's tokenizer knows what that adds to the prompt."""
     said = options.parse(request.options)
     return GenerationRequest(
         model=info.name,
-        input=_prompt(request, info),
+        input=_prompt(request, info, budget),
         sampling=options.sampling(said, info.parameters, logprobs=_logprobs(request)),
         output=_output(request, body),
         reasoning=_reasoning(request, info),
@@ -60,10 +67,10 @@ def generate(request: wire.GenerateRequest, body: Body, info: ModelInfo) -> Gene
     )
 
 
-def turn(request: wire.GenerateRequest, info: ModelInfo) -> Input:
-    """The new turn that follows ``context``: a system prompt, if there is one, and the user's message."""
+def turn(request: wire.GenerateRequest, info: ModelInfo, *, budget: template.Budget | None = None) -> Input:
+    """Return the new turn that follows ``context``: a system prompt, if there is one, and the user's message."""
     if written := _template(request, info):
-        return _rendered(written, _turns(request, info), request, info)
+        return _rendered(written, _turns(request, info), request, info, budget)
     system = request.system or info.system
     said = (Message(role="system", parts=(Text(system),)),) if system else ()
     return Chat((*said, _user(request)), opened=True)
@@ -85,15 +92,15 @@ def embedding(request: wire.EmbeddingRequest, info: ModelInfo) -> EmbeddingReque
     )
 
 
-def _conversation(request: wire.ChatRequest, info: ModelInfo) -> Input:
-    """A model made with a template in Go's language is prompted by it; tools and images need its files' own."""
+def _conversation(request: wire.ChatRequest, info: ModelInfo, budget: template.Budget | None) -> Input:
+    """Return a prompt for a model with a template in Go's language, else the chat, as tools and images need it."""
     said = conversation.messages(request.messages)
     written = info.extra.get("template")
     if written and not request.tools and not any(turn.images or turn.tool_calls for turn in request.messages):
         turns = _spoken(*info.messages, *said)
         if info.system and said[0].role != "system":
             turns.insert(0, Turn("system", info.system))
-        return _rendered(written, turns, request, info)
+        return _rendered(written, turns, request, info, budget)
     # Engines put the model's system prompt where nobody speaks as the system; Ollama, where nobody does so first.
     if info.system and said[0].role != "system" and any(turn.role == "system" for turn in (*info.messages, *said)):
         own = Message(role="system", parts=(Text(info.system),))
@@ -101,7 +108,7 @@ def _conversation(request: wire.ChatRequest, info: ModelInfo) -> Input:
     return Chat(said)
 
 
-def _prompt(request: wire.GenerateRequest, info: ModelInfo) -> Input:
+def _prompt(request: wire.GenerateRequest, info: ModelInfo, budget: template.Budget | None) -> Input:
     written = _template(request, info)
     if not (request.raw or request.suffix or written or "chat" not in info.capabilities):
         return Chat((_user(request),))
@@ -110,13 +117,13 @@ def _prompt(request: wire.GenerateRequest, info: ModelInfo) -> Input:
             "images need the model's own chat template: send no raw, suffix or template", param="images"
         )
     if written:
-        return _rendered(written, _turns(request, info), request, info)
+        return _rendered(written, _turns(request, info), request, info, budget)
     system = f"{request.system}\n\n" if request.system and not request.suffix else ""
     return Prompt(system + request.prompt, suffix=request.suffix or None)
 
 
 def _template(request: wire.GenerateRequest, info: ModelInfo) -> str:
-    """In Go's language: the request's, else the one that the model was made with; empty: neither."""
+    """Return the template in Go's language: the request's, else the model's; empty: there is neither."""
     if request.template:
         return "" if template.is_jinja(request.template) else request.template
     apart = request.raw or request.suffix or request.images
@@ -135,11 +142,15 @@ def _spoken(*messages: Message) -> list[Turn]:
 
 
 def _rendered(
-    written: str, turns: Sequence[Turn], request: wire.GenerateRequest | wire.ChatRequest, info: ModelInfo
+    written: str,
+    turns: Sequence[Turn],
+    request: wire.GenerateRequest | wire.ChatRequest,
+    info: ModelInfo,
+    budget: template.Budget | None,
 ) -> Prompt:
     suffix = request.suffix if isinstance(request, wire.GenerateRequest) else ""
     think, said = _reasoning(request, info), request.think is not None
-    return Prompt(prompting.prompt(written, turns, suffix=suffix, think=think, think_said=said))
+    return Prompt(prompting.prompt(written, turns, suffix=suffix, think=think, think_said=said, budget=budget))
 
 
 def _user(request: wire.GenerateRequest) -> Message:
@@ -160,7 +171,7 @@ def _output(request: wire.GenerateRequest | wire.ChatRequest, body: Body) -> Out
 
 
 def _reasoning(request: wire.GenerateRequest | wire.ChatRequest, info: ModelInfo) -> wire.Think | None:
-    """A model that thinks does so unless told not to; to another one there is nothing to say."""
+    """Return whether to think, and how much. A model that can think does so by default; None for one that cannot."""
     if "thinking" not in info.capabilities:
         return None
     return True if request.think is None else request.think

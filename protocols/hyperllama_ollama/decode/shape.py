@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from hyperllama.errors import InvalidRequest
-from hyperllama_ollama.decode import scan
+from hyperllama_ollama.decode import bounds, scan
 from hyperllama_ollama.decode.scan import BadJson, Json, Number
 
 Read: TypeAlias = Callable[["Walk", Json], Any]
@@ -64,7 +64,12 @@ class Body(msgspec.Struct, frozen=True):
 
 
 def read(raw: bytes, name: str, fields: Fields) -> Body:
-    """Raises InvalidRequest with Go's sentence. ``name`` is the Go type, without its package."""
+    """Return the fields of a body. ``name`` is the Go type, without its package.
+
+    Every body of the dialect passes here: what it may hold is checked before it is parsed. Raise InvalidRequest, with
+    Go's sentence where the body is not what Go could read.
+    """
+    bounds.check(raw)
     try:
         return Body(_whole(_FAST.decode(raw), name, fields, ordered=False), raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Mismatch, _Ambiguous):

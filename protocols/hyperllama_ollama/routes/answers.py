@@ -1,9 +1,10 @@
-"""What the handlers share: bodies read off the loop when large, streams that may still fail, the router's manners."""
+"""Parts that the handlers share: bodies read off the loop, streams that may still fail, slashes in paths."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from litestar import Request
@@ -13,26 +14,51 @@ from litestar.types import Receive, Scope, Send
 from hyperllama.errors import GatewayError, LoadFailed, RateLimited, RouteNotFound, Unavailable
 from hyperllama.stream import TokenStream
 from hyperllama_ollama import errors, paths
+from hyperllama_ollama.template import Budget, TooMuchWork
 
 T = TypeVar("T")
 
-_THREAD_FROM = 256 * 1024  # bytes of a body; reading more would be felt by other requests
+_THREAD_FROM = 32 * 1024  # bytes of a body; of many small things, reading more would be felt by other requests
 
 
 async def read(decode: Callable[[bytes], T], raw: bytes) -> T:
-    """``decode`` of a request body, in a thread when that is long work."""
+    """Decode a request body, in a thread when that is long work."""
     if len(raw) >= _THREAD_FROM:
         return await asyncio.to_thread(decode, raw)
     return decode(raw)
 
 
+class Builder:
+    """Makes the core's requests of decoded ones: on the loop as far as that is little work, else in threads."""
+
+    def __init__(self, threads: int = 2) -> None:
+        """``threads``: so many prompts are rendered at once, each for as long as its budget allows; others wait."""
+        self._threads = ThreadPoolExecutor(threads, "ollama-prompt")
+
+    def __deepcopy__(self, memo: object) -> Builder:
+        """Return the same one: the framework copies handlers, with what they are bound to."""
+        return self
+
+    async def build(self, make: Callable[[Budget], T], raw: bytes | str) -> T:
+        """Return what ``make`` returns; ``raw`` is what it has to go through: the body, or a text.
+
+        ``make`` must have no side effects: it is begun again in a thread when it is too much work for the loop.
+        """
+        if len(raw) < _THREAD_FROM:
+            try:
+                return make(Budget.small())
+            except TooMuchWork:
+                pass
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: make(Budget()))
+
+
 def json(body: bytes, *, status: int = 200, media_type: str = errors.JSON) -> ASGIResponse:
-    """An answer that is already made."""
+    """Return ``body`` as an answer."""
     return ASGIResponse(body=body, status_code=status, headers={"content-type": media_type})
 
 
 class Empty(ASGIResponse):
-    """A status and nothing else: a body that is not there has no type."""
+    """A status without a body, and so without a type of one."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kept = {key: value for key, value in self.headers.items() if key != "content-type"}
@@ -42,11 +68,12 @@ class Empty(ASGIResponse):
 
 
 def empty(status: int = 200) -> ASGIResponse:
+    """Return a status alone."""
     return Empty(status_code=status)
 
 
 def one(open_: Callable[[], Awaitable[TokenStream]]) -> Callable[[], Awaitable[Sequence[TokenStream]]]:
-    """For a response of several generations: there is one."""
+    """Return ``open_`` as a response of several generations takes it."""
 
     async def start() -> Sequence[TokenStream]:
         return (await open_(),)
@@ -83,4 +110,4 @@ async def before(request: Request[Any, Any, Any]) -> ASGIResponse | None:
     return Empty(status_code=target.status, headers={"location": target.location})
 
 
-__all__ = ("OrError", "before", "empty", "json", "one", "read")
+__all__ = ("Builder", "OrError", "before", "empty", "json", "one", "read")

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import msgspec
 from litestar import post
+from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 
 from hyperllama.errors import InvalidRequest, UnsupportedFeature
@@ -16,100 +17,128 @@ from hyperllama.messages import Prompt, PromptTokens
 from hyperllama.models import Capability, ModelInfo
 from hyperllama.spi import Gateway
 from hyperllama.stream import TokenStream, collect
-from hyperllama.web import GatewayRequest, InjectedGateway, TokenResponse, WholeResponse, caller
+from hyperllama.web import GatewayRequest, InjectedGateway, TokenResponse, WholeResponse, caller, route
 from hyperllama_ollama import described, names, options, resolve, truncate, wire
 from hyperllama_ollama.decode import bodies, requests
 from hyperllama_ollama.encode import replies, whole
 from hyperllama_ollama.encode.lines import ChatLines, GenerateLines
 from hyperllama_ollama.encode.text import quote
 from hyperllama_ollama.errors import JSON
-from hyperllama_ollama.routes.answers import OrError, before, json, one, read
+from hyperllama_ollama.routes.answers import Builder, OrError, before, json, one, read
 
 Open: TypeAlias = Callable[[], Awaitable[TokenStream]]
 
 
-@post(
-    "/api/generate",
-    status_code=200,
-    opt={
-        "permission": "infer",
-        "accepts": described.GENERATE,
-        "answers": replies.Generated,
-        "streams": GenerateLines.media_type,
-    },
-    before_request=before,
-)
-async def generate(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
-    who = caller(request, "ollama")
-    asked, body = await read(bodies.generate, await request.body())
-    requests.check_logprobs(asked)
-    info = resolve.resolve(gateway, asked.model, who.principal, resolve.GENERATE)
-    if not asked.prompt and asked.keep_alive == 0:
-        return await _unload(gateway, info, who, whole.generate_state(asked.model, "unload"))
-    if asked.raw and (asked.template or asked.system or asked.context):
-        raise InvalidRequest("raw mode does not support template, system, or context", param="raw")
-    requests.check_think(asked, info)
-    if "completion" not in info.capabilities:
-        raise InvalidRequest(f"{quote(asked.model)} does not support generate", param="model")
-    if asked.suffix:
-        _check_capability(info, "insert")
-    if not asked.prompt:
-        options.parse(asked.options)
-        return _load(gateway, info, who, asked.keep_alive, lambda: whole.generate_state(asked.model, "load"))
-    generation = requests.generate(asked, body, info)
+class Inference:
+    """The two routes. ``builder`` renders prompts."""
 
-    async def open_() -> TokenStream:
-        ready = await _after_context(gateway, generation, asked, info, who) if asked.context else generation
-        return await truncate.generate(gateway, ready, who, info, truncate=asked.truncate is not False)
-
-    top = asked.top_logprobs if asked.logprobs else 0
-    if asked.debug_render_only:
-        return _render(
-            gateway, generation, who, lambda text: whole.generate_rendered(asked.model, text, len(asked.images))
+    def __init__(self, builder: Builder) -> None:
+        self._builder = builder
+        self.handlers: tuple[HTTPRouteHandler, ...] = (
+            post(
+                "/api/generate",
+                status_code=200,
+                opt=route(
+                    permission="infer",
+                    accepts=described.GENERATE,
+                    answers=replies.Generated,
+                    streams=GenerateLines.media_type,
+                ),
+                before_request=before,
+                name="generate",
+            )(self.generate),
+            post(
+                "/api/chat",
+                status_code=200,
+                opt=route(
+                    permission="infer", accepts=described.CHAT, answers=replies.Chatted, streams=ChatLines.media_type
+                ),
+                before_request=before,
+                name="chat",
+            )(self.chat),
         )
-    if asked.stream is False:
-        return _whole(open_, lambda found: whole.generated(asked.model, found, context=not asked.raw, top=top))
-    return OrError(TokenResponse(one(open_), GenerateLines(asked.model, context=not asked.raw, top=top)))
 
+    async def generate(self, request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+        """Answer a prompt; without one, load the model, or unload it."""
+        who = caller(request, "ollama")
+        raw = await request.body()
+        asked, body = await read(bodies.generate, raw)
+        requests.check_logprobs(asked)
+        info = resolve.resolve(gateway, asked.model, who.principal, resolve.GENERATE)
+        if not asked.prompt and asked.keep_alive == 0:
+            return await _unload(gateway, info, who, whole.generate_state(asked.model, "unload"))
+        if asked.raw and (asked.template or asked.system or asked.context):
+            raise InvalidRequest("raw mode does not support template, system, or context", param="raw")
+        requests.check_think(asked, info)
+        if "completion" not in info.capabilities:
+            raise InvalidRequest(f"{quote(asked.model)} does not support generate", param="model")
+        if asked.suffix:
+            _check_capability(info, "insert")
+        if not asked.prompt:
+            options.parse(asked.options)
+            return _load(gateway, info, who, asked.keep_alive, lambda: whole.generate_state(asked.model, "load"))
+        generation = await self._builder.build(lambda budget: requests.generate(asked, body, info, budget=budget), raw)
 
-@post(
-    "/api/chat",
-    status_code=200,
-    opt={
-        "permission": "infer",
-        "accepts": described.CHAT,
-        "answers": replies.Chatted,
-        "streams": ChatLines.media_type,
-    },
-    before_request=before,
-)
-async def chat(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
-    who = caller(request, "ollama")
-    asked, body = await read(bodies.chat, await request.body())
-    requests.check_logprobs(asked)
-    info = resolve.resolve(gateway, asked.model, who.principal, resolve.CHAT)
-    if not asked.messages and asked.keep_alive == 0:
-        return await _unload(gateway, info, who, whole.chat_state(asked.model, "unload"))
-    requests.check_think(asked, info)
-    if not info.capabilities & {"completion", "chat"}:
-        raise InvalidRequest(f"{quote(asked.model)} does not support chat", param="model")
-    if asked.tools:
-        _check_capability(info, "tools")
-    if not asked.messages:
-        options.parse(asked.options)
-        return _load(gateway, info, who, asked.keep_alive, lambda: whole.chat_state(asked.model, "load"))
-    generation = requests.chat(asked, body, info)
+        async def open_() -> TokenStream:
+            ready = await self._after_context(gateway, generation, asked, info, who) if asked.context else generation
+            return await truncate.generate(gateway, ready, who, info, truncate=asked.truncate is not False)
 
-    async def open_() -> TokenStream:
-        return await truncate.generate(gateway, generation, who, info, truncate=asked.truncate is not False)
+        top = asked.top_logprobs if asked.logprobs else 0
+        if asked.debug_render_only:
+            return _render(
+                gateway, generation, who, lambda text: whole.generate_rendered(asked.model, text, len(asked.images))
+            )
+        if asked.stream is False:
+            return _whole(open_, lambda found: whole.generated(asked.model, found, context=not asked.raw, top=top))
+        return OrError(TokenResponse(one(open_), GenerateLines(asked.model, context=not asked.raw, top=top)))
 
-    top = asked.top_logprobs if asked.logprobs else 0
-    if asked.debug_render_only:
-        images = sum(len(message.images) for message in asked.messages)
-        return _render(gateway, generation, who, lambda text: whole.chat_rendered(asked.model, text, images))
-    if asked.stream is False:
-        return _whole(open_, lambda found: whole.chatted(asked.model, found, top=top))
-    return OrError(TokenResponse(one(open_), ChatLines(asked.model, top=top)))
+    async def chat(self, request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+        """Answer a conversation; without messages, load the model, or unload it."""
+        who = caller(request, "ollama")
+        raw = await request.body()
+        asked, body = await read(bodies.chat, raw)
+        requests.check_logprobs(asked)
+        info = resolve.resolve(gateway, asked.model, who.principal, resolve.CHAT)
+        if not asked.messages and asked.keep_alive == 0:
+            return await _unload(gateway, info, who, whole.chat_state(asked.model, "unload"))
+        requests.check_think(asked, info)
+        if not info.capabilities & {"completion", "chat"}:
+            raise InvalidRequest(f"{quote(asked.model)} does not support chat", param="model")
+        if asked.tools:
+            _check_capability(info, "tools")
+        if not asked.messages:
+            options.parse(asked.options)
+            return _load(gateway, info, who, asked.keep_alive, lambda: whole.chat_state(asked.model, "load"))
+        generation = await self._builder.build(lambda budget: requests.chat(asked, body, info, budget=budget), raw)
+
+        async def open_() -> TokenStream:
+            return await truncate.generate(gateway, generation, who, info, truncate=asked.truncate is not False)
+
+        top = asked.top_logprobs if asked.logprobs else 0
+        if asked.debug_render_only:
+            images = sum(len(message.images) for message in asked.messages)
+            return _render(gateway, generation, who, lambda text: whole.chat_rendered(asked.model, text, images))
+        if asked.stream is False:
+            return _whole(open_, lambda found: whole.chatted(asked.model, found, top=top))
+        return OrError(TokenResponse(one(open_), ChatLines(asked.model, top=top)))
+
+    async def _after_context(
+        self,
+        gateway: Gateway,
+        generation: GenerationRequest,
+        asked: wire.GenerateRequest,
+        info: ModelInfo,
+        who: Caller,
+    ) -> GenerationRequest:
+        """Put the new turn behind the earlier ones as the client kept them, without a second beginning of text."""
+        if asked.images or asked.suffix:
+            raise InvalidRequest("context cannot be combined with images or suffix", param="context")
+        turn = await self._builder.build(lambda budget: requests.turn(asked, info, budget=budget), asked.prompt)
+        new = await gateway.tokenize(info.name, turn, who)
+        begin = await gateway.tokenize(info.name, Prompt(""), who)
+        if begin and new[: len(begin)] == begin:
+            new = new[len(begin) :]
+        return msgspec.structs.replace(generation, input=PromptTokens((*asked.context, *new)), system=None)
 
 
 def _check_capability(info: ModelInfo, wanted: Capability) -> None:
@@ -149,17 +178,4 @@ def _render(
     return WholeResponse(work, JSON)
 
 
-async def _after_context(
-    gateway: Gateway, generation: GenerationRequest, asked: wire.GenerateRequest, info: ModelInfo, who: Caller
-) -> GenerationRequest:
-    """The earlier turns as the client kept them, and the new one behind, without a second beginning of text."""
-    if asked.images or asked.suffix:
-        raise InvalidRequest("context cannot be combined with images or suffix", param="context")
-    new = await gateway.tokenize(info.name, requests.turn(asked, info), who)
-    begin = await gateway.tokenize(info.name, Prompt(""), who)
-    if begin and new[: len(begin)] == begin:
-        new = new[len(begin) :]
-    return msgspec.structs.replace(generation, input=PromptTokens((*asked.context, *new)), system=None)
-
-
-__all__ = ("chat", "generate")
+__all__ = ("Inference",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 
@@ -43,7 +44,8 @@ async def create(request: GatewayRequest, gateway: InjectedGateway) -> ASGIRespo
     store = store_of(gateway)
 
     async def steps() -> AsyncGenerator[Step, None]:
-        async with aclosing(store.create(recipes.checked(asked), name, who)) as found:
+        recipe = await asyncio.to_thread(recipes.checked, asked)
+        async with aclosing(store.create(recipe, name, who)) as found:
             async for step in found:
                 yield step
 
