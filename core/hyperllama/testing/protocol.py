@@ -44,7 +44,7 @@ class ProtocolContract:
         assert all(prefix.startswith("/") for prefix in protocol.prefixes)
 
     async def test_every_route_says_who_may_use_it(self, protocol: WireProtocol) -> None:
-        from hyperllama.web.route import declared
+        from hyperllama.web.routing import declared
 
         found = {path: declared(handler).permission for handler in _handlers(protocol) for path in handler.paths}
         assert found

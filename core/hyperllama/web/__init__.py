@@ -6,7 +6,7 @@ from hyperllama.web.fetch import Fetcher, NotFetched
 from hyperllama.web.forms import read_form
 from hyperllama.web.json_body import MAX_DEPTH, nests_deeper, parse_json, read_json
 from hyperllama.web.query import from_text, read_query
-from hyperllama.web.route import route
+from hyperllama.web.routing import route
 from hyperllama.web.streaming import (
     GatewayRequest,
     InjectedGateway,

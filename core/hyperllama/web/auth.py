@@ -16,7 +16,7 @@ from hyperllama.identity import Credentials, Principal
 from hyperllama.spi import AuthProvider
 from hyperllama.web.in_process import PRINCIPAL
 from hyperllama.web.litestar_compat import is_options_handler
-from hyperllama.web.route import PUBLIC
+from hyperllama.web.routing import PUBLIC
 
 _CARRIERS = frozenset({b"authorization", b"x-api-key", b"api-key"})
 _BLANKS = " \t"

@@ -14,7 +14,7 @@ from hyperllama.errors import ConfigError
 from hyperllama.spi import Gateway, WireProtocol
 from hyperllama.web.dialects import handlers_for, handlers_for_all
 from hyperllama.web.litestar_compat import route_handlers
-from hyperllama.web.route import declared
+from hyperllama.web.routing import declared
 
 
 def litestar_app(

@@ -1,6 +1,6 @@
 """What the routes take and give, as an OpenAPI document made from the Structs they decode and encode.
 
-A route describes itself with :func:`hyperllama.web.route.route`; one that gives only its permission is listed with its
+A route describes itself with :func:`hyperllama.web.route`; one that gives only its permission is listed with its
 path and methods. The errors of a route are those of its dialect.
 """
 
@@ -19,7 +19,7 @@ from hyperllama.web.dialects import owner
 from hyperllama.web.litestar_compat import route_handlers
 from hyperllama.web.openapi_errors import Errors
 from hyperllama.web.openapi_page import page
-from hyperllama.web.route import PUBLIC, Route, declared, route
+from hyperllama.web.routing import PUBLIC, Route, declared, route
 
 _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 _REFERENCE = "#/components/schemas/{name}"

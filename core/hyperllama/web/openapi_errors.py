@@ -23,7 +23,7 @@ from hyperllama.errors import (
     Unauthenticated,
 )
 from hyperllama.spi import DescribesErrors, ErrorReply, WireProtocol
-from hyperllama.web.route import PUBLIC, declared
+from hyperllama.web.routing import PUBLIC, declared
 
 _ALWAYS = (InvalidRequest, GatewayError)
 _OF_CALLERS = (Unauthenticated, Forbidden)

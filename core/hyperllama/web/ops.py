@@ -17,7 +17,7 @@ from hyperllama.observability.metrics import Metrics
 from hyperllama.pipeline.pipeline import Pipeline
 from hyperllama.server.guard import Guard
 from hyperllama.server.loop_lag import LoopLag
-from hyperllama.web.route import route
+from hyperllama.web.routing import route
 
 _JSON = msgspec.json.Encoder()
 

@@ -12,7 +12,7 @@ from hyperllama.auth.key_service import Change, Draft, KeyService
 from hyperllama.database.api_key import Issued, Key
 from hyperllama.web.admin import requests, wire
 from hyperllama.web.admin.responses import json
-from hyperllama.web.route import route
+from hyperllama.web.routing import route
 from hyperllama.web.streaming import GatewayRequest
 
 KEYS = "/admin/v1/keys"

@@ -19,7 +19,7 @@ from hyperllama.pipeline.pipeline import Pipeline
 from hyperllama.queue.queue import FairQueue
 from hyperllama.web.admin import requests, wire
 from hyperllama.web.admin.responses import json
-from hyperllama.web.route import route
+from hyperllama.web.routing import route
 from hyperllama.web.streaming import GatewayRequest
 
 USAGE = route(permission="admin", query=wire.UsageQuery, answers=wire.Usage)
