@@ -10,8 +10,8 @@ from hyperllama.config import Queue
 from hyperllama.errors import Draining, Overloaded
 from hyperllama.generation import Usage
 from hyperllama.identity import Principal
-from hyperllama.queue.fairness import Line
 from hyperllama.queue.queue import FairQueue
+from hyperllama.queue.waiting_queue import WaitingQueue
 
 
 async def settle() -> None:
@@ -219,20 +219,27 @@ async def test_embeddings_go_in_beyond_the_batch_so_that_they_can_be_gathered(ma
     task.cancel()
 
 
-def _served(line: Line, arrivals: dict[str, tuple[float, int, int]], turns: int) -> Counter[str]:
+def _served(line: WaitingQueue, arrivals: dict[str, tuple[float, int, int]], turns: int) -> Counter[str]:
     """Tokens each principal got of ``turns`` admissions, all always wanting more. (weight, priority, cost)"""
     loop = asyncio.new_event_loop()
     try:
         for name, (weight, priority, cost) in arrivals.items():
             for _ in range(3):
-                line.join(name, weight=weight, priority=priority, tokens=1, cost=cost, future=loop.create_future())
+                line.join(
+                    Principal(id=name, weight=weight, priority=priority),
+                    tokens=1,
+                    cost=cost,
+                    future=loop.create_future(),
+                )
         tokens: Counter[str] = Counter()
         for _ in range(turns):
             waiter = line.next()
-            name = waiter.flow.principal
+            name = waiter.principal.id
             weight, priority, cost = arrivals[name]
             tokens[name] += waiter.cost
-            line.join(name, weight=weight, priority=priority, tokens=1, cost=cost, future=loop.create_future())
+            line.join(
+                Principal(id=name, weight=weight, priority=priority), tokens=1, cost=cost, future=loop.create_future()
+            )
         return tokens
     finally:
         loop.close()
@@ -241,25 +248,25 @@ def _served(line: Line, arrivals: dict[str, tuple[float, int, int]], turns: int)
 def test_shares_of_a_busy_model_follow_the_weights_whatever_the_requests_cost() -> None:
     rng = random.Random(1)
     arrivals = {f"k{n}": (rng.choice((1.0, 2.0, 5.0)), 0, rng.randint(5, 400)) for n in range(20)}
-    tokens = _served(Line(0.05), arrivals, 20_000)
+    tokens = _served(WaitingQueue(0.05), arrivals, 20_000)
     total, weights = sum(tokens.values()), sum(weight for weight, _, _ in arrivals.values())
     for name, (weight, _, _) in arrivals.items():
         assert tokens[name] / total == pytest.approx(weight / weights, rel=0.05)
 
 
 def test_a_lower_class_gets_its_floor_and_no_more() -> None:
-    served = _served(Line(0.05), {"high": (1.0, 5, 10), "low": (100.0, -10, 10)}, 2000)
+    served = _served(WaitingQueue(0.05), {"high": (1.0, 5, 10), "low": (100.0, -10, 10)}, 2000)
     assert served["low"] / sum(served.values()) == pytest.approx(0.05, abs=0.002)
-    served = _served(Line(0.0), {"high": (1.0, 5, 10), "low": (100.0, -10, 10)}, 2000)
+    served = _served(WaitingQueue(0.0), {"high": (1.0, 5, 10), "low": (100.0, -10, 10)}, 2000)
     assert served["low"] == 0
 
 
 def test_who_comes_back_after_a_pause_is_neither_owed_nor_owing() -> None:
     loop = asyncio.new_event_loop()
-    line = Line(0.05)
+    line = WaitingQueue(0.05)
 
     def join(name: str) -> None:
-        line.join(name, weight=1, priority=0, tokens=1, cost=10, future=loop.create_future())
+        line.join(Principal(id=name), tokens=1, cost=10, future=loop.create_future())
 
     for _ in range(200):
         join("busy")
@@ -267,27 +274,27 @@ def test_who_comes_back_after_a_pause_is_neither_owed_nor_owing() -> None:
         line.next()
     for _ in range(50):
         join("back")
-    order = [line.next().flow.principal for _ in range(40)]
+    order = [line.next().principal.id for _ in range(40)]
     assert 18 <= order.count("back") <= 22
     loop.close()
 
 
 def test_real_use_corrects_the_shares_of_who_asks_for_little_and_takes_much() -> None:
     loop = asyncio.new_event_loop()
-    line = Line(0.05)
+    line = WaitingQueue(0.05)
     real = {"liar": 100, "honest": 100}
     claims = {"liar": 10, "honest": 100}
     got: Counter[str] = Counter()
 
     def join(name: str) -> None:
-        line.join(name, weight=1, priority=0, tokens=1, cost=claims[name], future=loop.create_future())
+        line.join(Principal(id=name), tokens=1, cost=claims[name], future=loop.create_future())
 
     for name in real:
         join(name)
         join(name)
     for _ in range(2000):
         waiter = line.next()
-        name = waiter.flow.principal
+        name = waiter.principal.id
         got[name] += real[name]
         join(name)
         line.correct(waiter, real[name])
@@ -328,8 +335,8 @@ async def test_a_new_floor_holds_for_lines_that_are_there(make_call) -> None:
     waiting = [asyncio.create_task(queue.enter(make_call(who, places=1))) for who in (low, *[high] * 6)]
     await asyncio.sleep(0)
     queue.reload(Queue(floor=0.5))
-    line = queue._lanes["m", False].line
-    assert "low" in [line.next().flow.principal for _ in range(3)]
+    line = queue._lanes["m", False].queue
+    assert "low" in [line.next().principal.id for _ in range(3)]
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)

@@ -1,7 +1,7 @@
-"""The gate of the queue: as many calls of a model go in as its engine's batch holds, the rest wait their fair turn.
+"""The gate of the queue: admits as many calls of a model as its engine's batch holds; the rest wait for a fair turn.
 
-An idle model costs its callers nothing: nobody awaits where a place is free. A caller that leaves while it waits has
-cost the engine nothing.
+A call of an idle model is admitted without waiting or a task switch. One whose caller leaves while it waits has cost
+the engine nothing.
 """
 
 from __future__ import annotations
@@ -15,18 +15,20 @@ import msgspec
 from hyperllama.config import Queue, parse_duration
 from hyperllama.embedding import EmbeddingRequest
 from hyperllama.errors import GatewayError, Overloaded
+from hyperllama.identity import Principal
 from hyperllama.limits import estimate
-from hyperllama.queue.fairness import Line, Waiter
-from hyperllama.queue.throughput import Drain
+from hyperllama.queue.fairness import Waiter
+from hyperllama.queue.throughput import Throughput
+from hyperllama.queue.waiting_queue import WaitingQueue
 from hyperllama.spi import AuxiliaryWork, Call
 
 ASSUMED_ANSWER = 256  # tokens, where the client did not say: only shares depend on it, and they are corrected
 
-CROWDED = 0.25  # of the line, from where on nobody gets more than its share of it
+CROWDED = 0.25  # of the queue: from there on no owner gets more than its share of it
 
 
 class QueueState(msgspec.Struct, frozen=True):
-    """One model's queue now. ``seconds``: expected wait of one more caller."""
+    """The queue of one model now. ``seconds``: expected wait of one more caller."""
 
     model: str
     embeddings: bool
@@ -38,7 +40,7 @@ class QueueState(msgspec.Struct, frozen=True):
 
 
 class FairQueue:
-    """Weighted fair between principals, by class of priority, bounded in calls and in prompt tokens, per model."""
+    """Weighted fair between owners and their keys, by class of priority; bounded per model, in calls and tokens."""
 
     order = 200
 
@@ -48,15 +50,15 @@ class FairQueue:
         self.reload(settings)
 
     def reload(self, settings: Queue) -> None:
-        """Take on new bounds; whoever waits goes on waiting."""
+        """Apply new bounds; waiting calls go on waiting."""
         self._settings = settings
         self._max_wait = parse_duration(settings.max_wait)
         self._ahead = settings.ahead
         for lane in self._lanes.values():
-            lane.line.floor = settings.floor
+            lane.queue.floor = settings.floor
 
     async def enter(self, call: Call) -> None:
-        """Return with a place, held until the call ends. Raises Overloaded with the time to come back."""
+        """Wait for a place, held until the call ends. Raises Overloaded with the time to come back."""
         kind = type(call.request)
         if kind is AuxiliaryWork:  # has places of its own, beside the engine's batch
             call.admitted = self._clock()
@@ -66,38 +68,38 @@ class FairQueue:
         if lane is None:
             lane = self._lanes[call.info.name, embeddings] = _Lane(self._settings.floor, self._clock)
         lane.places = (self._embed_places(call) if embeddings else call.info.max_batch_size) + self._ahead
-        if lane.running >= lane.places or lane.line.waiting:
+        if lane.running >= lane.places or lane.queue.waiting:
             await self._wait(call, lane)
         else:
             lane.running += 1
             call.admitted = self._clock()
-            call.on_finish.append(lane.left)
+            call.on_finish.append(lane.release)
 
     def _embed_places(self, call: Call) -> int:
-        """They are gathered into one batch further on, so that more than the engine's batch go in; ungathered, one."""
+        """Return places for embeddings: more than the engine's batch where they are gathered further on, else one."""
         settings = self._settings
         return max(call.info.max_batch_size, 2 * settings.embed_max_inputs) if settings.embed_batching else 1
 
     def states(self) -> tuple[QueueState, ...]:
-        """Every queue that was ever used."""
+        """Return the state of every queue that was ever used."""
         return tuple(
             QueueState(
                 model=model,
                 embeddings=embeddings,
                 places=lane.places,
                 running=lane.running,
-                waiting=lane.line.waiting,
-                waiting_tokens=lane.line.tokens,
-                seconds=lane.drain.seconds(lane.line.waiting + 1, lane.places) if lane.line.waiting else 0.0,
+                waiting=lane.queue.waiting,
+                waiting_tokens=lane.queue.tokens,
+                seconds=lane.throughput.seconds(lane.queue.waiting + 1, lane.places) if lane.queue.waiting else 0.0,
             )
             for (model, embeddings), lane in self._lanes.items()
         )
 
     def refuse(self, error: GatewayError, model: str | None = None) -> None:
-        """Put everyone out who waits (for ``model``): the gateway is stopping, or the model could not be loaded."""
+        """Refuse every waiting call (of ``model``): the gateway is stopping, or the model could not be loaded."""
         for (name, _), lane in self._lanes.items():
-            while lane.line.waiting and model in (None, name):
-                lane.put_out(lane.line.next(), error)
+            while lane.queue.waiting and model in (None, name):
+                lane.evict(lane.queue.next(), error)
 
     async def _wait(self, call: Call, lane: _Lane) -> None:
         principal = call.caller.principal
@@ -105,15 +107,13 @@ class FairQueue:
         lane.admit()  # there may be more places than there were
         self._make_room(call, lane, prompt)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiter = lane.line.join(
-            principal.id,
-            weight=principal.weight,
-            priority=principal.priority,
+        waiter = lane.queue.join(
+            principal,
             tokens=prompt,
             cost=prompt + answer,
             future=future,
         )
-        lane.drain.waiting(self._clock() / 1e9)
+        lane.throughput.waiting(self._clock() / 1e9)
         lane.admit()
         timer = None
         if not waiter.admitted and self._max_wait != float("inf"):
@@ -121,105 +121,106 @@ class FairQueue:
         try:
             await future
         except BaseException:
-            lane.gone(waiter)
+            lane.abandon(waiter)
             raise
         finally:
             if timer is not None:
                 timer.cancel()
         call.admitted = self._clock()
-        call.on_finish.append(_Place(lane, waiter).left)
+        call.on_finish.append(_Place(lane, waiter).release)
 
     def _make_room(self, call: Call, lane: _Lane, prompt: int) -> None:
-        """Refuse the newcomer, or put out whoever fills the line more than its share.
+        """Refuse the newcomer, or evict a call of the owner that fills the queue beyond its share.
 
-        Who has its share is refused before the line is full: room is left for the others, and nobody who has waited
-        is put out for them.
+        An owner that has its share is held to it before the queue is full: there is room for the others, and no call
+        that has waited is evicted for them. Within the share its keys displace each other.
         """
-        principal, line, settings = call.caller.principal, lane.line, self._settings
-        if line.waiting >= CROWDED * settings.max_waiting and line.over_share(
-            principal.id, weight=principal.weight, priority=principal.priority, places=settings.max_waiting
+        principal, queue, settings = call.caller.principal, lane.queue, self._settings
+        if queue.waiting >= CROWDED * settings.max_waiting and queue.over_share(principal, settings.max_waiting):
+            self._evict(call, lane, queue.displace_within(principal))
+        while queue.waiting >= settings.max_waiting or (
+            queue.waiting and queue.tokens + prompt > settings.max_waiting_tokens
         ):
-            raise self._overloaded(call, lane, "is busy and its queue is full")
-        while line.waiting >= settings.max_waiting or (
-            line.waiting and line.tokens + prompt > settings.max_waiting_tokens
-        ):
-            out = line.yield_to(principal.id, weight=principal.weight, priority=principal.priority)
-            if out is None:
-                raise self._overloaded(call, lane, "is busy and its queue is full")
-            flow = out.flow
-            wait = lane.seconds(flow.principal, flow.weight, flow.priority)
-            text = f"Model {call.info.name!r} is busy, and others wait who have had less of it."
-            lane.put_out(out, Overloaded(text, retry_after=wait))
-        wait = lane.seconds(principal.id, principal.weight, principal.priority)
-        if lane.drain.measured and wait > self._max_wait:
+            self._evict(call, lane, queue.displace(principal))
+        wait = lane.seconds(principal)
+        if lane.throughput.measured and wait > self._max_wait:
             raise self._overloaded(call, lane, "is busy for longer than a request may wait")
 
-    def _expire(self, call: Call, lane: _Lane, waiter: Waiter) -> None:
-        if lane.line.leave(waiter):
-            lane.put_out(waiter, self._overloaded(call, lane, "did not become free in time"))
+    def _evict(self, call: Call, lane: _Lane, waiter: Waiter | None) -> None:
+        """Refuse ``waiter``, taken out of the queue; None: the newcomer ``call``."""
+        if waiter is None:
+            raise self._overloaded(call, lane, "is busy and its queue is full")
+        text = f"Model {call.info.name!r} is busy, and others wait who have had less of it."
+        lane.evict(waiter, Overloaded(text, retry_after=lane.seconds(waiter.principal)))
 
-    def _overloaded(self, call: Call, lane: _Lane, what: str) -> Overloaded:
+    def _expire(self, call: Call, lane: _Lane, waiter: Waiter) -> None:
+        if lane.queue.leave(waiter):
+            lane.evict(waiter, self._overloaded(call, lane, "did not become free in time"))
+
+    def _overloaded(self, call: Call, lane: _Lane, state: str) -> Overloaded:
         principal = call.caller.principal
-        wait = lane.seconds(principal.id, principal.weight, principal.priority)
-        text = f"Model {call.info.name!r} {what}: {lane.line.waiting} requests are waiting. Try again in {wait:.1f} s."
+        wait = lane.seconds(principal)
+        text = (
+            f"Model {call.info.name!r} {state}: {lane.queue.waiting} requests are waiting. Try again in {wait:.1f} s."
+        )
         return Overloaded(text, retry_after=wait)
 
 
 class _Lane:
-    """One model's places, and its line."""
+    """The places of one model, and its queue."""
 
-    __slots__ = ("_clock", "drain", "line", "places", "running")
+    __slots__ = ("_clock", "places", "queue", "running", "throughput")
 
     def __init__(self, floor: float, clock: Callable[[], int]) -> None:
         self.places = 1
         self.running = 0
-        self.line = Line(floor)
-        self.drain = Drain()
+        self.queue = WaitingQueue(floor)
+        self.throughput = Throughput()
         self._clock = clock
 
     def admit(self) -> None:
-        """Let in as many as there are places."""
-        line = self.line
-        while line.waiting and self.running < self.places:
-            waiter = line.next()
-            if waiter.future.done():  # left, and has not run yet to say so
+        """Admit as many calls as there are free places."""
+        queue = self.queue
+        while queue.waiting and self.running < self.places:
+            waiter = queue.next()
+            if waiter.future.done():  # its caller left, and its task has not run since
                 continue
             self.running += 1
             waiter.admitted = True
             waiter.future.set_result(None)
-        if not line.waiting:
-            self.drain.idle()
+        if not queue.waiting:
+            self.throughput.idle()
 
-    async def left(self, call: Call) -> None:
-        """A place is free again."""
+    async def release(self, call: Call) -> None:
+        """Free the place of a call that has ended."""
         self.running -= 1
         began = max(call.admitted, call.loaded)  # a model's load is no measure of how fast it answers
         now = self._clock()
-        self.drain.completed(now / 1e9, (now - began) / 1e9)
-        if self.line.waiting:
+        self.throughput.completed(now / 1e9, (now - began) / 1e9)
+        if self.queue.waiting:
             self.admit()
 
-    def gone(self, waiter: Waiter) -> None:
-        """Its caller left: out of line, or out of the place it was just given."""
+    def abandon(self, waiter: Waiter) -> None:
+        """Take out a call whose caller left, from the queue or from the place it was just given."""
         if waiter.admitted:
             self.running -= 1
         else:
-            self.line.leave(waiter)
+            self.queue.leave(waiter)
         self.admit()
 
-    def put_out(self, waiter: Waiter, error: GatewayError) -> None:
-        """It has been taken out of line; tell it."""
+    def evict(self, waiter: Waiter, error: GatewayError) -> None:
+        """Raise ``error`` in a call that was taken out of the queue."""
         if not waiter.future.done():
             waiter.future.set_exception(error)
 
-    def seconds(self, principal: str, weight: float, priority: int) -> float:
-        """When a newcomer would go in, at the rate the model lets calls go."""
-        ahead = self.line.ahead_of(principal, weight=weight, priority=priority)
-        return self.drain.seconds(ahead + 1, self.places)
+    def seconds(self, principal: Principal) -> float:
+        """Estimate the seconds until a new call of ``principal`` would be admitted."""
+        ahead = self.queue.ahead_of(principal)
+        return self.throughput.seconds(ahead + 1, self.places)
 
 
 class _Place:
-    """The place of one that had to wait: its share is corrected to what it used."""
+    """The place of a call that had to wait: its owner's share is corrected to what it used."""
 
     __slots__ = ("_lane", "_waiter")
 
@@ -227,10 +228,10 @@ class _Place:
         self._lane = lane
         self._waiter = waiter
 
-    async def left(self, call: Call) -> None:
+    async def release(self, call: Call) -> None:
         used = call.usage.total_tokens if call.usage is not None else call.tokens + call.estimate * bool(call.submitted)
-        self._lane.line.correct(self._waiter, used)
-        await self._lane.left(call)
+        self._lane.queue.correct(self._waiter, used)
+        await self._lane.release(call)
 
 
 __all__ = ("FairQueue", "QueueState")

@@ -1,4 +1,4 @@
-"""How fast a busy model lets calls go: what Retry-After is computed from."""
+"""The rate at which a busy model finishes calls: Retry-After is computed from it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import math
 MEMORY = 30.0  # seconds of busy time after which a measurement has faded to a third
 
 
-class Drain:
-    """Completions per second while others wait, faded by age; idle time is no measurement."""
+class Throughput:
+    """Completions per second while others wait, faded by age; idle time is not measured. Times are seconds."""
 
     __slots__ = ("_busy", "_done", "_mean", "_since")
 
@@ -19,16 +19,16 @@ class Drain:
         self._since: float | None = None  # when waiting began, or the last completion during it
 
     def waiting(self, now: float) -> None:
-        """Someone waits from now on."""
+        """Note that calls wait from now on."""
         if self._since is None:
             self._since = now
 
     def idle(self) -> None:
-        """Nobody waits any more."""
+        """Note that no call waits any more."""
         self._since = None
 
     def completed(self, now: float, served: float) -> None:
-        """A call that was served for so many seconds left its place."""
+        """Count a call that was served for ``served`` seconds."""
         self._mean += (served - self._mean) / 8 if self._mean else served
         if self._since is not None:
             passed = min(max(now - self._since, 0.0), served)  # longer: the model was being loaded
@@ -39,11 +39,11 @@ class Drain:
 
     @property
     def measured(self) -> bool:
-        """Whether any call has finished yet."""
+        """True once a call has finished."""
         return self._mean > 0
 
     def seconds(self, calls: int, places: int) -> float:
-        """How long until so many calls have gone. Little's law stands in until waiting was measured; at least 0.1 s."""
+        """Estimate the seconds until ``calls`` have finished, at least 0.1. Little's law serves until measured."""
         if self._done >= 2 and self._busy > 0:
             expected = calls * self._busy / self._done
         else:
@@ -51,4 +51,4 @@ class Drain:
         return max(expected, 0.1)
 
 
-__all__ = ("Drain",)
+__all__ = ("Throughput",)
