@@ -37,6 +37,21 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec
+def hyperllama_environment(environ: Mapping[str, str]) -> Mapping[str, object]:
+    """Return settings that this plugin reads from environment variables of its own: ``{"server.port": 8080}``.
+
+    Called while the configuration is read, before any other hook, and only for a plugin with variables that begin with
+    its entry point's name and an underscore (``OLLAMA_HOST`` for ``ollama``). A value replaces the file's, a list is
+    added to the file's, and ``HYPERLLAMA_<TABLE>_<KEY>`` wins over both.
+
+    :param environ: the environment; read your own variables only.
+
+    .. versionadded:: 0.1
+    """
+    return {}
+
+
+@hookspec
 def hyperllama_engines(config: Config) -> Iterable[Engine]:
     """Engines this plugin offers, by unique ``name``.
 
@@ -152,6 +167,7 @@ __all__ = (
     "hyperllama_auth_providers",
     "hyperllama_commands",
     "hyperllama_engines",
+    "hyperllama_environment",
     "hyperllama_gates",
     "hyperllama_lifespan",
     "hyperllama_model_sources",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -14,6 +14,12 @@ Capability: TypeAlias = Literal[
 Phase: TypeAlias = Literal["starting", "downloading", "importing", "compiling", "loading", "warming", "ready"]
 
 
+#: Seconds, or inf for ever. A file may write a number or a duration ("5m"); negative: for ever.
+_Lifetime: TypeAlias = Annotated[
+    float, msgspec.Meta(ge=0, extra={"duration": True, "forever": True}, extra_json_schema={"format": "duration"})
+]
+
+
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One ``[models.<name>]`` table of config.toml, or one model a source offers."""
 
@@ -21,11 +27,13 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     engine: str = "max"
     source: str = ""  # a directory, a .gguf file, "builtin:<name>" or "hf:<org>/<repo>"
     device: str = "cpu"  # "cpu", "gpu", "gpu:0,1"
-    max_batch_size: int = 16
-    max_length: int | None = None  # tokens of prompt and answer; None: the model's own, at most 2048 on CPU
+    max_batch_size: Annotated[int, msgspec.Meta(ge=1)] = 16
+    max_length: Annotated[int, msgspec.Meta(ge=16)] | None = (
+        None  # tokens of prompt and answer; None: the model's own, at most 2048 on CPU
+    )
     quantization: str | None = None  # the engine's word for the weights' encoding; None: found out
     aliases: tuple[str, ...] = ()
-    keep_alive: float | str | None = None  # seconds or "5m", "-1": for ever; None: [server] keep_alive
+    keep_alive: _Lifetime | None = None  # None: [server] keep_alive
     preload: bool = False
     system: str | None = None
     template: str | None = None  # path of a Jinja chat template that replaces the model's own

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from hyperllama.config import Config
 from hyperllama.hookspecs import hookimpl
 from hyperllama.spi import WireProtocol
+from hyperllama_ollama.environment import overrides
 from hyperllama_ollama.protocol import Ollama
 from hyperllama_ollama.settings import Settings
 
@@ -16,4 +17,9 @@ def hyperllama_protocols(config: Config) -> Iterable[WireProtocol]:
     return (Ollama(config.section("ollama", Settings)),)
 
 
-__all__ = ("hyperllama_protocols",)
+@hookimpl
+def hyperllama_environment(environ: Mapping[str, str]) -> Mapping[str, object]:
+    return overrides(environ)
+
+
+__all__ = ("hyperllama_environment", "hyperllama_protocols")

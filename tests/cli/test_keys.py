@@ -54,7 +54,7 @@ def test_a_keys_life_from_making_to_revoking(run) -> None:
     ("arguments", "said"),
     [
         (("create", "a", "--limit", "request=5/minute"), "WHAT=RATE"),
-        (("create", "a", "--limit", "requests=often"), "no rate"),
+        (("create", "a", "--limit", "requests=often"), "not a rate"),
         (("create", "a", "--limit", "concurrent=0"), "at least 1"),
         (("create", "a", "--tier", "silver"), "no [limits.tiers.silver]"),
         (("create", "a", "--expires", "soon"), "neither a duration nor a date"),
@@ -90,7 +90,7 @@ def test_a_key_is_changed_and_every_act_is_on_record(run, tmp_path) -> None:
     for arguments, said in (
         (("update", "ci"), "nothing is to be changed"),
         (("update", "nobody", "--owner", "x"), "no key 'nobody'"),
-        (("update", "ci", "--limit", "requests=often"), "no rate"),
+        (("update", "ci", "--limit", "requests=often"), "not a rate"),
     ):
         refused = run(*arguments)
         assert refused.exit_code != 0

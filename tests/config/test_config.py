@@ -55,15 +55,15 @@ def test_without_a_file_there_are_defaults() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("[server]\nprot = 1", "[server]: unknown key 'prot'; did you mean 'port'?"),
-        ("[modls.x]", "unknown key 'modls'; did you mean 'models'?"),
-        ("[models.tiny]\nsorce = 'a'", "[models.tiny]: unknown key 'sorce'; did you mean 'source'?"),
+        ("[server]\nprot = 1", "[server]: Unknown key 'prot'; did you mean 'port'?"),
+        ("[modls.x]", "Unknown key 'modls'; did you mean 'models'?"),
+        ("[models.tiny]\nsorce = 'a'", "[models.tiny]: Unknown key 'sorce'; did you mean 'source'?"),
         ("[server]\nport = 'x'", "server.port: Expected `int`, got `str`"),
-        ("[server]\nport = 70000", "server.port: 70000 is no TCP port"),
+        ("[server]\nport = 70000", "server.port: Must be at most 65535, not 70000."),
         ("[server]\nkeep_alive = '5x'", "server.keep_alive: '5x' is not a duration. Write seconds (300), or"),
-        ("[models.a]\nmax_batch_size = 0", "models.a.max_batch_size: must be at least 1"),
+        ("[models.a]\nmax_batch_size = 0", "models.a.max_batch_size: Must be at least 1, not 0."),
         ("[models.a]\naliases = ['b']\n[models.b]", "models.b: 'b' already names model 'a'"),
-        ("[logs]\nlevel = 'loud'", "logs.level: 'loud' is none of debug, info, warning, error"),
+        ("[logs]\nlevel = 'loud'", "logs.level: Must be one of debug, info, warning, error, not 'loud'."),
         ("[server", "not valid TOML"),
     ],
 )

@@ -147,7 +147,7 @@ def installed() -> list[EntryPoint]:
 
 
 def enabled(config: Config, name: str) -> bool:
-    return name not in config.plugins.disabled and (config.plugins.enabled is None or name in config.plugins.enabled)
+    return config.plugins.chooses(name)
 
 
 def inspect(config: Config) -> list[PluginFact]:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from hyperllama.config import Allowance, Config, Limits, parse_duration, rates
+from hyperllama.config import Config, Limits, check_allowance, parse_duration
+from hyperllama.config.schema import MAX_PRIORITY, MAX_WEIGHT
 from hyperllama.database.api_key import Issued, Key
 from hyperllama.database.audit import Actor, AuditLog
-from hyperllama.errors import InvalidRequest
+from hyperllama.errors import ConfigError, InvalidRequest
 from hyperllama.identity import Permission
 
 if TYPE_CHECKING:
@@ -104,9 +105,9 @@ class KeyService:
         if models is not None and (len(models) > PATTERNS or any(not 0 < len(model) <= 255 for model in models)):
             raise InvalidRequest(f"models: at most {PATTERNS} patterns of 1 to 255 characters", param="models")
         weight = fields.get("weight", 1.0)
-        if not 0 < weight <= 1e6:
+        if not 0 < weight <= MAX_WEIGHT:
             raise InvalidRequest("weight must be above 0, and at most a million", param="weight")
-        if not -10 <= fields.get("priority", 0) <= 10:
+        if abs(fields.get("priority", 0)) > MAX_PRIORITY:
             raise InvalidRequest("priority is between -10 and 10", param="priority")
         if "limits" in fields:
             fields["limits"] = _limits(fields["limits"], self._config.limits)
@@ -116,23 +117,12 @@ class KeyService:
 
 
 def _limits(table: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
-    """``table`` if it says what can be kept to."""
-    own = {name: value for name, value in table.items() if name != "tier"}
+    """Return ``table`` without what it leaves open. Raises InvalidRequest."""
     try:
-        given = msgspec.convert(own, Allowance)
-    except msgspec.ValidationError as error:
-        known = ", ".join(Allowance.__struct_fields__)
-        raise InvalidRequest(f"limits: {error}; known are {known}, tier", param="limits") from error
-    for name in own:
-        value = getattr(given, name)
-        if isinstance(value, int):
-            if value < 1:
-                raise InvalidRequest(f"limits.{name}: must be at least 1", param=f"limits.{name}")
-        elif value is not None:
-            try:
-                rates.parse(value)
-            except ValueError as error:
-                raise InvalidRequest(f"limits.{name}: {error}", param=f"limits.{name}") from error
+        check_allowance(table, "limits")
+    except ConfigError as error:
+        place = str(error).partition(":")[0]
+        raise InvalidRequest(str(error), param=place if place.startswith("limits.") else "limits") from error
     if (tier := table.get("tier")) is not None and tier not in limits.tiers:
         raise InvalidRequest(f"there is no [limits.tiers.{tier}]", param="limits.tier")
     return {name: value for name, value in table.items() if value is not None}

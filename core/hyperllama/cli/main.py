@@ -11,6 +11,7 @@ from typing import NoReturn
 import click
 
 from hyperllama import __version__
+from hyperllama.cli.config import config_group
 from hyperllama.cli.keys import audit, keys, usage
 from hyperllama.cli.models import models
 from hyperllama.errors import ConfigError
@@ -130,7 +131,7 @@ def plugins_doctor(config_path: Path | None) -> None:
     click.echo(f"{len(facts)} plugins, nothing wrong")
 
 
-for _command in (keys, usage, audit):
+for _command in (config_group, keys, usage, audit):
     cli.add_command(_command)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hyperllama.config.durations import Lifetime, Seconds, parse_duration
+from hyperllama.config.checks import check_allowance
+from hyperllama.config.durations import Lifetime, Seconds, Timeout, parse_duration
 from hyperllama.config.load import load
 from hyperllama.config.schema import (
     Admin,
@@ -42,6 +43,8 @@ __all__ = (
     "Server",
     "StaticKey",
     "Store",
+    "Timeout",
+    "check_allowance",
     "load",
     "parse_duration",
 )

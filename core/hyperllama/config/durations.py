@@ -24,10 +24,15 @@ _PART = re.compile(rf"({_NUMBER})(ns|us|\u00b5s|\u03bcs|ms|s|m|h|d)")
 _PLAIN = re.compile(_NUMBER)
 _LONGEST = 64  # characters
 
-#: A field that holds seconds, zero or more. A file may write a number or a duration.
-Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, extra={"duration": True})]
-#: A field that holds seconds, or ``inf`` for ever. A file may write a number or a duration; negative: for ever.
-Lifetime: TypeAlias = Annotated[float, msgspec.Meta(extra={"duration": True, "forever": True})]
+_WRITTEN = {"format": "duration"}  # read by json_schema
+#: A field of seconds, zero or more. A file may write a number or a duration.
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, extra={"duration": True}, extra_json_schema=_WRITTEN)]
+#: A field of seconds that may not be none at all.
+Timeout: TypeAlias = Annotated[float, msgspec.Meta(ge=0.1, extra={"duration": True}, extra_json_schema=_WRITTEN)]
+#: A field of seconds, or ``inf`` for ever. A file may write a number or a duration; negative: for ever.
+Lifetime: TypeAlias = Annotated[
+    float, msgspec.Meta(ge=0, extra={"duration": True, "forever": True}, extra_json_schema=_WRITTEN)
+]
 
 
 def parse_duration(value: float | str) -> float:
@@ -37,23 +42,27 @@ def parse_duration(value: float | str) -> float:
     ``ms``, ``us``, ``ns``), with an optional sign before the first. Raises ValueError with a sentence.
     """
     if not isinstance(value, str):
-        if math.isnan(value):
+        try:
+            seconds = float(value)
+        except OverflowError as error:
+            raise ValueError("The number is too large for a time.") from error
+        if math.isnan(seconds):
             raise ValueError("A duration must be a number.")
-        return math.inf if value < 0 else float(value)
+        return math.inf if seconds < 0 else seconds
     text = value.strip()
     negative, rest = text.startswith("-"), text.removeprefix("-") if text.startswith("-") else text.removeprefix("+")
     if not 0 < len(rest) <= _LONGEST:
         raise ValueError(_refusal(value))
     if _PLAIN.fullmatch(rest):
         return math.inf if negative and float(rest) else float(rest)
-    seconds, seen = 0.0, 0
+    total, seen = 0.0, 0
     while seen < len(rest):
         part = _PART.match(rest, seen)
         if part is None:
             raise ValueError(_refusal(value))
-        seconds += float(part.group(1)) * _UNITS[part.group(2)]
+        total += float(part.group(1)) * _UNITS[part.group(2)]
         seen = part.end()
-    return math.inf if negative and seconds else seconds
+    return math.inf if negative and total else total
 
 
 def _refusal(text: str) -> str:
@@ -61,4 +70,4 @@ def _refusal(text: str) -> str:
     return f'{shown!r} is not a duration. Write seconds (300), or "30d", "1h30m", "500ms"; negative for ever.'
 
 
-__all__ = ("Lifetime", "Seconds", "parse_duration")
+__all__ = ("Lifetime", "Seconds", "Timeout", "parse_duration")

@@ -1,76 +1,86 @@
-"""Environment variables that replace what the file says."""
+"""Environment variables that replace what the file says: our own, and those that plugins read."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import Any, get_type_hints
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from typing import Any
 
 import msgspec
 
-from hyperllama.config.schema import Config, Section
+from hyperllama.config.convert import convert, fields
+from hyperllama.config.schema import Config, PluginChoice, Section
 from hyperllama.errors import ConfigError
 
 PREFIX = "HYPERLLAMA_"
-
-_OLLAMA_COUNTS = {
-    "OLLAMA_MAX_LOADED_MODELS": ("server", "max_loaded_models"),
-    "OLLAMA_MAX_QUEUE": ("queue", "max_waiting"),
-}
+GROUP = "hyperllama"  # of entry points: the plugins
 
 
-def override(tables: dict[str, Any], environ: Mapping[str, str]) -> None:
-    """``HYPERLLAMA_<TABLE>_<KEY>`` replaces a scalar; ``OLLAMA_HOST`` and its like mean what Ollama says.
+def override(tables: dict[str, Any], environ: Mapping[str, str], where: str) -> None:
+    """Replace in ``tables`` what ``environ`` names: ``HYPERLLAMA_<TABLE>_<KEY>``, and before it the plugins' variables.
 
-    Ours win over Ollama's, and both over the file.
+    Ours win over a plugin's, and both over the file. Raises ConfigError.
     """
-    server = tables.setdefault("server", {})
-    if ollama := environ.get("OLLAMA_HOST", "").strip().strip("\"'"):
-        server["host"], server["port"] = _ollama_host(ollama)
-    if kept := environ.get("OLLAMA_KEEP_ALIVE", "").strip().strip("\"'"):
-        server["keep_alive"] = float(kept) if re.fullmatch(r"-?\d+", kept) else kept
-    for name, (table, key) in _OLLAMA_COUNTS.items():
-        count = environ.get(name, "").strip().strip("\"'")
-        if count.isascii() and count.isdigit():  # to Ollama anything else is as if it were not said
-            tables.setdefault(table, {})[key] = int(count)
-    if (origins := environ.get("OLLAMA_ORIGINS", "").strip().strip("\"'")) and isinstance(server, dict):
-        server["cors_origins"] = [
-            *server.get("cors_origins", []),
-            *(o.strip() for o in origins.split(",") if o.strip()),
-        ]
-    hints = get_type_hints(Config)
-    for table, type_ in hints.items():
+    ours = dict(_ours(environ))
+    choice = dict(tables.get("plugins", {})) if isinstance(tables.get("plugins", {}), dict) else {}
+    choice |= {key: value for (table, key), value in ours.items() if table == "plugins"}
+    for path, value in _plugins(environ, convert(choice, PluginChoice, where, at=("plugins",))).items():
+        _set(tables, path, value)
+    for (table, key), value in ours.items():
+        if isinstance(tables.setdefault(table, {}), dict):
+            tables[table][key] = value
+
+
+def _ours(environ: Mapping[str, str]) -> list[tuple[tuple[str, str], Any]]:
+    found = []
+    for table, type_ in fields(Config).items():
         if not (isinstance(type_, type) and issubclass(type_, Section)):
             continue
-        for key, hint in get_type_hints(type_).items():
+        for key, hint in fields(type_).items():
             name = f"{PREFIX}{table}_{key}".upper()
             if name in environ:
-                tables.setdefault(table, {})[key] = _scalar(environ[name], hint, name)
+                found.append(((table, key), _scalar(environ[name], hint, name)))
+    return found
+
+
+def _plugins(environ: Mapping[str, str], choice: PluginChoice) -> dict[str, object]:
+    """Return what plugins read from variables that begin with their own name, as the hook's specification says."""
+    found: dict[str, object] = {}
+    prefixes = {name.partition("_")[0].lower() for name in environ if "_" in name}
+    for entry in entry_points(group=GROUP):
+        if entry.name not in prefixes or not choice.chooses(entry.name):
+            continue
+        try:
+            hook: Callable[..., Mapping[str, object]] | None = getattr(entry.load(), "hyperllama_environment", None)
+        except Exception:  # noqa: BLE001, S112 - a plugin that does not load is reported when all are loaded
+            continue
+        if hook is not None:
+            found |= hook(environ=environ)
+    return found
+
+
+def _set(tables: dict[str, Any], path: str, value: object) -> None:
+    table, _, key = path.partition(".")
+    here = tables.setdefault(table, {})
+    if not isinstance(here, dict):
+        return  # refused in a moment
+    before = here.get(key, [])
+    here[key] = [*before, *value] if isinstance(value, list | tuple) and isinstance(before, list) else value
 
 
 def _scalar(text: str, hint: Any, name: str) -> Any:
-    try:
-        return msgspec.convert(text, hint, strict=False)
-    except msgspec.ValidationError:
-        pass
-    try:
-        return msgspec.convert(tuple(part.strip() for part in text.split(",") if part.strip()), hint)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"environment: {name}={text!r}: {error}") from error
+    for value in (text, tuple(part.strip() for part in text.split(",") if part.strip())):
+        try:
+            return msgspec.convert(value, hint, strict=False)
+        except msgspec.ValidationError as error:
+            refusal = error
+    if _is_duration(hint):
+        return text  # read like one of the file
+    raise ConfigError(f"environment: {name}={text!r}: {refusal}.")
 
 
-def _ollama_host(text: str) -> tuple[str, int]:
-    """Host and port as Ollama reads OLLAMA_HOST: a bare host or a bad port mean 11434, ``:p`` is every interface."""
-    scheme, _, rest = text.rpartition("://")
-    rest = rest.split("/", 1)[0]
-    default = {"http": 80, "https": 443}.get(scheme, 11434)
-    match = re.fullmatch(r"(\[[^\]]*\]|[^:]*)(?::(.*))?", rest)
-    if match is None:
-        return rest.strip("[]"), default  # an IPv6 address without brackets
-    host, port = match.group(1).strip("[]"), match.group(2)
-    if port is not None and not (port.isdigit() and int(port) <= 65535):
-        port = "11434"
-    return host or ("0.0.0.0" if port else "127.0.0.1"), int(port) if port else default  # noqa: S104 - Ollama's meaning
+def _is_duration(hint: Any) -> bool:
+    return any((getattr(meta, "extra", None) or {}).get("duration") for meta in getattr(hint, "__metadata__", ()))
 
 
-__all__ = ("PREFIX", "override")
+__all__ = ("GROUP", "PREFIX", "override")

@@ -1,4 +1,4 @@
-"""The one way the configuration is read."""
+"""Read the configuration: a file, what the environment replaces, and the checks."""
 
 from __future__ import annotations
 
@@ -15,31 +15,43 @@ from hyperllama.config.convert import convert
 from hyperllama.config.environment import override
 from hyperllama.config.schema import Config
 from hyperllama.errors import ConfigError
-from hyperllama.models import ModelSpec
+
+LONGEST = 2048  # characters of a message
 
 
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
-    """Read the file (None: defaults alone), then overrides from ``environ``. Raises ConfigError with one clear line."""
-    tables: dict[str, Any] = {}
-    where = "defaults"
-    if path is not None:
-        where = str(path)
-        try:
-            tables = tomllib.loads(path.read_text("utf-8"))
-        except OSError as error:
-            raise ConfigError(f"{where}: cannot read the configuration: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{where}: not valid TOML: {error}") from error
-    override(tables, environ)
-    models = tables.get("models")
-    if isinstance(models, dict):  # one at a time: msgspec names no keys of a mapping
-        for name, table in models.items():
-            convert(table, ModelSpec, where, at=("models", name))
-    config: Config = convert(tables, Config, where)
-    named = {name: msgspec.structs.replace(spec, name=name) for name, spec in config.models.items()}
-    config = msgspec.structs.replace(config, models=named)
-    check(config, where)
+    """Return the configuration of a file, with what ``environ`` replaces; ``path`` None: defaults alone.
+
+    Reads the one file and blocks. Raises ConfigError with one line, whatever the file holds.
+    """
+    where = "defaults" if path is None else str(path)
+    try:
+        tables = {} if path is None else _parse(path, where)
+        override(tables, environ, where)
+        config = convert(tables, Config, where)
+        named = {name: msgspec.structs.replace(spec, name=name) for name, spec in config.models.items()}
+        config = msgspec.structs.replace(config, models=named)
+        check(config, where)
+    except RecursionError as error:
+        raise ConfigError(f"{where}: Tables and lists are nested too deeply.") from error
+    except ConfigError as error:
+        raise ConfigError(_one_line(str(error))) from error
     return config
+
+
+def _parse(path: Path, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{where}: cannot read the configuration: {error.strerror}") from error
+    except ValueError as error:  # TOML, UTF-8, or a number of thousands of digits
+        raise ConfigError(f"{where}: not valid TOML: {error}") from error
+
+
+def _one_line(text: str) -> str:
+    """Return ``text`` as a terminal and a log may show it: keys of a file may hold anything."""
+    line = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return line if len(line) <= LONGEST else line[:LONGEST] + "..."
 
 
 __all__ = ("load",)

@@ -30,11 +30,11 @@ def _parse(text: str) -> list[Rate]:
     try:
         items = parse_many(re.sub(r"(?<=\d)_(?=\d)", "", text))
     except ValueError as error:
-        raise ValueError(f'{text!r} is no rate; write "600/minute" or "100000/5 minutes"') from error
+        raise ValueError(f'{text!r} is not a rate. Write "600/minute" or "100000/5 minutes".') from error
     rates = []
     for item in items:
         if item.amount < 1:
-            raise ValueError(f"{text!r}: an amount must be at least 1")
+            raise ValueError(f"{text!r}: An amount must be at least 1.")
         unit = item.GRANULARITY.name
         window = unit if item.multiples == 1 else f"{item.multiples} {unit}s"
         rates.append(Rate(item.amount, item.get_expiry(), f"{item.amount} per {window}"))

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from hyperllama.config.convert import convert
+from hyperllama.config.durations import Lifetime, Seconds, Timeout
 from hyperllama.identity import Permission
 from hyperllama.models import ModelSpec
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+MAX_WEIGHT = 1e6
+MAX_PRIORITY = 10
+
+Count: TypeAlias = Annotated[int, Meta(ge=1)]
+CountOrNone: TypeAlias = Annotated[int, Meta(ge=0)]  # 0 has a meaning of its own
+Weight: TypeAlias = Annotated[float, Meta(gt=0, le=MAX_WEIGHT)]
+Priority: TypeAlias = Annotated[int, Meta(ge=-MAX_PRIORITY, le=MAX_PRIORITY)]
+Delay: TypeAlias = Annotated[
+    float, Meta(ge=0, le=1, extra={"duration": True}, extra_json_schema={"format": "duration"})
+]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,14 +39,17 @@ class Grant(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     permissions: tuple[Permission, ...] = ("infer", "models:read")
     models: tuple[str, ...] | None = None  # shell patterns of model names; None: every model
     limits: dict[str, Any] = {}
-    weight: float = 1.0  # share of a busy model, against other keys
-    priority: int = 0  # higher goes first, -10 to 10
+    weight: Weight = 1.0  # share of a busy model, against other keys
+    priority: Priority = 0  # higher goes first
 
 
 class StaticKey(Grant, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A key by its hash: ``keys hash`` prints it, and the key itself is in no file."""
 
-    hash: str = ""  # "sha256:<64 hex digits>" of the key
+    hash: Annotated[
+        str,
+        Meta(pattern="^sha256:[0-9a-f]{64}$", description="'sha256:' and 64 hex digits, as 'keys hash' prints them"),
+    ]
     expires: datetime | None = None  # None: never
 
 
@@ -44,8 +60,8 @@ class Jwt(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     audience: str  # must be in the claim "aud"
     jwks: str = ""  # URL or file of the provider's keys; empty: <issuer>/.well-known/openid-configuration says
     algorithms: tuple[str, ...] = ("RS256", "ES256", "EdDSA")
-    leeway: float = 30.0  # seconds that clocks may differ
-    refresh: float = 3600.0  # seconds that fetched keys are good for
+    leeway: Seconds = 30.0  # by which clocks may differ
+    refresh: Seconds = 3600.0  # how long fetched keys are good
     subject_claim: str = "sub"  # who it is: limits and usage are kept by it
     name_claim: str = "email"  # shown in logs where the token has it
     owner_claim: str = ""  # a group or tenant; empty: the subject itself
@@ -63,8 +79,11 @@ class Keys(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     networks: dict[str, Grant] = {}  # by CIDR, for clients that cannot send a key
     jwt: Jwt | None = None
     pepper: str = ""  # secret mixed into stored hashes; empty: a file of the store, made at first use
-    cache: float | str = "60s"  # how long a key is believed without asking the database; at most 60s
-    grace: float | str = "24h"  # how long a rotated key's old secret still works
+    # How long a key is believed without asking the database: a minute at most, so that a revoked key stops working.
+    cache: Annotated[float, Meta(ge=0, le=60, extra={"duration": True}, extra_json_schema={"format": "duration"})] = (
+        60.0
+    )
+    grace: Lifetime = 86_400.0  # how long a rotated key's old secret still works
 
 
 class Allowance(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -74,11 +93,11 @@ class Allowance(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     input_tokens: str | tuple[str, ...] = ()
     output_tokens: str | tuple[str, ...] = ()
     tokens: str | tuple[str, ...] = ()  # both together
-    concurrent: int | None = None  # requests at the same time; None: any number
-    daily_requests: int | None = None  # quotas: calendar days and months in UTC, kept in the database; None: none
-    daily_tokens: int | None = None
-    monthly_requests: int | None = None
-    monthly_tokens: int | None = None
+    concurrent: Count | None = None  # requests at the same time; None: any number
+    daily_requests: Count | None = None  # quotas: calendar days and months in UTC, kept in the database; None: none
+    daily_tokens: Count | None = None
+    monthly_requests: Count | None = None
+    monthly_tokens: Count | None = None
 
     @property
     def quotas(self) -> bool:
@@ -90,8 +109,10 @@ class Limits(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a caller may use. Empty: no limit."""
 
     storage: str = "memory"  # "redis://host:6379/0": shared by several gateways
-    timeout: float = 0.25  # seconds the shared storage may take; beyond, each gateway limits by itself
-    assumed_output_tokens: int = 256  # set aside for an answer whose length the client did not bound
+    timeout: Annotated[float, Meta(gt=0, le=60, extra={"duration": True}, extra_json_schema={"format": "duration"})] = (
+        0.25  # seconds the shared storage may take; beyond, each gateway limits by itself
+    )
+    assumed_output_tokens: Count = 256  # set aside for an answer whose length the client did not bound
     key: Allowance = Allowance()  # each key, or each unnamed caller
     owner: Allowance = Allowance()  # all keys of one owner together
     network: Allowance = Allowance()  # each address (IPv6: each /64)
@@ -103,28 +124,32 @@ class Limits(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Queue(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who waits for a busy model, how long, and how embeddings are gathered into batches."""
 
-    max_waiting: int = 512  # requests per model that may wait for a place in the batch
-    max_waiting_tokens: int = 1_000_000  # and their prompt tokens together, estimated
-    max_wait: float | str = "5m"  # a request that would wait longer is refused
-    ahead: int = 0  # requests handed to the engine beyond its batch, so that the next one is at hand
-    floor: float = 0.05  # share of a busy model that each lower priority gets all the same
+    max_waiting: CountOrNone = 512  # requests per model that may wait for a place in the batch
+    max_waiting_tokens: Count = 1_000_000  # and their prompt tokens together, estimated
+    max_wait: Lifetime = 300.0  # a request that would wait longer is refused
+    ahead: CountOrNone = 0  # requests handed to the engine beyond its batch, so that the next one is at hand
+    floor: Annotated[float, Meta(ge=0, le=0.5)] = (
+        0.05  # share of a busy model that each lower priority gets all the same
+    )
     embed_batching: bool = True  # one engine call for the embeddings of several clients; else one client at a time
-    embed_max_inputs: int = 64  # texts in one such call at most
-    embed_max_delay: float = 0.01  # seconds a text waits at most for others to join it, while a call is running
-    generate_max_delay: float = 0.05  # the same for generations, on engines that take whole batches only
+    embed_max_inputs: Count = 64  # texts in one such call at most
+    embed_max_delay: Delay = 0.01  # seconds a text waits at most for others to join it, while a call is running
+    generate_max_delay: Delay = 0.05  # the same for generations, on engines that take whole batches only
 
 
 class Batches(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Files that callers upload, and batches of requests that run while the models are idle."""
 
     enabled: bool = True
-    max_file_bytes: int = 100 * 1024 * 1024
-    max_key_bytes: int = 1024 * 1024 * 1024  # of all files of one key; beyond, uploads are refused
-    max_lines: int = 50_000
-    max_open: int = 100  # batches of one key that have not ended
-    running: int = 4  # batches under way at once; the others wait their turn
-    concurrency: int = 0  # lines of one batch at once; 0: three quarters of what the model's engine takes together
-    keep: float | str = "720h"  # how long files and ended batches are kept
+    max_file_bytes: Count = 100 * 1024 * 1024
+    max_key_bytes: Count = 1024 * 1024 * 1024  # of all files of one key; beyond, uploads are refused
+    max_lines: Count = 50_000
+    max_open: Count = 100  # batches of one key that have not ended
+    running: Count = 4  # batches under way at once; the others wait their turn
+    concurrency: CountOrNone = (
+        0  # lines of one batch at once; 0: three quarters of what the model's engine takes together
+    )
+    keep: Lifetime = 2_592_000.0  # how long files and ended batches are kept
 
 
 class Admin(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -132,31 +157,33 @@ class Admin(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     enabled: bool = True
     networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")  # whom it answers, by CIDR, whatever key they have
-    audit_keep: float | str = "8760h"  # how long acts stay in the log
-    audit_max: int = 1_000_000  # and how many; the oldest go first
+    audit_keep: Lifetime = 31_536_000.0  # how long acts stay in the log
+    audit_max: Count = 1_000_000  # and how many; the oldest go first
 
 
 class Server(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
-    port: int = 11434
-    keep_alive: float | str = "5m"  # how long an idle model stays; "-1": for ever
-    drain_timeout: float = 30.0  # seconds that running requests get when the gateway stops
-    max_body_bytes: int = 16 * 1024 * 1024
-    max_header_bytes: int = 32 * 1024
-    max_headers: int = 100
-    max_url_bytes: int = 8 * 1024
-    header_timeout: float = 10.0  # seconds for the whole request head
-    body_timeout: float = 60.0  # seconds for the whole request body
-    stall_timeout: float = 60.0  # seconds a reader may take nothing before its stream is cut
-    idle_timeout: float = 75.0  # seconds a connection may rest between two requests
-    sse_keep_alive: float = 15.0  # seconds without an event after which an event stream gets a comment; 0: never
-    min_body_rate: int = 1024  # bytes a second that a sender must keep up once five seconds have passed
-    max_connections: int = 10_000
-    max_connections_per_address: int = 256  # not for this machine's own addresses: a proxy speaks for many
+    port: Annotated[int, Meta(ge=0, le=65535)] = 11434  # 0: a free one
+    keep_alive: Lifetime = 300.0  # how long an idle model stays; negative: for ever
+    drain_timeout: Seconds = 30.0  # seconds that running requests get when the gateway stops
+    max_body_bytes: Count = 16 * 1024 * 1024
+    max_header_bytes: Count = 32 * 1024
+    max_headers: Count = 100
+    max_url_bytes: Count = 8 * 1024
+    header_timeout: Timeout = 10.0  # seconds for the whole request head
+    body_timeout: Timeout = 60.0  # seconds for the whole request body
+    stall_timeout: Timeout = 60.0  # seconds a reader may take nothing before its stream is cut
+    idle_timeout: Timeout = 75.0  # seconds a connection may rest between two requests
+    sse_keep_alive: Seconds = 15.0  # seconds without an event after which an event stream gets a comment; 0: never
+    min_body_rate: CountOrNone = 1024  # bytes a second that a sender must keep up once five seconds have passed
+    max_connections: Count = 10_000
+    max_connections_per_address: Count = 256  # not for this machine's own addresses: a proxy speaks for many
     cors_origins: tuple[str, ...] = ()  # beside Ollama's built-in ones
     allowed_hosts: tuple[str, ...] = ()  # Host names beside loopback ones and addresses of this machine
-    memory_budget: int | None = None  # bytes that loaded models may take together; None: 80 % of what is free at start
-    max_loaded_models: int = 0  # 0: as many as the memory budget holds
+    memory_budget: Count | None = (
+        None  # bytes that loaded models may take together; None: 80 % of what is free at start
+    )
+    max_loaded_models: CountOrNone = 0  # 0: as many as the memory budget holds
     openapi: bool = False
     # Hosts whose images may be fetched, by https, when a request names one by URL: "cdn.example.com" itself,
     # ".example.com" all beneath; empty: images come inside requests or not at all.
@@ -169,14 +196,16 @@ class Store(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     database: str = (
         ""  # "postgresql://user@host/name": keys and usage shared by several gateways; empty: SQLite in path
     )
-    max_key_bytes: int | None = None  # of model files that one key uploads; None: any number
-    max_record_bytes: int = 256 * 1024 * 1024  # of stored responses and the like, all together; the oldest go first
+    max_key_bytes: Count | None = None  # of model files that one key uploads; None: any number
+    max_record_bytes: CountOrNone = (
+        256 * 1024 * 1024
+    )  # of stored responses and the like, all together; the oldest go first
     names: dict[str, str] = msgspec.field(default_factory=dict)  # short name: the "hf:org/repo" that pulling it fetches
 
 
 class Logs(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    level: str = "info"  # debug, info, warning, error
-    format: str = "auto"  # "console", "json"; "auto": console on a terminal
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"  # auto: console on a terminal, else json
 
 
 class Metrics(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -186,6 +215,10 @@ class Metrics(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class PluginChoice(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     enabled: tuple[str, ...] | None = None  # None: every plugin installed
     disabled: tuple[str, ...] = ()
+
+    def chooses(self, name: str) -> bool:
+        """Return whether the plugin of that name is to be loaded."""
+        return name not in self.disabled and (self.enabled is None or name in self.enabled)
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
