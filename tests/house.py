@@ -177,7 +177,7 @@ def untested(modules: Sequence[Module], tests: Path) -> tuple[list[str], int]:
     The tests of room ``limits`` are in ``tests/limits``, and ``windows.py`` is named in ``test_windows.py`` as in
     ``test_windows_on_redis.py``. A module directly in ``hyperllama`` may have its test in any room.
     """
-    names = defaultdict(str)
+    names: defaultdict[str, str] = defaultdict(str)
     for path in sorted(tests.rglob("test_*.py")):
         room = path.relative_to(tests).parts[0]
         names[room] += f"{path.stem}_ "

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,13 +18,13 @@ from hyperllama.errors import ConfigError, Unauthenticated
 from hyperllama.identity import LOCAL, PERMISSIONS, Principal
 
 
-def static(secret: str, **more: object) -> StaticKey:
+def static(secret: str, **more: Any) -> StaticKey:
     return StaticKey(hash="sha256:" + hashlib.sha256(secret.encode()).hexdigest(), **more)
 
 
 @pytest.fixture
 def door(database, tmp_path):
-    def make(others: bool = False, **keys: object) -> Authenticator:
+    def make(others: bool = False, **keys: Any) -> Authenticator:
         config = Config(store=Store(path=str(tmp_path)), keys=Keys(**keys))
         return Authenticator(config, database, others=others)
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ class Provider:
                     self.end_headers()
                     return
                 if self.path.endswith("openid-configuration"):
-                    body = {"issuer": outer.issuer, "jwks_uri": f"{outer.issuer}/keys"}
+                    body: dict[str, Any] = {"issuer": outer.issuer, "jwks_uri": f"{outer.issuer}/keys"}
                 else:
                     outer.fetches += 1
                     body = {"keys": outer.published()}
@@ -57,21 +58,21 @@ class Provider:
         self.thread.start()
 
     def add(self, kid: str, algorithm: str) -> None:
-        make = {
+        make: dict[str, Any] = {
             "RS256": lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048),
             "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
             "EdDSA": ed25519.Ed25519PrivateKey.generate,
         }
         self.pairs[kid] = make[algorithm](), algorithm
 
-    def published(self) -> list[dict[str, object]]:
+    def published(self) -> list[dict[str, Any]]:
         keys = []
         for kid, (private, algorithm) in self.pairs.items():
             public = jwt.get_algorithm_by_name(algorithm).to_jwk(private.public_key())
             keys.append({**json.loads(public), "kid": kid, "alg": algorithm, "use": "sig"})
         return keys
 
-    def token(self, kid: str = "one", *, header: dict[str, object] | None = None, **claims: object) -> str:
+    def token(self, kid: str = "one", *, header: dict[str, Any] | None = None, **claims: Any) -> str:
         private, algorithm = self.pairs[kid]
         payload = {"iss": self.issuer, "aud": "gateway", "sub": "ann", "exp": time.time() + 600, **claims}
         payload = {name: value for name, value in payload.items() if value is not None}
@@ -98,7 +99,7 @@ def provider() -> Iterator[Provider]:
     provider.close()
 
 
-def settings(provider: Provider, **more: object) -> Jwt:
+def settings(provider: Provider, **more: Any) -> Jwt:
     return Jwt(**{"issuer": provider.issuer, "audience": "gateway", **more})
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ class Wall:
 
 
 def call(
-    key: str = "k", outcome: str = "finished", usage: Usage | None = None, *, model: str = "m", **more: int
+    key: str = "k", outcome: Any = "finished", usage: Usage | None = None, *, model: str = "m", **more: Any
 ) -> Call:
     info = ModelInfo(name=model, engine="sim", capabilities=frozenset(), context_length=100)
     caller = Caller(protocol="t", principal=Principal(id=key, name=f"name of {key}"), request_id="r")
@@ -86,7 +87,7 @@ async def test_a_database_that_is_away_loses_nothing(database, monkeypatch) -> N
     ledger.finished(call(usage=Usage(10, 0)))
     real = ledger._write
 
-    async def broken(*_: object, **__: object) -> None:
+    async def broken(*_: object, **__: Any) -> None:
         ledger.finished(call(usage=Usage(1, 0)))
         raise OSError
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -93,7 +94,7 @@ def test_the_gateway_imports_no_engine(tmp_path: Path) -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_sigterm_stops_everything_with_exit_code_0(start: Callable[..., object]) -> None:
+def test_sigterm_stops_everything_with_exit_code_0(start: Callable[..., Any]) -> None:
     gateway = start(HOSTED)
     gateway.wait_ready(60)
     below = gateway.tree()[1:]
@@ -103,7 +104,7 @@ def test_sigterm_stops_everything_with_exit_code_0(start: Callable[..., object])
     assert not alive
 
 
-def test_sigkill_of_the_gateway_leaves_no_child(start: Callable[..., object]) -> None:
+def test_sigkill_of_the_gateway_leaves_no_child(start: Callable[..., Any]) -> None:
     gateway = start(HOSTED)
     gateway.wait_ready(60)
     below = gateway.tree()[1:]
@@ -114,7 +115,7 @@ def test_sigkill_of_the_gateway_leaves_no_child(start: Callable[..., object]) ->
     assert not alive
 
 
-def test_a_running_stream_ends_whole_when_the_gateway_is_told_to_stop(start: Callable[..., object]) -> None:
+def test_a_running_stream_ends_whole_when_the_gateway_is_told_to_stop(start: Callable[..., Any]) -> None:
     gateway = start(SIM + "[models.sim.options]\ntokens_per_second = 50\nanswer_tokens = 60\n")
     body = {"model": "sim", "messages": [{"role": "user", "content": "hi"}], "stream": True}
     with httpx.stream("POST", f"{gateway.url}/v1/chat/completions", json=body, timeout=30) as response:
@@ -126,7 +127,7 @@ def test_a_running_stream_ends_whole_when_the_gateway_is_told_to_stop(start: Cal
     assert gateway.process.wait(10) == 0
 
 
-def test_new_work_is_refused_while_it_stops(start: Callable[..., object]) -> None:
+def test_new_work_is_refused_while_it_stops(start: Callable[..., Any]) -> None:
     gateway = start(SIM + "[models.sim.options]\ntokens_per_second = 50\nanswer_tokens = 100\n")
     body = {"model": "sim", "messages": [{"role": "user", "content": "hi"}], "stream": True}
     with httpx.stream("POST", f"{gateway.url}/v1/chat/completions", json=body, timeout=30) as response:
@@ -144,7 +145,7 @@ def test_new_work_is_refused_while_it_stops(start: Callable[..., object]) -> Non
         assert httpx.get(f"{gateway.url}/health").status_code == 200
 
 
-def test_metrics_count_what_was_served(start: Callable[..., object]) -> None:
+def test_metrics_count_what_was_served(start: Callable[..., Any]) -> None:
     gateway = start(SIM)
     body = {"model": "sim", "messages": [{"role": "user", "content": "hi"}]}
     answer = httpx.post(f"{gateway.url}/v1/chat/completions", json=body).json()

@@ -14,6 +14,7 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "build" / "faults.json"
@@ -121,8 +122,9 @@ def write() -> None:
     DESIGN.write_text(f"{before}{BEGIN}\n{markdown()}\n{END}{after}", "utf-8")
 
 
-def _results() -> dict[str, dict[str, dict[str, object]]]:
-    return json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+def _results() -> dict[str, dict[str, dict[str, Any]]]:
+    results: dict[str, dict[str, dict[str, Any]]] = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    return results
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from hyperllama.config import Config, Server
 from hyperllama.config.exposure import posture
 from hyperllama.errors import ConfigError
 from hyperllama.host import frames
+from tests.support.gateways import Gateway
 from tests.support.live import asked, chat, connect, keys
 
 ROOT = Path(__file__).parents[2]
@@ -82,7 +83,7 @@ def _scenario(url: str, key: str) -> list[str]:
                 got.append(answer.text)
         got.append(http.get("/metrics").text)
         got += [
-            http.get("/v1/models", headers={"authorization": f"Bearer {wrong}".encode()}).text
+            http.get("/v1/models", headers={b"authorization": f"Bearer {wrong}".encode()}).text
             for wrong in (f"{CANARY}-wrong-key", "é" * 20, "x" * 16_000)
         ]
         for text in HOSTILE:
@@ -94,8 +95,6 @@ def _scenario(url: str, key: str) -> list[str]:
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A gateway that has been through the scenario and was stopped, and everything that could be seen of it."""
-    from faults_e2e import Gateway
-
     folder = tmp_path_factory.mktemp("secrets")
     gateway = Gateway.launch(folder, RUN + _canary_keys(), **SECRETS)
     gateway.wait_listening()

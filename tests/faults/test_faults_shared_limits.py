@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,7 +76,7 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 
 
 async def open_gates(
-    stack: AsyncExitStack, redis: Redis, count: int, *, timeout: float = 10.0, **allowance: object
+    stack: AsyncExitStack, redis: Redis, count: int, *, timeout: float = 10.0, **allowance: Any
 ) -> list[RateLimits]:
     """The timeout is long where it is not what is tested: a busy machine is no absent Redis."""
     limits = Limits(storage=redis.url, timeout=timeout, key=Allowance(**allowance))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from typing import Any
 
 import pytest
 
@@ -49,13 +50,13 @@ async def test_temperature_zero_is_greedy_and_higher_ones_vary(chat):
 
 
 async def test_top_k_bounds_the_choice(chat):
-    flat = {"temperature": 2.0, "logit_bias": _flat(range(400, 500))}
+    flat: dict[str, Any] = {"temperature": 2.0, "logit_bias": _flat(range(400, 500))}
     assert await distinct(chat, **flat) > 20
     assert await distinct(chat, **flat, top_k=3) <= 3
 
 
 async def test_top_p_bounds_the_choice(chat):
-    few = {"temperature": 1.0, "logit_bias": {400: 100.0, 401: 100.0 - math.log(9)}}  # nine to one
+    few: dict[str, Any] = {"temperature": 1.0, "logit_bias": {400: 100.0, 401: 100.0 - math.log(9)}}  # nine to one
     assert set(await many(chat, 48, **few, top_p=0.5)) == {(400,)} or await _prior_decides(chat)
 
 

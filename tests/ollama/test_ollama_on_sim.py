@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 import ollama
@@ -60,7 +61,7 @@ def test_a_tool_is_called(client: ollama.Client) -> None:
     tool = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
     for stream in (False, True):
         answer = client.chat("caller", messages=[{"role": "user", "content": "weather?"}], tools=[tool], stream=stream)
-        parts = list(answer) if stream else [answer]
+        parts: list[Any] = list(answer) if stream else [answer]
         calls = [call for part in parts for call in part.message.tool_calls or ()]
         assert [(call.function.name, dict(call.function.arguments)) for call in calls] == [
             ("get_weather", {"city": "Paris"})

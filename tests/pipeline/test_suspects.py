@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from hyperllama.errors import InvalidRequest
@@ -39,7 +41,7 @@ def request(text: str = "x") -> GenerationRequest:
 
 def death(suspects: CrashSuspects, *running: tuple[object, str]) -> None:
     """One engine dies with the given requests and tenants on it."""
-    model = Model()
+    model: Any = Model()
     for _ in running:
         suspects.enter(model)
     model.failure = "killed"
@@ -89,7 +91,7 @@ def test_a_hundred_streams_at_one_death_ban_none_of_them(suspects: CrashSuspects
 
 def test_a_request_that_ends_otherwise_while_the_engine_dies_is_no_suspect(suspects: CrashSuspects) -> None:
     for _ in range(DEATHS):
-        model = Model()
+        model: Any = Model()
         suspects.enter(model)
         model.failure = "killed"
         suspects.leave(model, request(), "a", failed=False)
@@ -99,7 +101,7 @@ def test_a_request_that_ends_otherwise_while_the_engine_dies_is_no_suspect(suspe
 def test_the_first_to_end_decides_who_was_there(suspects: CrashSuspects) -> None:
     """The client of one of two streams leaves after the death: the other was in company all the same."""
     for _ in range(DEATHS):
-        model = Model()
+        model: Any = Model()
         suspects.enter(model)
         suspects.enter(model)
         model.failure = "killed"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ class Model:
     """Counts its calls; each waits for ``gate``. A vector holds its text's length."""
 
     def __init__(self, *, by_input: bool = True) -> None:
-        self.calls: list[tuple[str, ...]] = []
+        self.calls: list[tuple[Any, ...]] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.error: Exception | None = None
@@ -38,7 +39,7 @@ class Model:
         return Embeddings(vectors, sum(counts), input_tokens=counts if self.by_input else ())
 
 
-def ask(*inputs: str, **flags: object) -> EmbeddingRequest:
+def ask(*inputs: str, **flags: Any) -> EmbeddingRequest:
     return EmbeddingRequest(model="m", inputs=inputs, **flags)
 
 

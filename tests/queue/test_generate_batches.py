@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,7 +84,7 @@ def ask(text: str) -> GenerationRequest:
     return GenerationRequest(model="m", input=Prompt(text))
 
 
-async def answered(batcher: GenerateBatcher, model: Model, text: str) -> str:
+async def answered(batcher: GenerateBatcher, model: Any, text: str) -> str:
     return (await collect(await batcher.generate(model, ask(text)))).text
 
 

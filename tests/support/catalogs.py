@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ async def engine() -> FakeEngine:
 async def make_catalog(engine: FakeEngine) -> AsyncIterator[Callable[..., Catalog]]:
     made: list[Catalog] = []
 
-    def make(*specs: ModelSpec, memory: int = 1000, **server: object) -> Catalog:
+    def make(*specs: ModelSpec, memory: int = 1000, **server: Any) -> Catalog:
         catalog = Catalog(
             Server(**server), engines={"fake": engine}, sources={}, load_times=LoadTimes(None), memory=memory
         )

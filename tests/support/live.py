@@ -86,7 +86,7 @@ class Live:
 
     async def _serve(self) -> None:
         app = self.app = create_app(self.config, *self._plugins)
-        limits = {
+        limits: dict[str, Any] = {
             "body_limit": declared_limits(app.web.litestar, self.config.server.max_body_bytes),
             "encodings": declared_encodings(app.web.litestar),
             "spell": app.web.format_refusal,

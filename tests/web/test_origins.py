@@ -108,7 +108,7 @@ async def test_a_preflight_allows_what_the_sdks_send(wanted: str) -> None:
 
 
 async def test_named_hosts_are_held_to_on_every_listener() -> None:
-    named = {"loopback": False, "allowed_hosts": ("ai.example.com",)}
+    named: dict[str, Any] = {"loopback": False, "allowed_hosts": ("ai.example.com",)}
     assert (await call((b"host", b"ai.example.com"), **named)).reached
     assert not (await call((b"host", b"other.example.com"), **named)).reached
     assert (await call((b"host", b"other.example.com"), loopback=False)).reached
