@@ -66,7 +66,8 @@ class Provider:
         self.pairs[kid] = make[algorithm](), algorithm
 
     def published(self) -> list[dict[str, Any]]:
-        keys = []
+        keys: list[dict[str, Any]] = []
+        private: Any
         for kid, (private, algorithm) in self.pairs.items():
             public = jwt.get_algorithm_by_name(algorithm).to_jwk(private.public_key())
             keys.append({**json.loads(public), "kid": kid, "alg": algorithm, "use": "sig"})

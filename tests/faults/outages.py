@@ -103,8 +103,8 @@ async def probe(kind: str, port: int, key: str, admin: str) -> Reply:
         case "tags":
             return await ask(port, key, "/api/tags", b"", method="GET")
         case "pull":
-            body = json.dumps({"model": f"hf.co/org/repo{time.monotonic_ns()}", "stream": False})
-            return await ask(port, admin, "/api/pull", body.encode(), budget=60)
+            pull = json.dumps({"model": f"hf.co/org/repo{time.monotonic_ns()}", "stream": False})
+            return await ask(port, admin, "/api/pull", pull.encode(), budget=60)
         case "token":
             return await ask(port, TOKEN, "/v1/models", b"", method="GET")
         case _:

@@ -62,7 +62,7 @@ async def app(tmp_path: Path) -> AsyncIterator[Application]:
 
 @pytest.fixture
 async def client(app: Application) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=app)
+    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
 

@@ -109,6 +109,7 @@ async def test_r02_leaving_before_the_first_token_costs_nothing_more(
         freed = live.until(lambda: live.app.limits.queue.states()[0].waiting == 0)
         assert aborts.batch.admitted == admitted  # the engine never heard of them
         assert live.active("slow") == 1
+        assert first is not None
         leave(first, "close")
         bar.within(freed, 1.0)
     else:

@@ -96,7 +96,7 @@ def _scenario(url: str, key: str) -> list[str]:
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A gateway that has been through the scenario and was stopped, and everything that could be seen of it."""
     folder = tmp_path_factory.mktemp("secrets")
-    gateway = Gateway.launch(folder, RUN + _canary_keys(), **SECRETS)
+    gateway: Any = Gateway.launch(folder, RUN + _canary_keys(), **SECRETS)
     gateway.wait_listening()
     gateway.answers = _scenario(gateway.url, f"{CANARY}-client")
     for text in HOSTILE:  # a client library would refuse to send these
@@ -233,7 +233,7 @@ def test_s21_garbage_between_processes_is_a_bad_frame_and_nothing_else(count: in
     rng = random.Random(21)
     bad = 0
     for _ in range(count):
-        side = rng.choice(("gateway", "host"))
+        side: Any = rng.choice(("gateway", "host"))
         body = rng.randbytes(rng.randrange(0, 60))
         size = len(body) if rng.random() < 0.8 else rng.randrange(2**32)
         try:

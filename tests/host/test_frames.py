@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ REQUEST = GenerationRequest(
     output=JsonSchema({"type": "object"}),
     keep_alive=float("inf"),
 )
-TO_HOST = [
+TO_HOST: list[Any] = [
     frames.Load(1, ModelSpec(name="m", options={"a": 1}), "/models/m", {"cache": "x"}),
     frames.Submit(1, REQUEST),
     frames.Submit(2, GenerationRequest(model="m", input=PromptTokens((1, 2)), reasoning="high")),
@@ -63,7 +64,7 @@ TO_HOST = [
     frames.Drain(),
     frames.Ping(9),
 ]
-FROM_HOST = [
+FROM_HOST: list[Any] = [
     frames.Hello(1, 77),
     frames.Progress(LoadProgress("compiling", "model", 1.5, None)),
     frames.Ready(ModelInfo(name="m", engine="e", capabilities=frozenset({"chat", "tools"}), context_length=8)),

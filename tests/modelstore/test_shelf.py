@@ -37,10 +37,10 @@ async def test_a_copy_is_offered_at_once_and_after_a_restart(tmp_path: Path) -> 
     await app.models.store.copy("sim", "org/copy:v1", CALLER)
     assert names(app) == {"sim", "org/copy:v1"}
     again = application(tmp_path)
-    (stored,) = again.store.manifests.all()
+    (stored,) = again.models.store.manifests.all()
     info = again.gateway.model("ORG/Copy:v1", LOCAL)
     assert (info.digest, info.modified, info.system) == (stored.digest, stored.modified, "base")
-    await again.store.delete("org/copy:v1", CALLER)
+    await again.models.store.delete("org/copy:v1", CALLER)
     assert names(again) == {"sim"}
 
 
@@ -57,7 +57,7 @@ async def test_what_the_manifest_says_stays_when_the_model_is_loaded(tmp_path: P
 
 
 async def test_the_configuration_hides_a_stored_model_of_its_name(tmp_path: Path) -> None:
-    await application(tmp_path).store.copy("sim", "copy", CALLER)
+    await application(tmp_path).models.store.copy("sim", "copy", CALLER)
     app = application(tmp_path, copy=msgspec.structs.replace(SIM, name="copy", system="configured"))
     assert app.gateway.model("copy", LOCAL).system == "configured"
 
@@ -74,7 +74,7 @@ def test_a_stored_model_that_cannot_be_offered_does_not_stop_the_start(tmp_path:
 def test_nothing_is_made_or_hashed_by_starting(tmp_path: Path) -> None:
     application(tmp_path)
     assert not (tmp_path / "models").exists()
-    store = application(tmp_path).store
+    store = application(tmp_path).models.store
     layer = Layer("m.gguf", f"sha256:{'0' * 64}", 4)
     (tmp_path / "models" / "blobs").mkdir(parents=True)
     (tmp_path / "models" / "blobs" / f"sha256-{'0' * 64}").write_bytes(b"GGUF")  # not its digest: nobody looks
@@ -85,17 +85,17 @@ def test_nothing_is_made_or_hashed_by_starting(tmp_path: Path) -> None:
 async def test_a_running_gateway_sees_what_another_process_changes(tmp_path: Path) -> None:
     running, other = application(tmp_path), application(tmp_path)
     assert names(running) == {"sim"}
-    await other.store.copy("sim", "copy:v1", CALLER)
+    await other.models.store.copy("sim", "copy:v1", CALLER)
     assert running.gateway.model("Copy:V1", LOCAL).system == "base"
     assert names(running) == {"sim", "copy:v1"}
     await running.gateway.load("copy:v1", CALLER)
-    await other.store.copy("sim", "second", CALLER)
+    await other.models.store.copy("sim", "second", CALLER)
     assert [model.info.name for model in running.gateway.running(LOCAL)] == ["copy:v1"]  # its stay is not disturbed
     assert names(running) == {"sim", "copy:v1", "second"}
-    await other.store.delete("copy:v1", CALLER)
+    await other.models.store.delete("copy:v1", CALLER)
     with pytest.raises(ModelNotFound):
         running.gateway.model("copy:v1", LOCAL)
-    await running.store.delete("second", CALLER)
+    await running.models.store.delete("second", CALLER)
     assert names(running) == names(other) == {"sim"}
     await running.catalog.close()
 

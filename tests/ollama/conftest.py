@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, S
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -314,7 +315,7 @@ class Stage:
     """The gateway that the one server of all tests asks at the moment."""
 
     def __init__(self) -> None:
-        self.gateway = FakeGateway()
+        self.gateway: Any = FakeGateway()
         self.url = ""
 
 

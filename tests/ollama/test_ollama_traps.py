@@ -244,6 +244,7 @@ def test_trap_14_numbers_are_whole_and_zero_ones_are_left_out(http: httpx.Client
 
 
 def test_trap_15_keep_alive_in_every_form(http: httpx.Client, gateway: Any) -> None:
+    sent: str | float | None
     for sent in ("-1", "60"):
         reply = http.post("/api/generate", json={**GENERATE, "keep_alive": sent})
         assert _error(reply) == (400, f'time: missing unit in duration "{sent}"')

@@ -176,7 +176,7 @@ async def test_stopping_refuses_new_work_and_can_end_what_runs(make_catalog: Mak
     pipeline.refuse()
     with pytest.raises(Draining):
         await gateway.generate(REQUEST, CALLER)
-    reading = asyncio.create_task(stream.batch())
+    reading = asyncio.ensure_future(stream.batch())
     await asyncio.sleep(0)
     pipeline.abort()
     with pytest.raises(Draining, match="cut short"):

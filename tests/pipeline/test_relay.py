@@ -120,7 +120,9 @@ async def test_a_source_without_relay_returns_every_batch() -> None:
 async def test_relayed_tokens_are_counted_and_a_stop_string_among_them_ends_the_answer(
     make_catalog: MakeCatalog, engine: FakeEngine
 ) -> None:
-    pipeline = Pipeline(catalog := make_catalog(), transform=lambda request, _: StopStrings(request.sampling.stop))
+    pipeline = Pipeline(
+        catalog := make_catalog(), transform=lambda request, _: StopStrings(request.sampling.stop or ())
+    )
     stream, take = await LocalGateway(catalog, pipeline).generate(REQUEST, CALLER), Taker()
     queue = engine.models[0].queues[0]
     queue.put(TokenChunk(text="first ", usage=Usage(prompt_tokens=3)))
@@ -139,7 +141,9 @@ async def test_relayed_tokens_are_counted_and_a_stop_string_among_them_ends_the_
 
 
 async def test_refused_chunks_are_looked_at_once(make_catalog: MakeCatalog, engine: FakeEngine) -> None:
-    pipeline = Pipeline(catalog := make_catalog(), transform=lambda request, _: StopStrings(request.sampling.stop))
+    pipeline = Pipeline(
+        catalog := make_catalog(), transform=lambda request, _: StopStrings(request.sampling.stop or ())
+    )
     stream, take = await LocalGateway(catalog, pipeline).generate(REQUEST, CALLER), Taker()
     queue = engine.models[0].queues[0]
     queue.put(TokenChunk(text="a"))

@@ -94,7 +94,8 @@ async def settle() -> None:
 
 
 async def test_a_lone_client_waits_for_nobody_and_those_behind_it_go_together() -> None:
-    model, batcher = Model(), GenerateBatcher(Queue(generate_max_delay=0.0))
+    model: Any = Model()
+    batcher = GenerateBatcher(Queue(generate_max_delay=0.0))
     tasks = [asyncio.create_task(answered(batcher, model, text)) for text in "abcd"]
     await settle()
     assert model.batches == [["a"]]
@@ -116,7 +117,8 @@ async def test_no_batch_is_larger_than_the_engines_or_runs_beside_another() -> N
 
 async def test_clients_who_come_back_are_waited_for_as_long_as_that_pays() -> None:
     now = [0.0]
-    model, batcher = Model(), GenerateBatcher(Queue(generate_max_delay=1.0), clock=lambda: now[0])
+    model: Any = Model()
+    batcher = GenerateBatcher(Queue(generate_max_delay=1.0), clock=lambda: now[0])
 
     async def client(name: str) -> None:
         for turn in range(3):
@@ -131,7 +133,8 @@ async def test_clients_who_come_back_are_waited_for_as_long_as_that_pays() -> No
 
 
 async def test_a_client_that_leaves_takes_nobody_with_it() -> None:
-    model, batcher = Model(), GenerateBatcher(Queue(generate_max_delay=0.0))
+    model: Any = Model()
+    batcher = GenerateBatcher(Queue(generate_max_delay=0.0))
     first, second, third = (asyncio.create_task(answered(batcher, model, text)) for text in "abc")
     await settle()
     second.cancel()
@@ -152,7 +155,8 @@ async def test_a_client_that_leaves_takes_nobody_with_it() -> None:
 
 
 async def test_a_stream_that_nobody_takes_is_closed() -> None:
-    model, batcher = Model(), GenerateBatcher(Queue(generate_max_delay=0.0))
+    model: Any = Model()
+    batcher = GenerateBatcher(Queue(generate_max_delay=0.0))
     task = asyncio.create_task(batcher.generate(model, ask("a")))
     while not model.running:  # noqa: ASYNC110 - no event says what the test needs: the very turn of the loop
         await asyncio.sleep(0)
@@ -164,7 +168,8 @@ async def test_a_stream_that_nobody_takes_is_closed() -> None:
 
 
 async def test_one_clients_mistake_is_no_others_error() -> None:
-    model, batcher = Model(), GenerateBatcher(Queue(generate_max_delay=0.0))
+    model: Any = Model()
+    batcher = GenerateBatcher(Queue(generate_max_delay=0.0))
     tasks = [asyncio.create_task(answered(batcher, model, text)) for text in ("a", "b", "too long", "c")]
     while not all(task.done() for task in tasks):
         await settle()
@@ -174,7 +179,8 @@ async def test_one_clients_mistake_is_no_others_error() -> None:
 
 
 async def test_an_engine_that_begins_too_few_answers_fails_them_all_and_keeps_none() -> None:
-    model, batcher = Model(), GenerateBatcher(Queue())
+    model: Any = Model()
+    batcher = GenerateBatcher(Queue())
     model.short = True
     with pytest.raises(EngineFailed):
         await batcher.generate(model, ask("a"))

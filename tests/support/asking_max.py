@@ -16,13 +16,14 @@ from hyperllama.host.frames import Ping
 from hyperllama.host.process import HostedModel
 from hyperllama.messages import Chat, Message, PromptTokens, Text
 from hyperllama.models import LoadProgress, ModelSpec
+from hyperllama.spi import LoadedModel
 from hyperllama.stream import collect
 from hyperllama_max.engine import MaxEngine
 from hyperllama_max.settings import MaxSettings
 
 WEIGHTS = Path(hyperllama_builtin.__file__).parent / "weights"
 #: As the built-in models are offered, so that they are compiled once for all tests.
-LENGTH = {"max_length": 1024}
+LENGTH: dict[str, Any] = {"max_length": 1024}
 CHAT, EMBED = WEIGHTS / "hyperllama-tiny", WEIGHTS / "hyperllama-tiny-embed"
 
 
@@ -58,7 +59,7 @@ async def load_model(path: Path, reports: list[LoadProgress] | None = None, **ch
     return model
 
 
-def prompt(ids: Sequence[int], tokens: int = 20, **changes: Any) -> GenerationRequest:
+def prompt(ids: Sequence[int], tokens: int | None = 20, **changes: Any) -> GenerationRequest:
     names = ("output", "tools", "tool_choice", "tenant")
     fields = {name: changes.pop(name) for name in names if name in changes}
     sampling = Sampling(**{"max_tokens": tokens, "temperature": 0.0, **changes})
@@ -76,7 +77,7 @@ def talk(text: str, tokens: int = 40, **changes: Any) -> GenerationRequest:
     return GenerationRequest(model="m", input=messages, sampling=sampling, return_token_ids=True, **fields)
 
 
-async def whole(model: HostedModel, request: GenerationRequest) -> Completion:
+async def whole(model: LoadedModel, request: GenerationRequest) -> Completion:
     return await collect(await model.generate(request))
 
 

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def postgres() -> Iterator[str]:
     os.chown(directory, owner.pw_uid, owner.pw_gid)
     data, binaries = directory / "data", Path(found).parent
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
-    as_user = {"user": owner.pw_uid, "group": owner.pw_gid} if os.getuid() == 0 else {}
+    as_user: dict[str, Any] = {"user": owner.pw_uid, "group": owner.pw_gid} if os.getuid() == 0 else {}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -13,7 +13,7 @@ from hyperllama.config import Allowance, Config, Grant, Limits, Server
 from hyperllama.config.exposure import posture
 from hyperllama.errors import ConfigError, Forbidden
 from hyperllama.identity import Principal
-from hyperllama.limits.allowances import plan
+from hyperllama.limits.allowances import policy
 from hyperllama.server.guard import network_of
 from hyperllama.system import network
 from hyperllama.web.admin.requests import only_from
@@ -143,7 +143,7 @@ def test_no_room_takes_another_address_for_loopback(host: str) -> None:
 @pytest.mark.parametrize("host", ELSEWHERE)
 def test_the_guard_and_the_limits_count_by_the_same_network(host: str) -> None:
     limits = Limits(network=Allowance(requests="1/minute"))
-    (meter,) = plan(Principal(id="x", name="x", network=host), "m", limits).meters
-    assert meter.key.startswith(f"network:{network_of(host)}:")
+    (window,) = policy(Principal(id="x", name="x", network=host), "m", limits).windows
+    assert window.key.startswith(f"network:{network_of(host)}:")
     if ":" in host and network.parse_address(host) == ipaddress.ip_address(host.partition("%")[0]):
         assert network_of(host).endswith("/64")

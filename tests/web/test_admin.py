@@ -91,7 +91,7 @@ async def test_a_keys_life_counts_at_once_here_and_within_a_second_in_another_ga
 
 
 @pytest.mark.parametrize("permission", ["infer", "models:read", "models:write"])
-async def test_without_the_permission_every_route_is_refused_in_problem_details(tmp_path, permission: str) -> None:
+async def test_without_the_permission_every_route_is_refused_in_problem_details(tmp_path, permission: Any) -> None:
     async with gateway(tmp_path) as app, client_of(app) as first:
         await made(first, "root", permissions=["admin"])
         store = await app.web.authenticator.key_cache.store()
