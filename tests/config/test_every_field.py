@@ -44,9 +44,9 @@ def _structs(hint: Any) -> Iterator[type[msgspec.Struct]]:
 
 
 def places() -> Iterator[tuple[str, str]]:
-    for table, hint in get_type_hints(Config).items():
-        if isinstance(hint, type) and issubclass(hint, Section):
-            for key in get_type_hints(hint):
+    for table, kind in get_type_hints(Config).items():
+        if isinstance(kind, type) and issubclass(kind, Section):
+            for key in get_type_hints(kind):
                 yield table, key
     hints = get_type_hints(Config)
     for place in NAMED:

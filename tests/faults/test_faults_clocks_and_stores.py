@@ -63,7 +63,7 @@ async def test_r14_without_its_database_a_key_is_believed_for_its_time_and_then_
     database, sent, tmp_path, bar, monkeypatch
 ) -> None:
     now = [0.0]
-    config = Config(store=Store(path=str(tmp_path)), keys=Keys(cache="30s"))
+    config = Config(store=Store(path=str(tmp_path)), keys=Keys(cache=30.0))
     async with Authenticator(config, database, others=False) as open_door:
         keyring = open_door.key_cache
         keyring._clock = lambda: now[0]

@@ -26,7 +26,7 @@ async def test_r36_twenty_keys_at_twice_the_capacity_share_by_weight_on_a_virtua
     """A Zipf mix, open loop, 8 places of 1 s: goodput is all of the capacity, shares of the backlogged are even."""
     rng = random.Random(11)
     now = [0.0]
-    queue = FairQueue(Queue(max_waiting=200, max_wait="-1s"), clock=lambda: int(now[0] * 1e9))
+    queue = FairQueue(Queue(max_waiting=200, max_wait=float("inf")), clock=lambda: int(now[0] * 1e9))
     info = ModelInfo(name="m", engine="sim", capabilities=frozenset(), context_length=4096, max_batch_size=8)
     shares = [1 / (rank + 1) for rank in range(20)]
     served: Counter[str] = Counter()

@@ -304,7 +304,7 @@ def test_real_use_corrects_the_shares_of_who_asks_for_little_and_takes_much() ->
 
 async def test_the_time_a_model_took_to_load_is_no_measure_of_how_fast_it_answers(make_call, end) -> None:
     now = [0.0]
-    queue = FairQueue(Queue(max_waiting=2, max_wait="10s"), clock=lambda: int(now[0] * 1e9))
+    queue = FairQueue(Queue(max_waiting=2, max_wait=10), clock=lambda: int(now[0] * 1e9))
     current = make_call(places=1)
     await queue.enter(current)
     waiter = make_call(places=1)

@@ -241,7 +241,7 @@ async def test_the_log_of_acts_is_bounded_in_age_and_number(database_of) -> None
     from hyperllama.database.audit import Act, AuditLog
 
     now = [1_000_000.0]
-    log = AuditLog(database_of, Admin(audit_keep="1h", audit_max=3), wall=lambda: now[0])
+    log = AuditLog(database_of, Admin(audit_keep=3600.0, audit_max=3), wall=lambda: now[0])
     for number in range(6):
         await log.record(Act(act="keys.create", actor="me", subject=str(number)))
         now[0] += 1000
