@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from hyperllama.generation import FinishReason, TokenChunk, TokenLogprob, ToolCallDelta, TopLogprob, Usage
 from hyperllama_max.forced import ForcedCall
 from hyperllama_max.parsers import CallParser
@@ -11,8 +13,21 @@ from hyperllama_max.scoring import Scoring
 from hyperllama_max.vocabulary import Vocabulary
 
 
+class Expected(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request wants of its answer."""
+
+    prompt: list[int]
+    ends: frozenset[int]  # ids that end the answer and are not part of it
+    return_ids: bool
+    logprobs: int | None
+    forced: ForcedCall | None = None
+    calls: CallParser | None = None
+    visible: frozenset[int] = frozenset()  # special tokens that are shown
+    scored: Scoring | None = None
+
+
 class Answer:
-    """``number`` is the gateway's id of it."""
+    """One answer under way. ``number`` is the gateway's id of it."""
 
     __slots__ = (
         "_calls",
@@ -29,36 +44,22 @@ class Answer:
         "number",
     )
 
-    def __init__(
-        self,
-        number: int,
-        vocabulary: Vocabulary,
-        prompt: list[int],
-        *,
-        ends: frozenset[int],
-        return_ids: bool,
-        logprobs: int | None,
-        forced: ForcedCall | None,
-        calls: CallParser | None,
-        visible: frozenset[int] = frozenset(),
-        scored: Scoring | None = None,
-    ) -> None:
-        """``ends``: ids that end the answer and are not part of it; ``visible``: special tokens that are shown."""
+    def __init__(self, number: int, vocabulary: Vocabulary, expected: Expected) -> None:
         self.number = number
         self._vocabulary = vocabulary
-        self._detokenize = vocabulary.detokenizer(visible)
-        self._prompt = prompt
-        self._ends = ends
-        self._ids = return_ids
-        self._logprobs = logprobs
-        self._forced = forced
-        self._calls = calls
-        self._scored = scored
+        self._detokenize = vocabulary.detokenizer(expected.visible)
+        self._prompt = expected.prompt
+        self._ends = expected.ends
+        self._ids = expected.return_ids
+        self._logprobs = expected.logprobs
+        self._forced = expected.forced
+        self._calls = expected.calls
+        self._scored = expected.scored
         self._completion = 0
-        self._plain = not return_ids and logprobs is None and forced is None and calls is None
+        self._plain = not self._ids and self._logprobs is None and self._forced is None and self._calls is None
 
     def chunk(self, output: Any) -> TokenChunk | None:
-        """``output`` is MAX's TextGenerationOutput of one step. None: it has nothing of the answer."""
+        """Return the chunk of MAX's TextGenerationOutput of one step; None: it has nothing of the answer."""
         tokens = output.tokens
         if self._scored is not None:
             tokens = self._scored.written(tokens)
@@ -100,7 +101,7 @@ class Answer:
         )
 
     def empty(self) -> TokenChunk:
-        """The whole of an answer of no tokens."""
+        """Return the whole of an answer of no tokens."""
         return TokenChunk(
             tokens=0,
             finish_reason="length",
@@ -110,7 +111,7 @@ class Answer:
         )
 
     def _of_prompt(self) -> tuple[TokenLogprob, ...]:
-        return self._scored.logprobs(self._spelled) if self._scored is not None else ()
+        return self._scored.logprobs(self._written) if self._scored is not None else ()
 
     def _usage(self, output: Any) -> Usage:
         return Usage(
@@ -128,13 +129,13 @@ class Answer:
                 ranked = sorted(top.items(), key=lambda pair: -pair[1])[: self._logprobs]
                 found.append(
                     TokenLogprob(
-                        *self._spelled(int(token), float(logprob)),
-                        tuple(TopLogprob(*self._spelled(int(other), float(value))) for other, value in ranked),
+                        *self._written(int(token), float(logprob)),
+                        tuple(TopLogprob(*self._written(int(other), float(value))) for other, value in ranked),
                     )
                 )
         return tuple(found[skip : skip + count])
 
-    def _spelled(self, token: int, logprob: float) -> tuple[str, float, int, bytes]:
+    def _written(self, token: int, logprob: float) -> tuple[str, float, int, bytes]:
         data = self._vocabulary.text_of(token)
         return data.decode("utf-8", "replace"), logprob, token, data
 

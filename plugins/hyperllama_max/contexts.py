@@ -1,7 +1,8 @@
-"""Requests to MAX's contexts. MAX checks nothing: what is let through here wrongly fails everybody in its batch."""
+"""Requests to MAX's contexts. MAX checks nothing: a request that is wrong fails everybody in its batch."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -9,10 +10,11 @@ import msgspec
 
 from hyperllama.errors import ContextTooLong, InvalidRequest, UnsupportedFeature
 from hyperllama.generation import AnyTool, Effort, GenerationRequest, NamedTool, NoTool, Sampling, ToolSpec
-from hyperllama.messages import Chat, Input, Prompt, PromptTokens
+from hyperllama.host import Deadline, Jobs
+from hyperllama.messages import Chat, Input, Message, Prompt, PromptTokens, Text
 from hyperllama.models import ModelInfo
 from hyperllama_max import sampling, schemas, scoring
-from hyperllama_max.answers import Answer
+from hyperllama_max.answers import Answer, Expected
 from hyperllama_max.describe import FILL_IN_MIDDLE
 from hyperllama_max.forced import CallFormat, ForcedCall
 from hyperllama_max.grammar import Attach, GrammarCompiler
@@ -25,50 +27,42 @@ from hyperllama_max.vocabulary import Vocabulary
 #: Special tokens that the core's parsers look for in the text.
 _REASONING_MARKS: Final = ("<think>", "</think>", "[THINK]", "[/THINK]", "<seed:think>", "</seed:think>")
 _TOOL_MARKS: Final = ("<tool_call>", "</tool_call>", "[TOOL_CALLS]", "<|python_tag|>")
+_ITEM: Final = 64
 
 
 class Admitted(msgspec.Struct):
-    """Ready for the engine. ``context`` None: there is nothing to generate."""
+    """A request that is ready for the engine. ``context`` None: there is nothing to generate."""
 
     answer: Answer
     context: Any
 
 
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """What an admission is made of: the parts of one loaded model."""
+
+    info: ModelInfo
+    vocabulary: Vocabulary
+    jobs: Jobs  # for rendering and encoding
+    template: ChatTemplate | None  # None: plain prompts only
+    grammar: GrammarCompiler | None  # None: no structured output
+    defaults: Defaults
+    limits: Limits
+    ends: frozenset[int]  # the model's end-of-sequence ids
+    parser: str | None  # MAX's own for its tool calls; None: the core's
+    apart: bool  # a cached prompt serves the tenant it came from and no other
+    adapters: frozenset[str] = frozenset()  # names that choose an adapter when they are requested as the model's
+    images: bool = False  # made for images, too; it gets text
+
+
 class Admission:
-    """Checks, renders, encodes, compiles; on the I/O thread, heavy work on others."""
+    """Checks, renders, encodes, compiles; called on the I/O thread, heavy work is done on others."""
 
-    def __init__(
-        self,
-        info: ModelInfo,
-        vocabulary: Vocabulary,
-        *,
-        template: ChatTemplate | None,
-        grammar: GrammarCompiler | None,
-        defaults: Defaults,
-        limits: Limits,
-        ends: frozenset[int],
-        parser: str | None,
-        apart: bool,
-        adapters: frozenset[str] = frozenset(),
-        images: bool = False,
-    ) -> None:
-        """``ends``: the model's end-of-sequence ids; ``parser``: MAX's own for its tool calls, None: the core's.
-
-        ``apart``: a cached prompt serves the tenant it came from and no other. ``adapters``: names that, asked for as
-        the model's, choose one. ``images``: it was made for them, too; it gets text.
-        """
-        self._info = info
-        self._vocabulary = vocabulary
-        self._template = template
-        self._grammar = grammar
-        self._defaults = defaults
-        self._limits = limits
-        self._ends = ends
-        self._parser = parser
-        self._apart = apart
-        self._adapters = adapters
-        self._images = images
-        self._calls = CallFormat(info.template)
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._info = model.info
+        self._vocabulary = model.vocabulary
+        self._limits = model.limits
+        self._calls = CallFormat(model.info.template)
         self._reasoning_marks = self._marks(_REASONING_MARKS)
         self._tool_marks = self._marks(_TOOL_MARKS)
 
@@ -76,7 +70,7 @@ class Admission:
         """Raises a GatewayError for whatever cannot be done."""
         if request.template is not None:
             raise UnsupportedFeature("This engine takes no chat template from a request.", param="template")
-        asked = self._defaults.apply(request.sampling)
+        asked = self._model.defaults.apply(request.sampling)
         sampling.check(asked, self._limits)
         ids = await self.encode(request.input, tools=request.tools, reasoning=request.reasoning, system=request.system)
         room = self._room(ids, request)
@@ -86,17 +80,18 @@ class Admission:
         attach: Attach | None = None
         if forced_tools:
             prefixes = [self._calls.prefix(tool) for tool in forced_tools]
-            attach = await self._compile(schemas.of_call(forced_tools, prefixes, self._calls.suffix))
+            suffix = self._calls.suffix
+            attach = await self._compile(lambda: schemas.of_call(forced_tools, prefixes, suffix))
             forced = ForcedCall(forced_tools, prefixes, self._calls.suffix)
-        elif request.output is not None:
-            attach = await self._compile(schemas.of_output(request.output))
+        elif (output := request.output) is not None:
+            attach = await self._compile(lambda: schemas.of_output(output))
         calls = None
         offered = bool(request.tools) and not isinstance(request.tool_choice, NoTool)
-        if self._parser is not None and offered and forced is None:
-            calls = CallParser(self._parser, request.tools)
+        if self._model.parser is not None and offered and forced is None:
+            calls = CallParser(self._model.parser, request.tools)
         ends = frozenset(asked.stop_token_ids)
         if not asked.ignore_eos or attach is not None:
-            ends |= self._ends
+            ends |= self._model.ends
         if attach is not None or not ends:
             # A format is over when it is complete: nothing may follow, and nothing need. And where no token ends the
             # answer there is nothing to keep away, which MAX's mask takes for an error of the whole step.
@@ -107,14 +102,16 @@ class Admission:
         answer = Answer(
             number,
             self._vocabulary,
-            ids,
-            ends=ends,
-            return_ids=request.return_token_ids,
-            logprobs=asked.logprobs,
-            forced=forced,
-            calls=calls,
-            scored=scored,
-            visible=self._reasoning_marks | self._tool_marks if offered else self._reasoning_marks,
+            Expected(
+                prompt=ids,
+                ends=ends,
+                return_ids=request.return_token_ids,
+                logprobs=asked.logprobs,
+                forced=forced,
+                calls=calls,
+                scored=scored,
+                visible=self._reasoning_marks | self._tool_marks if offered else self._reasoning_marks,
+            ),
         )
         before = ids if scored is None else ids[:1]
         written = len(ids) - len(before)
@@ -123,8 +120,8 @@ class Admission:
         asked = scoring.begun(asked, written)
         context = self._context(number, before, written + new, asked, ends, attach, scored)
         # MAX takes an empty salt for none: then every tenant finds every other's prompts in the cache.
-        context.cache_salt = request.tenant if self._apart else None
-        if request.model in self._adapters:
+        context.cache_salt = request.tenant if self._model.apart else None
+        if request.model in self._model.adapters:
             context.model_name = request.model
         return Admitted(answer, context)
 
@@ -136,10 +133,10 @@ class Admission:
         reasoning: bool | Effort | None = None,
         system: str | None = None,
     ) -> list[int]:
-        """The ids the engine would see. ``system`` replaces whatever system prompt there is; None: it stays."""
+        """Return the ids the engine would see. ``system`` replaces any system prompt there is; None: it stays."""
         match input:
             case Chat():
-                if self._template is None:
+                if self._model.template is None:
                     raise UnsupportedFeature(
                         "This model has no chat template; send it a plain prompt.", param="messages"
                     )
@@ -149,19 +146,20 @@ class Admission:
                 else:
                     others = tuple(message for message in input.messages if message.role != "system")
                     replaced = msgspec.structs.replace(input, messages=others)
-                rendered = self._template.render(replaced, tools, system=system, reasoning=reasoning)
-                self._bound(sum(map(len, rendered.pieces)))
-                ids = await self._vocabulary.encode(rendered)
+                ids = await self._rendered(self._model.template, replaced, tools, system, reasoning)
             case Prompt(text, suffix, special):
                 self._bound(len(text) + len(suffix or ""))
-                ids = (
-                    await self._vocabulary.encode_prompt(text, special=special)
-                    if suffix is None
-                    else await self._around(text, suffix)
+                ids = await self._model.jobs.run(
+                    lambda _: (
+                        self._vocabulary.encode_prompt(text, special=special)
+                        if suffix is None
+                        else self._around(text, suffix)
+                    ),
+                    cost=len(text) + len(suffix or ""),
                 )
             case PromptTokens(numbers):
                 ids = list(numbers)
-                if any(not 0 <= number < self._limits.vocab_size for number in ids):
+                if ids and not (min(ids) >= 0 and max(ids) < self._limits.vocab_size):
                     raise InvalidRequest(
                         f"A token id is not in the model's vocabulary of {self._limits.vocab_size}.", param="prompt"
                     )
@@ -169,12 +167,28 @@ class Admission:
             raise InvalidRequest("The prompt is empty.", param="prompt")
         return ids
 
-    async def _around(self, prefix: str, suffix: str) -> list[int]:
+    async def _rendered(
+        self,
+        template: ChatTemplate,
+        chat: Chat,
+        tools: tuple[ToolSpec, ...],
+        system: str | None,
+        reasoning: bool | Effort | None,
+    ) -> list[int]:
+        def work(deadline: Deadline) -> list[int]:
+            self._bound(sum(_characters(message) for message in chat.messages))
+            rendered = template.render(chat, tools, system=system, reasoning=reasoning, deadline=deadline)
+            self._bound(sum(map(len, rendered.pieces)))
+            return self._vocabulary.encode(rendered, deadline)
+
+        return await self._model.jobs.run(work, cost=_cost(chat, tools))
+
+    def _around(self, prefix: str, suffix: str) -> list[int]:
         for names in FILL_IN_MIDDLE:
             marks = [self._vocabulary.id_of(name) for name in names]
             if None not in marks:
-                before = await self._vocabulary.encode_prompt(prefix, special=False)
-                after = await self._vocabulary.encode_prompt(suffix, special=False)
+                before = self._vocabulary.encode_prompt(prefix, special=False)
+                after = self._vocabulary.encode_prompt(suffix, special=False)
                 return [
                     number
                     for part in (marks[:1], before, marks[1:2], after, marks[2:])
@@ -184,7 +198,7 @@ class Admission:
         raise UnsupportedFeature("This model cannot fill in between a prompt and a suffix.", param="suffix")
 
     def _bound(self, characters: int) -> None:
-        """Text that cannot fit is refused before anyone tokenises it: no token is longer than a few dozen bytes."""
+        """Refuse text that cannot fit before it is tokenized: no token is longer than a few dozen bytes."""
         limit = self._info.context_length
         if characters > limit * 64 + 65536:
             raise self._too_long(limit, f"more than {limit}")
@@ -206,7 +220,7 @@ class Admission:
         )
 
     def _forced(self, request: GenerationRequest) -> list[ToolSpec]:
-        """The tools one of which must be called; empty: none must."""
+        """Return the tools one of which must be called; empty: none must."""
         match request.tool_choice:
             case NamedTool(name):
                 found = [tool for tool in request.tools if tool.name == name]
@@ -222,10 +236,10 @@ class Admission:
             case _:
                 return []
 
-    async def _compile(self, format: dict[str, Any]) -> Attach:
-        if self._grammar is None:
+    async def _compile(self, make: Callable[[], dict[str, Any]]) -> Attach:
+        if self._model.grammar is None:
             raise UnsupportedFeature("This model is loaded without structured output.", param="response_format")
-        return await self._grammar.compile(format)
+        return await self._model.grammar.compile(make)
 
     def _context(
         self,
@@ -243,7 +257,7 @@ class Admission:
 
         # Zero and one of the chosen token's own are the same to MAX: it takes no zero.
         logprobs = 0 if asked.logprobs is None else max(1, asked.logprobs)
-        kind = partial(TextAndVisionContext, vision_token_ids=[]) if self._images else TextContext
+        kind = partial(TextAndVisionContext, vision_token_ids=[]) if self._model.images else TextContext
         try:
             context = kind(
                 request_id=RequestID(str(number)),
@@ -266,4 +280,14 @@ class Admission:
         return frozenset(number for number in found if number is not None and number in self._vocabulary.special_ids)
 
 
-__all__ = ("Admission", "Admitted")
+def _characters(message: Message) -> int:
+    return sum(len(part.text) for part in message.parts if isinstance(part, Text)) + len(message.reasoning)
+
+
+def _cost(chat: Chat, tools: tuple[ToolSpec, ...]) -> int:
+    """Return what rendering costs, in characters encoded: a message or a tool is as dear as some dozens."""
+    calls = sum(len(message.tool_calls) for message in chat.messages)
+    return sum(map(_characters, chat.messages)) + _ITEM * (len(chat.messages) + len(tools) + calls)
+
+
+__all__ = ("Admission", "Admitted", "Model")

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from hyperllama.embedding import EmbeddingRequest, Embeddings
 from hyperllama.errors import ContextTooLong, EngineFailed, InvalidRequest
+from hyperllama.host import Deadline, Jobs
 from hyperllama_max.loop import SchedulerLoop
 from hyperllama_max.vocabulary import Vocabulary
 
+_INPUT: Final = 64  # characters that an input costs, beside its own
+
 
 class Embedder:
-    """One encoder. On the I/O thread."""
+    """One encoder model. Called on the I/O thread; texts are encoded on others."""
 
-    def __init__(self, loop: SchedulerLoop, vocabulary: Vocabulary, *, limit: int, size: int) -> None:
+    def __init__(self, loop: SchedulerLoop, vocabulary: Vocabulary, jobs: Jobs, *, limit: int, size: int) -> None:
         """``limit`` in tokens of an input; ``size`` of the model's vocabulary."""
         self._loop = loop
         self._vocabulary = vocabulary
+        self._jobs = jobs
         self._limit = limit
         self._size = size
         self._waiting: dict[Any, asyncio.Future[Any]] = {}
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
-        read = [await self._ids(text, request) for text in request.inputs]
-        prompts, cut = [ids for ids, _ in read], tuple(short for _, short in read)
-        contexts = [self._context(ids) for ids in prompts]
+        cost = sum(len(text) + _INPUT for text in request.inputs)
+        read = await self._jobs.run(lambda deadline: self._read(request, deadline), cost=cost)
+        contexts = [context for context, _, _ in read]
         futures = [asyncio.get_running_loop().create_future() for _ in contexts]
         self._waiting.update(zip((context.request_id for context in contexts), futures, strict=True))
         self._loop.submit(*contexts)
@@ -37,11 +41,12 @@ class Embedder:
                 self._waiting.pop(context.request_id, None)
                 self._loop.cancel(context.request_id)
         finish = _finisher(request)
-        counts = tuple(len(ids) for ids in prompts)
+        counts = tuple(count for _, count, _ in read)
+        cut = tuple(shortened for _, _, shortened in read)
         return Embeddings(tuple(finish(row) for row in rows), sum(counts), input_tokens=counts, cut=cut)
 
     def deliver(self, request_id: Any, result: Any) -> None:
-        """A result of the scheduler."""
+        """Take a result of the scheduler."""
         self._loop.forget(request_id)
         future = self._waiting.pop(request_id, None)
         if future is None or future.done():
@@ -51,13 +56,22 @@ class Embedder:
         else:
             future.set_result(result.result.embeddings)
 
-    async def _ids(self, text: str | tuple[int, ...], request: EmbeddingRequest) -> tuple[list[int], bool]:
-        """The ids of an input, and whether some were cut off."""
+    def _read(self, request: EmbeddingRequest, deadline: Deadline) -> list[tuple[Any, int, bool]]:
+        """Return for each input its context, its length in tokens, and whether some were cut off."""
+        read = []
+        for text in request.inputs:
+            deadline.check()
+            ids, cut = self._ids(text, request)
+            read.append((self._context(ids), len(ids), cut))
+        return read
+
+    def _ids(self, text: str | tuple[int, ...], request: EmbeddingRequest) -> tuple[list[int], bool]:
+        """Return the ids of an input, and whether some were cut off."""
         if isinstance(text, str):
-            ids = await self._vocabulary.encode_plain(text)
+            ids = self._vocabulary.encode_plain(text)
         else:
             ids = list(text)
-            if any(not 0 <= number < self._size for number in ids):
+            if ids and not (min(ids) >= 0 and max(ids) < self._size):
                 raise InvalidRequest(f"A token id is not in the model's vocabulary of {self._size}.", param="input")
         if not ids:
             raise InvalidRequest("An input is empty.", param="input")
@@ -83,7 +97,7 @@ class Embedder:
 
 
 def _finisher(request: EmbeddingRequest) -> Callable[[Any], bytes]:
-    """From a row of the engine to the bytes of a vector."""
+    """Return a function from a row of the engine to the bytes of a vector."""
     import numpy as np
 
     def finish(row: Any) -> bytes:

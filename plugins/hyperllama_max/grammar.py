@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import re
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from typing import Any, Final
 
-from hyperllama.errors import InvalidRequest, Overloaded
+from hyperllama.errors import GatewayError, InvalidRequest
+from hyperllama.host import Deadline, Jobs
 from hyperllama_max.utf8 import START, Utf8Masks
 from hyperllama_max.vocabulary import Vocabulary
 
@@ -21,6 +20,7 @@ QUEUE_SECONDS: Final = 10.0  # to wait for the compiler
 THREADS: Final = 2
 STEP_SECONDS: Final = 1e-3  # a token's share of a step that all rows of the batch wait for
 TRIAL: Final = 64  # tokens in which a format shows what it takes
+MAX_TAG: Final = 1_048_576  # characters of a format
 TRIED: Final = 1024  # formats that are not tried again
 
 _PLACE: Final = re.compile(r"^\[[0-9:]+\] \S+:[0-9]+: ")
@@ -41,45 +41,49 @@ class GrammarCompiler:
         self._words = (vocab_size + 31) // 32
         self._masks = Utf8Masks(vocabulary, self._words, stop_ids)
         self._tried: dict[bytes, None] = {}
-        self._pool = ThreadPoolExecutor(THREADS, "grammar")
-        self._free = asyncio.Semaphore(THREADS)
+        self._jobs = Jobs(
+            "grammar",
+            threads=THREADS,
+            seconds=COMPILE_SECONDS,
+            wait=QUEUE_SECONDS,
+            late="The output format takes longer than {seconds:g} s to compile; make it simpler.",
+            busy="Other output formats are being compiled; ask again in a moment.",
+        )
 
-    async def compile(self, format: dict[str, Any]) -> Attach:
-        """Raises InvalidRequest when it cannot be compiled, or not in time."""
-        try:
-            await asyncio.wait_for(self._free.acquire(), QUEUE_SECONDS)
-        except TimeoutError:
-            raise Overloaded("Other output formats are being compiled; ask again in a moment.", retry_after=1) from None
-        future = self._pool.submit(self._compile, json.dumps({"type": "structural_tag", "format": format}))
-        loop = asyncio.get_running_loop()
-        # Whoever gives up does not free the thread: it is busy until the compiler is done.
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._free.release))
-        try:
-            compiled = await asyncio.wait_for(asyncio.wrap_future(future), COMPILE_SECONDS)
-        except TimeoutError:
-            raise InvalidRequest(
-                f"The output format takes longer than {COMPILE_SECONDS:g} s to compile; make it simpler."
-            ) from None
-        except InvalidRequest:
-            raise
-        except Exception as error:
-            logging.getLogger("hyperllama").debug("format refused: %s", error)
-            raise InvalidRequest(f"The output format cannot be enforced: {_sentence(error)}") from error
+    async def compile(self, make: Callable[[], dict[str, Any]], *, cost: int = 0) -> Attach:
+        """Compile the format that ``make`` returns; both on a thread. ``cost`` is any number that grows with the work.
+
+        Raises what ``make`` raises, InvalidRequest when the format cannot be compiled, or not in time, Overloaded.
+        """
+
+        def work(deadline: Deadline) -> Any:
+            tag = json.dumps({"type": "structural_tag", "format": make()})
+            if len(tag) > MAX_TAG:
+                raise InvalidRequest(f"The output format is longer than {MAX_TAG} characters; make it simpler.")
+            try:
+                return self._compile(tag, deadline)
+            except (GatewayError, TimeoutError):
+                raise
+            except Exception as error:
+                logging.getLogger("hyperllama").debug("format refused: %s", error)
+                raise InvalidRequest(f"The output format cannot be enforced: {_sentence(error)}") from error
+
+        compiled = await self._jobs.run(work, cost=cost)
         return lambda context: _attach(context, compiled, self._masks)
 
-    def _compile(self, tag: str) -> Any:
+    def _compile(self, tag: str, deadline: Deadline) -> Any:
         from max import _xgrammar as xgrammar
 
         compiler = self._backend._compiler  # noqa: SLF001 - its own methods compile and match in one
         compiled = compiler.compile_structural_tag(xgrammar.StructuralTag.model_validate_json(tag))
         if (digest := blake2b(tag.encode()).digest()) not in self._tried:
-            self._try(xgrammar.GrammarMatcher(compiled))
+            self._try(xgrammar.GrammarMatcher(compiled), deadline)
             self._tried[digest] = None
             if len(self._tried) > TRIED:
                 self._tried.pop(next(iter(self._tried)), None)
         return compiled
 
-    def _try(self, matcher: Any) -> None:
+    def _try(self, matcher: Any, deadline: Deadline) -> None:
         """Write the longest text it allows for a while.
 
         Raises InvalidRequest when its tokens take too long each, or it leads to where nothing may follow: MAX would
@@ -90,6 +94,7 @@ class GrammarCompiler:
         length_of = self._vocabulary.text_of
         began = time.thread_time()
         for tokens in range(1, TRIAL + 1):
+            deadline.check()
             allowed = np.flatnonzero(_bits(matcher, self._words * 32))
             some = allowed[:: len(allowed) // 64 + 1].tolist()
             longest = max(some, key=lambda number: len(length_of(number)), default=-1)

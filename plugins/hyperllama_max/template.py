@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from hyperllama.errors import InvalidRequest, UnsupportedFeature
 from hyperllama.generation import Effort, ToolSpec
+from hyperllama.host import Deadline
 from hyperllama.messages import Chat, Image, Message
+
+SECONDS: Final = 5.0  # that a template may take
 
 
 class Rendered(msgspec.Struct, frozen=True):
-    """``pieces`` are encoded in turn: those at odd places literally, their special-token text means nothing."""
+    """A prompt in pieces, encoded in turn: those at odd places literally, their special-token text means nothing."""
 
     pieces: tuple[str, ...]
 
 
 class ChatTemplate:
-    """One model's template, compiled once."""
+    """The chat template of one model, compiled once."""
 
     def __init__(self, source: str, variables: Mapping[str, Any], special: Sequence[str]) -> None:
         """``variables``: the special tokens templates name (``bos_token``); ``special``: all special-token text."""
@@ -31,16 +34,26 @@ class ChatTemplate:
         self._special = sorted((text for text in special if text), key=len, reverse=True)
 
     def render(
-        self, chat: Chat, tools: Sequence[ToolSpec], *, system: str | None, reasoning: bool | Effort | None
+        self,
+        chat: Chat,
+        tools: Sequence[ToolSpec],
+        *,
+        system: str | None,
+        reasoning: bool | Effort | None,
+        deadline: Deadline | None = None,
     ) -> Rendered:
-        """``system`` goes before the messages when none of them is a system message.
+        """Render the prompt. ``system`` goes before the messages when none of them is a system message.
 
-        Raises InvalidRequest when the template refuses the messages.
+        Raises InvalidRequest when the template refuses the messages, TimeoutError at the ``deadline``.
         """
         import jinja2
 
         guard = _Guard(self._special)
-        messages = [_message(message, guard) for message in chat.messages]
+        deadline = Deadline(SECONDS, rests=False) if deadline is None else deadline
+        messages = []
+        for message in chat.messages:
+            deadline.check()
+            messages.append(_message(message, guard))
         if system is not None and not any(message["role"] == "system" for message in messages):
             messages.insert(0, {"role": "system", "content": guard.quote(system)})
         if not messages:
@@ -58,18 +71,22 @@ class ChatTemplate:
             if isinstance(reasoning, str):
                 variables["reasoning_effort"] = reasoning
         try:
-            text = self._template.render(**variables)
+            parts = []
+            for part in self._template.generate(**variables):
+                parts.append(part)
+                deadline.check()
         except (jinja2.TemplateError, TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
             raise InvalidRequest(
                 f"The model's chat template refuses these messages: {error}", param="messages"
             ) from error
+        text = "".join(parts)
         if chat.continue_last:
             text = _cut_after(text, messages[-1])
         return Rendered(guard.split(text))
 
 
 class _Guard:
-    """Keeps special-token text in what people wrote from becoming tokens: it is replaced, and put back apart."""
+    """Keeps special-token text of the messages from becoming tokens: it is replaced, and put back apart."""
 
     def __init__(self, special: Sequence[str]) -> None:
         self._special = special
@@ -119,7 +136,7 @@ def _message(message: Message, guard: _Guard) -> dict[str, Any]:
 
 
 def _arguments(text: str, guard: _Guard) -> Any:
-    """As objects, which templates expect; text that is no JSON object goes in as it is."""
+    """Return the arguments as an object, which templates expect; text that is no JSON object stays as it is."""
     try:
         found = msgspec.json.decode(guard.quote(text))
     except (msgspec.DecodeError, RecursionError):
@@ -135,7 +152,7 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
 
 
 def _cut_after(text: str, last: Mapping[str, Any]) -> str:
-    """Everything a template puts behind the last message's text would end the turn that is to go on."""
+    """Cut the text behind the last message: all that a template puts there would end the turn that is to go on."""
     content = str(last["content"])
     at = text.rfind(content.strip()) if content.strip() else -1
     if at < 0:

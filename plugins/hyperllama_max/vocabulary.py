@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import codecs
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from typing import Any, Final
 
 from hyperllama.errors import LoadFailed
+from hyperllama.host import Deadline
 from hyperllama_max.template import Rendered
 
-INLINE: Final = 4096  # characters that are encoded at once, without a thread
+GROUP: Final = 256  # pieces of a prompt that are encoded together
 REPLACEMENT: Final = "\ufffd"
 
 
 class Vocabulary:
-    """Wraps the Rust tokenizer beneath transformers'. Everything here may be called on any thread."""
+    """The Rust tokenizer beneath transformers'. Everything here may be called on any thread, and blocks."""
 
-    def __init__(self, delegate: Any, executor: Executor, *, add_bos: bool) -> None:
+    def __init__(self, delegate: Any, *, add_bos: bool) -> None:
         """``delegate`` is transformers' tokenizer; ``add_bos``: raw prompts begin with the BOS token."""
         rust = getattr(delegate, "backend_tokenizer", None)
         if rust is None:
             raise LoadFailed("the model's tokenizer is not of the fast kind (it has no tokenizer.json)")
         self._rust = rust
         self._literal: Any = None
-        self._executor = executor
         self.size: int = rust.get_vocab_size(with_added_tokens=True)
         self._bos: int | None = delegate.bos_token_id if add_bos else None
         added = rust.get_added_tokens_decoder()
@@ -37,36 +35,47 @@ class Vocabulary:
 
     # --- to ids
 
-    async def encode(self, rendered: Rendered) -> list[int]:
-        """Special tokens where the template put them."""
+    def encode(self, rendered: Rendered, deadline: Deadline) -> list[int]:
+        """Return the ids of a prompt, with special tokens where the template put them."""
         ids: list[int] = []
-        for place, piece in enumerate(rendered.pieces):
-            ids += await self._encode(piece, literal=place % 2 == 1, post=False)
+        literal: dict[str, list[int]] = {}  # there are as many different ones as special tokens at most
+        pieces = rendered.pieces
+        for at in range(0, len(pieces), 2 * GROUP):
+            deadline.check()
+            group = pieces[at : at + 2 * GROUP]
+            plain = iter(self._batch([piece for piece in group[::2] if piece]))
+            for place, piece in enumerate(group):
+                if not piece:
+                    continue
+                if place % 2 == 0:
+                    ids += next(plain)
+                    continue
+                if piece not in literal:
+                    literal[piece] = self._encode(piece, literal=True, post=False)
+                ids += literal[piece]
         return ids
 
-    async def encode_prompt(self, text: str, *, special: bool) -> list[int]:
-        ids = await self._encode(text, literal=not special, post=special)
+    def encode_prompt(self, text: str, *, special: bool) -> list[int]:
+        """Return the ids of a raw prompt. ``special``: special-token text is those tokens, and BOS goes before."""
+        ids = self._encode(text, literal=not special, post=special)
         if special and self._bos is not None and ids[:1] != [self._bos]:
             ids.insert(0, self._bos)
         return ids
 
-    async def encode_plain(self, text: str) -> list[int]:
-        """With what the tokenizer itself adds around a text (CLS and SEP of an encoder), special-token text as text."""
-        return await self._encode(text, literal=True, post=True)
+    def encode_plain(self, text: str) -> list[int]:
+        """Return the ids with those that the tokenizer adds (CLS and SEP of an encoder); special-token text is text."""
+        return self._encode(text, literal=True, post=True)
 
-    async def _encode(self, text: str, *, literal: bool, post: bool) -> list[int]:
+    def _batch(self, texts: list[str]) -> list[list[int]]:
+        # The batch call lets other threads have the interpreter; the single one does not.
+        return [encoded.ids for encoded in self._rust.encode_batch(texts, add_special_tokens=False)]
+
+    def _encode(self, text: str, *, literal: bool, post: bool) -> list[int]:
         if not text and not post:
             return []
         rust = self._without_special() if literal else self._rust
-
-        def work() -> list[int]:
-            # The batch call lets other threads have the interpreter; the single one does not.
-            encoded: list[int] = rust.encode_batch([text], add_special_tokens=post)[0].ids
-            return encoded
-
-        if len(text) <= INLINE:
-            return work()
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        ids: list[int] = rust.encode_batch([text], add_special_tokens=post)[0].ids
+        return ids
 
     def _without_special(self) -> Any:
         if self._literal is None:
@@ -77,18 +86,24 @@ class Vocabulary:
         return self._literal
 
     def id_of(self, text: str) -> int | None:
-        """Of one token; None: there is none."""
+        """Return the id of one token; None: there is none."""
         found: int | None = self._rust.token_to_id(text)
         return found
 
     # --- from ids
 
+    def knows(self, ids: Sequence[int]) -> bool:
+        """Return whether every id is one of a token."""
+        return not ids or (min(ids) >= 0 and max(ids) < self.size)
+
     def decode(self, ids: Sequence[int], *, skip_special: bool = False) -> str:
-        text: str = self._rust.decode(list(ids), skip_special_tokens=skip_special)
+        """Return the text of ``ids``, all of which are known."""
+        # The batch call lets other threads have the interpreter; the single one does not.
+        text: str = self._rust.decode_batch([list(ids)], skip_special_tokens=skip_special)[0]
         return text
 
     def text_of(self, number: int) -> bytes:
-        """A token's own bytes, whether or not they are whole characters."""
+        """Return a token's own bytes, whether or not they are whole characters."""
         if not 0 <= number < self.size:
             return b""
         known = self._bytes[number]
@@ -112,7 +127,7 @@ class Vocabulary:
         return str(token).replace("\u2581", " ").encode()
 
     def detokenizer(self, visible: frozenset[int] = frozenset()) -> Callable[[int], str]:
-        """A function from the next id of one answer to the text that became whole with it; ``-1`` gives the rest.
+        """Return a function from the next id of one answer to the text that it completes; ``-1`` gives the rest.
 
         Special tokens have no text, but for the ``visible`` ones.
         """
@@ -121,7 +136,7 @@ class Vocabulary:
 
 
 class _ByteDetokenizer:
-    """For byte-level vocabularies: bytes looked up, characters put together. Nothing is decoded twice."""
+    """Detokenizer for byte-level vocabularies: bytes looked up, characters put together, nothing decoded twice."""
 
     __slots__ = ("_decode", "_hidden", "_text_of")
 
@@ -139,7 +154,7 @@ class _ByteDetokenizer:
 
 
 class _StreamDetokenizer:
-    """For every other kind, the tokenizers library's own stream. What it holds back is given at the end."""
+    """Detokenizer for every other kind, on the tokenizers library's own stream, which holds back until the end."""
 
     __slots__ = ("_held", "_hidden", "_rust", "_stream", "_vocabulary")
 
@@ -167,12 +182,12 @@ class _StreamDetokenizer:
 
 
 def _decoders(rust: Any) -> str:
-    """The tokenizer's decoders, as its own description spells them."""
+    """Return the tokenizer's decoders in the words of its own description."""
     return repr(rust.decoder) if rust.decoder is not None else ""
 
 
 def _byte_level() -> dict[str, int]:
-    """The printable character that byte-level vocabularies write for each byte."""
+    """Return the byte that each printable character stands for in byte-level vocabularies."""
     plain = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAC + 1), *range(0xAE, 0xFF + 1)]
     others = [byte for byte in range(256) if byte not in set(plain)]
     return {chr(byte): byte for byte in plain} | {chr(256 + place): byte for place, byte in enumerate(others)}
@@ -180,4 +195,4 @@ def _byte_level() -> dict[str, int]:
 
 _BYTE_LEVEL: Final = _byte_level()
 
-__all__ = ("INLINE", "REPLACEMENT", "Vocabulary")
+__all__ = ("REPLACEMENT", "Vocabulary")

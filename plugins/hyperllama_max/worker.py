@@ -6,16 +6,15 @@ import collections
 import logging
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from hyperllama.embedding import EmbeddingRequest, Embeddings
 from hyperllama.errors import EngineFailed, GatewayError, LoadFailed, UnsupportedFeature
 from hyperllama.generation import Effort, GenerationRequest, TokenChunk, ToolSpec
-from hyperllama.host import Channel, Pulse
+from hyperllama.host import Channel, Deadline, Jobs, Pulse
 from hyperllama.messages import Input
 from hyperllama.models import ModelInfo, ModelSpec
 from hyperllama.spi import Report
@@ -23,7 +22,7 @@ from hyperllama_max import build as builder
 from hyperllama_max import files as model_files
 from hyperllama_max import support
 from hyperllama_max.answers import Answer
-from hyperllama_max.contexts import Admission
+from hyperllama_max.contexts import Admission, Model
 from hyperllama_max.describe import describe
 from hyperllama_max.embeddings import Embedder
 from hyperllama_max.files import ModelFiles
@@ -37,9 +36,12 @@ from hyperllama_max.settings import MaxOptions, options
 from hyperllama_max.template import ChatTemplate
 from hyperllama_max.vocabulary import Vocabulary
 
+THREADS: Final = 2  # for prompts that are large
+INLINE: Final = 4096  # cost, about characters, of what is rendered and encoded at once
+
 
 class MaxWorker:
-    """The factory of this engine's hosts."""
+    """The worker of this engine's hosts."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -50,6 +52,7 @@ class MaxWorker:
         self._admission: Admission | None = None
         self._embedder: Embedder | None = None
         self._vocabulary: Vocabulary | None = None
+        self._jobs = Jobs("prepare", threads=THREADS, inline=INLINE)
 
     # --- main thread
 
@@ -75,21 +78,20 @@ class MaxWorker:
         delegate = built.tokenizer.delegate
         self._vocabulary = vocabulary = Vocabulary(
             delegate,
-            ThreadPoolExecutor(1, "tokenize"),
             add_bos=not built.embeds and files.tokenizer_config.get("add_bos_token") is not False,
         )
         length = built.plan.planned_max_length or info.context_length
         size = files.vocab_size or vocabulary.size
         if built.embeds:
             length = min(length, files.positions or length)
-            self._embedder = Embedder(loop, vocabulary, limit=length, size=size)
+            self._embedder = Embedder(loop, vocabulary, self._jobs, limit=length, size=size)
         info = msgspec.structs.replace(
             info, context_length=length, max_batch_size=built.pipeline.max_batch_size, vocab_size=size
         )
         if not built.embeds:
             if not built.tells_logprobs:
                 info = msgspec.structs.replace(info, capabilities=info.capabilities - {"logprobs"}, max_logprobs=0)
-            self._admission = _admission(spec, files, info, chosen, built, vocabulary)
+            self._admission = Admission(_model(spec, files, info, chosen, built, vocabulary, self._jobs))
         return info
 
     def run(self) -> None:
@@ -131,16 +133,20 @@ class MaxWorker:
     ) -> tuple[int, ...]:
         if self._admission is not None:
             return tuple(await self._admission.encode(input, tools=tuple(tools), reasoning=reasoning))
-        text = getattr(input, "text", None)
-        if self._vocabulary is None or not isinstance(text, str):
+        text, vocabulary = getattr(input, "text", None), self._vocabulary
+        if vocabulary is None or not isinstance(text, str):
             raise UnsupportedFeature("This model tokenizes plain text only.")
-        return tuple(await self._vocabulary.encode_plain(text))
+        return tuple(await self._jobs.run(lambda _: vocabulary.encode_plain(text), cost=len(text)))
 
     async def detokenize(self, ids: Sequence[int]) -> str:
         vocabulary = self._vocabulary
-        if vocabulary is None or any(not 0 <= number < vocabulary.size for number in ids):
-            raise UnsupportedFeature("A token id is not in the model's vocabulary.", param="tokens")
-        return vocabulary.decode(ids)
+
+        def work(_: Deadline) -> str:
+            if vocabulary is None or not vocabulary.knows(ids):
+                raise UnsupportedFeature("A token id is not in the model's vocabulary.", param="tokens")
+            return vocabulary.decode(ids)
+
+        return await self._jobs.run(work, cost=len(ids))
 
     # --- results: put on the main thread, taken on the I/O thread
 
@@ -199,27 +205,29 @@ class MaxWorker:
 
 
 def _log_to_gateway() -> None:
-    """What is said on stdout is logged for debugging, on stderr as a warning."""
+    """Log to the two streams of the host: stdout is for debugging, stderr for warnings."""
     loud, quiet = logging.StreamHandler(sys.stderr), logging.StreamHandler(sys.stdout)
     loud.setLevel(logging.WARNING)
     quiet.addFilter(lambda record: record.levelno < logging.WARNING)
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", handlers=[loud, quiet], force=True)
 
 
-def _admission(
+def _model(
     spec: ModelSpec,
     files: ModelFiles,
     info: ModelInfo,
     chosen: MaxOptions,
     built: builder.Built,
     vocabulary: Vocabulary,
-) -> Admission:
+    jobs: Jobs,
+) -> Model:
     delegate = built.tokenizer.delegate
     ends = _ends(files, delegate)
     special = {name: str(value) for name, value in delegate.special_tokens_map.items() if isinstance(value, str)}
-    return Admission(
-        info,
-        vocabulary,
+    return Model(
+        info=info,
+        vocabulary=vocabulary,
+        jobs=jobs,
         template=ChatTemplate(info.template, special, vocabulary.special_texts) if info.template else None,
         grammar=GrammarCompiler(delegate, vocabulary, built.pipeline.vocab_size or info.vocab_size, ends)
         if chosen.structured_output
@@ -247,7 +255,7 @@ def _takes_images(architecture: Any) -> bool:
 
 
 def _ends(files: ModelFiles, delegate: Any) -> frozenset[int]:
-    """Every end-of-sequence id that the model's files name."""
+    """Return every end-of-sequence id that the model's files name."""
     found: set[int] = set()
     for source in (
         files.generation_config.get("eos_token_id"),

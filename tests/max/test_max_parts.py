@@ -188,7 +188,6 @@ def vocabulary():
 
 
 def _vocabulary(path):
-    from concurrent.futures import ThreadPoolExecutor
     from types import SimpleNamespace
 
     from tokenizers import Tokenizer
@@ -197,7 +196,7 @@ def _vocabulary(path):
 
     rust = Tokenizer.from_file(str(path / "tokenizer.json"))
     delegate = SimpleNamespace(backend_tokenizer=rust, bos_token_id=0)
-    return Vocabulary(delegate, ThreadPoolExecutor(1), add_bos=True)
+    return Vocabulary(delegate, add_bos=True)
 
 
 @pytest.mark.parametrize("path", [CHAT, EMBED], ids=["bytes", "pieces"])
@@ -216,9 +215,9 @@ def test_text_comes_in_whole_characters_and_adds_up_to_the_whole(path):
             assert "".join(pieces).replace(" ", "") == vocabulary.decode(shown).replace(" ", "")
 
 
-async def test_characters_of_several_tokens_are_not_cut(vocabulary):
+def test_characters_of_several_tokens_are_not_cut(vocabulary):
     text = "größer 日本語 \U0001f600!"
-    ids = await vocabulary.encode_prompt(text, special=False)
+    ids = vocabulary.encode_prompt(text, special=False)
     detokenize = vocabulary.detokenizer()
     pieces = [detokenize(number) for number in ids]
     assert "".join(pieces) == text
@@ -226,9 +225,9 @@ async def test_characters_of_several_tokens_are_not_cut(vocabulary):
     assert b"".join(map(vocabulary.text_of, ids)) == text.encode()
 
 
-async def test_a_long_text_is_encoded_as_a_short_one_is(vocabulary):
+def test_a_long_text_is_encoded_as_a_short_one_is(vocabulary):
     text = "word " * 3000
-    assert vocabulary.decode(await vocabulary.encode_prompt(text, special=False)) == text
+    assert vocabulary.decode(vocabulary.encode_prompt(text, special=False)) == text
 
 
 def template(source: str):

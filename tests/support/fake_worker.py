@@ -117,6 +117,8 @@ class FakeWorker:
         if isinstance(input, PromptTokens):
             return (self._steps, *self._left, *self._cancelled)
         assert isinstance(input, Prompt)
+        if input.text.startswith("stall "):
+            time.sleep(float(input.text.split()[1]))  # on the I/O loop, as no worker should
         return tuple(input.text.encode())
 
     async def detokenize(self, ids: Sequence[int]) -> str:

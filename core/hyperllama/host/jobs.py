@@ -14,29 +14,32 @@ from hyperllama.errors import InvalidRequest, Overloaded
 
 T = TypeVar("T")
 
-SECONDS: Final = 5.0
-WAIT: Final = 10.0
-PLACES: Final = 256
+SECONDS: Final = 5.0  # that a job may take
+WAIT: Final = 10.0  # seconds that it may wait for a thread
+PLACES: Final = 256  # jobs that wait
 SLICE: Final = 1e-3  # seconds of work between two rests
 
 
 class Deadline:
     """What a job calls between its parts, so that it ends in time and leaves the interpreter to the engine."""
 
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
-        self._rest = time.monotonic() + SLICE
+    def __init__(self, seconds: float, *, rests: bool = True) -> None:
+        now = time.monotonic()
+        self._end = now + seconds
+        self._rests = rests
+        self._next = now + SLICE
         self.passed = False
 
     def check(self) -> None:
         """Rest after a millisecond's work as long as that took. Raises TimeoutError when the time is over."""
         now = time.monotonic()
-        if now < self._rest:
+        if now < self._next:
             return
         if self.passed or now > self._end:
             raise TimeoutError
-        time.sleep(min(SLICE + now - self._rest, 10 * SLICE))
-        self._rest = time.monotonic() + SLICE
+        if self._rests:
+            time.sleep(min(SLICE + now - self._next, 10 * SLICE))
+        self._next = time.monotonic() + SLICE
 
 
 class Jobs:
@@ -48,14 +51,26 @@ class Jobs:
     """
 
     def __init__(
-        self, name: str, *, threads: int = 1, seconds: float = SECONDS, wait: float = WAIT, places: int = PLACES
+        self,
+        name: str,
+        *,
+        threads: int = 1,
+        seconds: float = SECONDS,
+        wait: float = WAIT,
+        inline: int = -1,
+        late: str = "This request takes longer than {seconds:g} s to prepare; make it smaller.",
+        busy: str = "The engine is preparing other large requests; ask again in a moment.",
     ) -> None:
-        """``seconds`` a job may take, ``wait`` seconds it may wait for a thread; at most ``places`` jobs wait."""
+        """``seconds`` a job may take, ``wait`` seconds it may wait for a thread. Jobs of a cost up to ``inline`` are
+        run at once, on the I/O loop. ``late`` and ``busy`` are the sentences of the two refusals.
+        """
         self._pool = ThreadPoolExecutor(threads, name)
         self._free = threads
         self._seconds = seconds
         self._wait = wait
-        self._places = places
+        self._inline = inline
+        self._late = late.format(seconds=seconds)
+        self._busy = busy
         self._numbers = itertools.count()
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
 
@@ -64,6 +79,8 @@ class Jobs:
 
         Raises Overloaded when no thread was free in time, InvalidRequest when the work takes too long.
         """
+        if cost <= self._inline:
+            return work(Deadline(self._seconds, rests=False))
         await self._take_thread(cost)
         loop = asyncio.get_running_loop()
         deadline = Deadline(self._seconds)
@@ -74,9 +91,7 @@ class Jobs:
             async with asyncio.timeout(self._seconds):
                 return await asyncio.wrap_future(future)
         except TimeoutError:
-            raise InvalidRequest(
-                f"This request takes longer than {self._seconds:g} s to prepare; make it smaller."
-            ) from None
+            raise InvalidRequest(self._late) from None
         finally:
             deadline.passed = True
 
@@ -84,8 +99,8 @@ class Jobs:
         if self._free:
             self._free -= 1
             return
-        if len(self._waiting) >= self._places:
-            raise Overloaded("The engine is preparing many other requests; ask again in a moment.", retry_after=1)
+        if len(self._waiting) >= PLACES:
+            raise Overloaded(self._busy, retry_after=1)
         turn = asyncio.get_running_loop().create_future()
         entry = (cost, next(self._numbers), turn)
         heapq.heappush(self._waiting, entry)
@@ -99,9 +114,7 @@ class Jobs:
                 self._waiting.remove(entry)
                 heapq.heapify(self._waiting)
             if isinstance(error, TimeoutError):
-                raise Overloaded(
-                    "The engine is preparing other large requests; ask again in a moment.", retry_after=1
-                ) from None
+                raise Overloaded(self._busy, retry_after=1) from None
             raise
 
     def _release(self) -> None:
