@@ -56,8 +56,8 @@ def sent(monkeypatch):
 async def test_what_cannot_fit_is_refused_before_it_is_sent(start, sent):
     model = await start()
     sent.clear()
-    for name, input in TOO_MUCH.items():
-        for ask in (model.generate(asked(input)), model.tokenize(input)):
+    for name, body in TOO_MUCH.items():
+        for ask in (model.generate(asked(body)), model.tokenize(body)):
             with pytest.raises(ContextTooLong, match="100 tokens"):
                 await ask
             assert not sent, name
@@ -66,9 +66,9 @@ async def test_what_cannot_fit_is_refused_before_it_is_sent(start, sent):
         await model.generate(asked(Chat((EMPTY,)), tools=tools))
     with pytest.raises(InvalidRequest, match="token ids"):
         await model.detokenize((7,) * 1_900_000)
-    for input in ("x" * 8_000_000, (7,) * 101):
+    for text in ("x" * 8_000_000, (7,) * 101):
         with pytest.raises(ContextTooLong):
-            await model.embed(EmbeddingRequest(model="m", inputs=("short", input), truncate=False))
+            await model.embed(EmbeddingRequest(model="m", inputs=("short", text), truncate=False))
     assert not sent
 
 
@@ -117,18 +117,16 @@ async def test_an_io_loop_that_never_comes_round_is_a_hang(start):
 @pytest.mark.parametrize(("share", "lives"), [(0.0, False), (0.01, False), (0.2, True), (1.0, True)])
 async def test_a_silent_host_that_uses_the_processor_has_four_times_as_long(share, lives):
     """Starved of the processor, or in native code that holds the interpreter."""
-    loop, silence, reasons = asyncio.get_running_loop(), 0.2, []
-    began = loop.time()
+    loop, silence = asyncio.get_running_loop(), 0.2
+    began, found = loop.time(), loop.create_future()
     heartbeat = Heartbeat(
         lambda _: None,
-        lambda reason: reasons.append((reason, loop.time() - began)),
+        lambda reason: found.set_result((reason, loop.time() - began)),
         silence=silence,
         longest_step=60,
         cpu_seconds=lambda: share * (loop.time() - began),
     )
-    while not reasons:
-        await asyncio.sleep(0.01)
-    ((reason, seconds),) = reasons
+    reason, seconds = await found
     assert "no sign of life" in reason
     assert (seconds > 4 * silence) is lives
     heartbeat.stop()

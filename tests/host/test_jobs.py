@@ -26,7 +26,7 @@ class Gate:
 
 async def held(jobs: Jobs) -> tuple[Gate, asyncio.Task[str]]:
     gate = Gate()
-    task = asyncio.create_task(jobs.run(gate))
+    task = asyncio.create_task(jobs.run(gate, cost=1))
     await asyncio.to_thread(gate.entered.wait, 30)
     return gate, task
 
@@ -47,9 +47,9 @@ async def test_jobs_run_on_threads_but_for_the_cheap_ones():
 async def test_the_cheapest_of_those_that_wait_is_next():
     jobs, order = Jobs("test"), []
     gate, first = await held(jobs)
-    waiting = []
-    for cost in (5, 1, 9, 3):
-        waiting.append(asyncio.create_task(jobs.run(lambda _, cost=cost: order.append(cost), cost=cost)))
+    waiting = [
+        asyncio.create_task(jobs.run(lambda _, cost=cost: order.append(cost), cost=cost)) for cost in (5, 1, 9, 3)
+    ]
     await asyncio.sleep(0)
     gate.opened.set()
     await asyncio.gather(first, *waiting)

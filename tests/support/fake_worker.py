@@ -118,7 +118,7 @@ class FakeWorker:
             return (self._steps, *self._left, *self._cancelled)
         assert isinstance(input, Prompt)
         if input.text.startswith("stall "):
-            time.sleep(float(input.text.split()[1]))  # on the I/O loop, as no worker should
+            _sleep(float(input.text.split()[1]))
         return tuple(input.text.encode())
 
     async def detokenize(self, ids: Sequence[int]) -> str:
@@ -150,3 +150,8 @@ class FakeWorker:
                 self._began = time.monotonic()
                 self._left[-1] = 1
                 threading.Event().wait()
+
+
+def _sleep(seconds: float) -> None:
+    """Hold up the I/O loop, as no worker should."""
+    time.sleep(seconds)

@@ -80,7 +80,10 @@ class Jobs:
         Raises Overloaded when no thread was free in time, InvalidRequest when the work takes too long.
         """
         if cost <= self._inline:
-            return work(Deadline(self._seconds, rests=False))
+            try:
+                return work(Deadline(self._seconds, rests=False))
+            except TimeoutError:
+                raise InvalidRequest(self._late) from None
         await self._take_thread(cost)
         loop = asyncio.get_running_loop()
         deadline = Deadline(self._seconds)
