@@ -164,7 +164,7 @@ class Pipeline:
     ) -> T:
         """Walk through the gates and observers for work without an answer of tokens.
 
-        Such work counts as a request once in an HTTP request, and not at all beside a generation or an embedding.
+        However much of it an HTTP request needs, it counts once, or not at all beside a generation or an embedding.
         """
         requests = 0 if caller.tally.get("requests") else 1
         call = Call(
@@ -189,7 +189,7 @@ class Pipeline:
         if self._refusing is not None:
             raise self._refusing
         tally = call.caller.tally
-        if tally.pop("prepaid", 0) and not isinstance(call.request, AuxiliaryWork):
+        if not isinstance(call.request, AuxiliaryWork) and tally.pop("prepaid", 0):
             call.requests = 0
         for gate in self._gates:
             await gate.enter(call)
@@ -242,6 +242,8 @@ class Pipeline:
             return
         call.outcome = outcome
         call.error = error if isinstance(error, GatewayError) else None
+        if outcome == "refused" and (paid := call.charged):  # another attempt within the HTTP request is paid for
+            call.caller.tally["prepaid"] = call.caller.tally.get("prepaid", 0) + paid
         if call.model is not None:
             failed = isinstance(error, EngineFailed)
             self._suspects.leave(call.model, call.request, _tenant(call.caller), failed=failed)
