@@ -11,6 +11,7 @@ import pytest
 from tests.support.bars import bar
 from tests.support.postgres import empty_postgres, postgres
 from tests.support.warming import (
+    pytest_cmdline_main,
     pytest_collection_finish,
     pytest_collection_modifyitems,
     pytest_runtest_setup,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -99,18 +100,25 @@ def test_every_management_method_of_the_official_client(start: Any, hub: Any) ->
         assert httpx.post(f"{gateway.url}/api/pull", json={"model": "org/none", "stream": False}).status_code == 500
 
 
-def test_uploaded_files_become_a_model_that_answers(start: Any, hub: Any) -> None:
+def test_uploaded_files_become_a_model_that_answers(start: Any, hub: Any, tmp_path: Path) -> None:
+    """Their context is as long as the built-in model's, so that both are compiled to the same graphs."""
+    folder = tmp_path / "uploaded"
+    folder.mkdir()
+    for name in NAMES:
+        (folder / name).write_bytes((TINY / name).read_bytes())
+    shape = json.loads((folder / "config.json").read_text("utf-8"))
+    (folder / "config.json").write_text(json.dumps({**shape, "max_position_embeddings": 1024}), "utf-8")
     gateway = start(CONFIG, HF_ENDPOINT=hub.url)
     with official(gateway.url) as client:
         files = {}
         for name in NAMES:
-            data = (TINY / name).read_bytes()
+            data = (folder / name).read_bytes()
             url = f"{gateway.url}/api/blobs/{digest(data)}"
             assert httpx.head(url).status_code == 404
             assert httpx.post(url, content=data).status_code == 201
             assert httpx.post(url, content=data).status_code == 200
             assert httpx.head(url).status_code == 200
-            files[name] = client.create_blob(TINY / name)
+            files[name] = client.create_blob(folder / name)
         client.create(
             "uploaded", files=files, messages=[{"role": "user", "content": "hi"}], parameters={"temperature": 0}
         )

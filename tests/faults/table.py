@@ -10,6 +10,7 @@ the full counts (``pytest -m nightly tests/faults``) stand before those of the d
 from __future__ import annotations
 
 import ast
+import fcntl
 import json
 import sys
 from datetime import UTC, datetime
@@ -86,11 +87,13 @@ def bar_of(test: str) -> str:
 
 def record(test: str, figure: str, *, rounds: int, full: bool) -> None:
     """Keep what ``test`` measured."""
-    results = _results()
     entry = {"figure": figure, "rounds": rounds, "date": datetime.now(UTC).strftime("%Y-%m-%d")}
-    results.setdefault(test, {})["full" if full else "reduced"] = entry
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True), "utf-8")
+    with RESULTS.with_suffix(".lock").open("w") as lock:  # several workers record at once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        results = _results()
+        results.setdefault(test, {})["full" if full else "reduced"] = entry
+        RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True), "utf-8")
 
 
 def rows() -> list[tuple[str, str, str, str, str, str]]:

@@ -14,6 +14,7 @@ from hyperllama.host.process import HostedModel
 from tests.support.asking_max import CHAT, EMBED, LENGTH, dress, load_model
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests with a loaded model share its event loop, may wait for it to compile, and need MAX.
 

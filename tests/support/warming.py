@@ -1,12 +1,18 @@
-"""Models are compiled beside the tests that need none, and tests that do need one come last."""
+"""Models are compiled beside the tests that need none, and tests that do need one come last.
+
+Under ``pytest -n 2`` one worker starts the compilations and all tests that load a model go to one worker, so that each
+model is compiled once and loaded once.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
+import signal
 import subprocess
 import sys
-import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -22,55 +28,78 @@ def needs_max(item: pytest.Item) -> bool:
 
 
 class Warming:
-    """The built-in models, each loaded once by a process of its own, so that what they compile to is in the cache."""
+    """The built-in models, each loaded once by a process of its own, so that what they compile to is in the cache.
+
+    ``folder`` is the run's own; of the workers that name the same one, the first starts the processes.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._logs = {name: folder / f"{name}.log" for name in MODELS}
+        self._folder = folder
+        self._processes: list[subprocess.Popen[bytes]] = []
+        folder.mkdir(mode=0o700, exist_ok=True)
+        try:
+            (folder / "started").touch(exist_ok=False)
+        except FileExistsError:
+            return
         environ = {**os.environ, "HYPERLLAMA_STORE_PATH": str(folder / "store"), "HYPERLLAMA_LOGS_FORMAT": "json"}
-        self._processes = {}
-        for name, log in self._logs.items():
-            command = [
-                sys.executable,
-                "-m",
-                "hyperllama",
-                "--config",
-                str(ROOT / "config.toml"),
-                "models",
-                "warm",
-                name,
-            ]
-            with log.open("wb") as sink:
-                self._processes[name] = subprocess.Popen(command, stdout=sink, stderr=sink, env=environ)
+        config = str(ROOT / "config.toml")
+        for name in MODELS:
+            command = [sys.executable, "-m", "hyperllama", "--config", config, "models", "warm", name]
+            # The status is left in a file for workers that are no parent of this process.
+            script = f"{shlex.join(command)}; status=$?; echo $status > {name}.part; mv {name}.part {name}.status"
+            with self._log(name).open("wb") as sink:
+                shell = ["sh", "-c", script]
+                self._processes.append(
+                    subprocess.Popen(shell, cwd=folder, stdout=sink, stderr=sink, env=environ, start_new_session=True)
+                )
 
     def wait(self) -> None:
-        """Until both are there."""
-        for name, process in self._processes.items():
-            assert process.wait(COMPILE) == 0, self._logs[name].read_text("utf-8", errors="replace")
+        """Return when every model is compiled; fail with the log of one that could not be."""
+        end = time.monotonic() + COMPILE
+        for name in MODELS:
+            status = self._folder / f"{name}.status"
+            while not status.exists():
+                assert time.monotonic() < end, f"{name} is not compiled after {COMPILE:.0f} s"
+                time.sleep(0.05)
+            assert status.read_text() == "0\n", self._log(name).read_text("utf-8", errors="replace")
 
-    def stop(self) -> None:
-        for process in self._processes.values():
-            process.terminate()
-            process.wait(60)
+    def stop(self, *, wanted: bool) -> None:
+        """End what was started here; ``wanted``: another worker may wait for it, so let it end by itself."""
+        for process in self._processes:
+            if not wanted and process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait(COMPILE)
+
+    def _log(self, name: str) -> Path:
+        return self._folder / f"{name}.log"
 
 
 WARMING = pytest.StashKey[Warming]()
-FOLDER = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Let ``-n`` keep the tests of a group on one worker."""
+    if getattr(config.option, "dist", "no") == "load":
+        config.option.dist = "loadgroup"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=needs_max)
+    grouped = config.pluginmanager.hasplugin("xdist")
     for item in items:
         if needs_max(item):
             item.add_marker(pytest.mark.timeout(COMPILE + 100), append=False)
+            if grouped:
+                item.add_marker(pytest.mark.xdist_group("max"))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
     if config.option.collectonly or importlib.util.find_spec("max") is None or not any(map(needs_max, session.items)):
         return
-    config.stash[FOLDER] = tempfile.TemporaryDirectory(prefix="hyperllama-warm-")
-    config.stash[WARMING] = Warming(Path(config.stash[FOLDER].name))
+    folder: Path = config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
+    config.stash[WARMING] = Warming((folder.parent if _worker() else folder) / "warming")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -81,5 +110,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if WARMING in session.config.stash:
-        session.config.stash[WARMING].stop()
-        session.config.stash[FOLDER].cleanup()
+        session.config.stash[WARMING].stop(wanted=_worker() and not session.shouldstop)
+
+
+def _worker() -> bool:
+    return "PYTEST_XDIST_WORKER" in os.environ
