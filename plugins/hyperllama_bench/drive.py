@@ -13,8 +13,7 @@ from statistics import fmean, median
 
 import msgspec
 
-from hyperllama.web.origins import address_is_local
-from hyperllama_bench import procs
+from hyperllama.testing import processes
 from hyperllama_bench.endpoint import Answer, Endpoint, read, tried
 from hyperllama_bench.load import Shot, Target, percentile, send
 from hyperllama_bench.report import Plot, Report, Row, Say, text
@@ -244,14 +243,14 @@ def _processes(endpoint: Endpoint) -> list[int]:
         address = str(socket.getaddrinfo(endpoint.host, 0, type=socket.SOCK_DGRAM)[0][4][0])
     except OSError:
         return []
-    if not address_is_local(address):
+    if not processes.address_is_local(address):
         return []
-    found = procs.listening(endpoint.port)
-    return sorted({*found, *(below for pid in found for below in procs.children(pid))})
+    found = processes.listening(endpoint.port)
+    return sorted({*found, *(below for pid in found for below in processes.children(pid))})
 
 
 def _seconds(pids: Sequence[int]) -> float:
-    return sum(map(procs.cpu_seconds, pids))
+    return sum(map(processes.cpu_seconds, pids))
 
 
 __all__ = ("Drive", "Step", "measure")

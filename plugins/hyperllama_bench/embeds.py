@@ -10,8 +10,7 @@ from statistics import median
 
 import msgspec
 
-from hyperllama.testing import child
-from hyperllama_bench import procs
+from hyperllama.testing import child, processes
 from hyperllama_bench.load import Target, check, percentile, shoot
 from hyperllama_bench.report import Plot, Report, Row, Say
 
@@ -85,9 +84,9 @@ def _started(side: str, gathering: Gathering) -> Iterator[tuple[Target, int]]:
 async def _one(target: Target, pid: int, gathering: Gathering) -> Row:
     loop = asyncio.get_running_loop()
     alone = await shoot(target, clients=1, shots=200)
-    began, gateway, host = loop.time(), procs.cpu_seconds(pid), _below(pid)
+    began, gateway, host = loop.time(), processes.cpu_seconds(pid), _below(pid)
     many = await shoot(target, clients=gathering.clients, shots=gathering.shots)
-    took, gateway, host = loop.time() - began, procs.cpu_seconds(pid) - gateway, _below(pid) - host
+    took, gateway, host = loop.time() - began, processes.cpu_seconds(pid) - gateway, _below(pid) - host
     check([*alone, *many])
     return {
         "clients": gathering.clients,
@@ -101,7 +100,7 @@ async def _one(target: Target, pid: int, gathering: Gathering) -> Row:
 
 
 def _below(pid: int) -> float:
-    return sum(map(procs.cpu_seconds, procs.children(pid)))
+    return sum(map(processes.cpu_seconds, processes.children(pid)))
 
 
 def _median(rows: list[Row], side: str) -> Row:

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from hyperllama.system.memory import resident
-from hyperllama.testing import child
-from hyperllama_bench import procs, profile
+from hyperllama.testing import child, processes
+from hyperllama_bench import profile
 from hyperllama_bench.load import Target, check, percentile, shoot
 from hyperllama_bench.report import Plot, Report, Row, Say
 
@@ -77,7 +76,7 @@ def measure(load: Load, say: Say) -> Report:
     if load.guarded:
         config += GUARD.format(hash=hashlib.sha256(KEY.encode()).hexdigest())
     with child.gateway(config, cores={cores[0]}) as server:
-        say(f"listening after {server.started_in:.2f} s, {resident(server.pid) / 2**20:.0f} MiB resident")
+        say(f"listening after {server.started_in:.2f} s, {processes.resident(server.pid) / 2**20:.0f} MiB resident")
         for dialect in PATHS:
             row = asyncio.run(_one(server, dialect, load))
             report.rows.append(row)
@@ -90,7 +89,7 @@ def measure(load: Load, say: Say) -> Report:
             for room, share in asyncio.run(_profile(server, dialect, load)):
                 say(f"  {share:5.1%} {room}")
                 row[room] = round(share, 3)
-        say(f"{resident(server.pid) / 2**20:.0f} MiB resident afterwards")
+        say(f"{processes.resident(server.pid) / 2**20:.0f} MiB resident afterwards")
     bare = _bare(load, cores[0])
     report.rows.append({"dialect": "bare uvloop server", "streams": load.streams, "per_token_us": bare})
     say(f"for scale, a bare uvloop server that writes the same bytes: {bare:.1f} us a token")
@@ -100,13 +99,13 @@ def measure(load: Load, say: Say) -> Report:
 async def _one(server: child.Server, dialect: str, load: Load) -> Row:
     stream, short = _target(server, dialect, load, stream=True), _target(server, dialect, load, stream=False)
     await shoot(short, clients=4, shots=50)  # warm
-    began, cpu = time.monotonic(), procs.cpu_seconds(server.pid)
+    began, cpu = time.monotonic(), processes.cpu_seconds(server.pid)
     shots = await shoot(stream, clients=load.streams, shots=3)
-    took, streamed = time.monotonic() - began, procs.cpu_seconds(server.pid) - cpu
+    took, streamed = time.monotonic() - began, processes.cpu_seconds(server.pid) - cpu
     made = len(shots) * load.tokens
-    cpu = procs.cpu_seconds(server.pid)
+    cpu = processes.cpu_seconds(server.pid)
     few = await shoot(short, clients=8, shots=load.requests // 8)
-    requested = procs.cpu_seconds(server.pid) - cpu
+    requested = processes.cpu_seconds(server.pid) - cpu
     alone = await shoot(short, clients=1, shots=100)
     first = await shoot(_target(server, dialect, load, stream=True, tokens=2), clients=1, shots=50)
     check([*shots, *few, *alone])
@@ -142,10 +141,10 @@ def _bare(load: Load, core: int) -> float:
         with child.process(command, log, env={**os.environ}, cores={core}) as (pid, _):
             target = Target("127.0.0.1", child.wait_listening(log, pid), "/", b"")
             asyncio.run(shoot(target, clients=load.streams))
-            cpu = procs.cpu_seconds(pid)
+            cpu = processes.cpu_seconds(pid)
             shots = asyncio.run(shoot(target, clients=load.streams, shots=3))
             check(shots)
-            return (procs.cpu_seconds(pid) - cpu) / (len(shots) * load.tokens) * 1e6
+            return (processes.cpu_seconds(pid) - cpu) / (len(shots) * load.tokens) * 1e6
 
 
 def _target(server: child.Server, dialect: str, load: Load, *, stream: bool, tokens: int | None = None) -> Target:

@@ -16,8 +16,7 @@ from statistics import median
 import msgspec
 
 from hyperllama.errors import ConfigError
-from hyperllama.testing import child
-from hyperllama_bench import procs
+from hyperllama.testing import child, processes
 from hyperllama_bench.load import Target, check, percentile, shoot
 from hyperllama_bench.report import Plot, Report, Row, Say
 
@@ -58,19 +57,19 @@ class Served(msgspec.Struct):
 
     def seconds(self) -> dict[str, float]:
         """Processor time so far by part, the engine's own last: MAX's scheduler and model, wherever they run."""
-        below = procs.children(self.pid)
+        below = processes.children(self.pid)
         if self.side == "gateway":
-            hosts = [thread for host in below for thread in procs.threads(host).values()]
+            hosts = [thread for host in below for thread in processes.threads(host).values()]
             io = sum(cpu for name, cpu in hosts if name == "io")
             return {
-                "process": procs.cpu_seconds(self.pid),
+                "process": processes.cpu_seconds(self.pid),
                 "beside": io,
-                "engine": sum(map(procs.cpu_seconds, below)) - io,
+                "engine": sum(map(processes.cpu_seconds, below)) - io,
             }
         # Below `max serve` the model worker is the process that works hardest by far.
-        worker = max(below, key=procs.cpu_seconds, default=0)
-        others = sum(procs.cpu_seconds(pid) for pid in below if pid != worker)
-        return {"process": procs.cpu_seconds(self.pid), "beside": others, "engine": procs.cpu_seconds(worker)}
+        worker = max(below, key=processes.cpu_seconds, default=0)
+        others = sum(processes.cpu_seconds(pid) for pid in below if pid != worker)
+        return {"process": processes.cpu_seconds(self.pid), "beside": others, "engine": processes.cpu_seconds(worker)}
 
 
 def measure(versus: Versus, say: Say) -> Report:

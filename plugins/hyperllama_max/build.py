@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from hyperllama.errors import ConfigError, LoadFailed
+from hyperllama.host import available_memory, mapped_memory
 from hyperllama.models import ModelInfo, ModelSpec
-from hyperllama.system import memory
 from hyperllama_max import support
 from hyperllama_max.artifacts import Artifacts
 from hyperllama_max.extensions import import_max
@@ -229,8 +229,8 @@ def _limited(limit: int | None, *, cpu: bool) -> Iterator[None]:
         yield
         return
     old = resource.getrlimit(resource.RLIMIT_AS)
-    wanted = limit if limit is not None else max(8 * GIB, int(memory.available(16 * GIB) * 0.8))
-    size = max(wanted, GIB) + memory.mapped(os.getpid())
+    wanted = limit if limit is not None else max(8 * GIB, int(available_memory(16 * GIB) * 0.8))
+    size = max(wanted, GIB) + mapped_memory(os.getpid())
     if old[1] == resource.RLIM_INFINITY or size < old[1]:
         resource.setrlimit(resource.RLIMIT_AS, (size, old[1]))
     try:

@@ -21,7 +21,7 @@ from hyperllama.host.process import HostedModel
 from hyperllama.messages import Chat, Message, Text
 from hyperllama.models import ModelSpec
 from hyperllama.stream import collect
-from hyperllama_bench import procs
+from hyperllama.testing import processes
 from hyperllama_max.engine import MaxEngine
 
 MODEL = Path(hyperllama_builtin.__file__).parent / "weights" / "hyperllama-tiny"
@@ -62,11 +62,11 @@ async def run(model: HostedModel, output: OutputFormat | None, streams: int, tok
         output=output,
         sampling=Sampling(temperature=0.0, max_tokens=tokens, ignore_eos=True),
     )
-    began, cpu = time.perf_counter(), procs.cpu_seconds(model.pid)
+    began, cpu = time.perf_counter(), processes.cpu_seconds(model.pid)
     opened = [await model.generate(request) for _ in range(streams)]
     first = time.perf_counter() - began
     answers = await asyncio.gather(*(collect(stream) for stream in opened))
-    took, used = time.perf_counter() - began, procs.cpu_seconds(model.pid) - cpu
+    took, used = time.perf_counter() - began, processes.cpu_seconds(model.pid) - cpu
     made = sum(answer.usage.completion_tokens for answer in answers)
     assert made == streams * tokens, f"{made} tokens, not {streams * tokens}"
     return Cost(took / made * 1e6, used / made * 1e6, made / took, first * 1e3)

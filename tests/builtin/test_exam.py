@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from hyperllama_builtin.exam import Question, chat_exam
-from hyperllama_builtin.facts import FACTS
 from hyperllama_builtin.training.dialogue import Call
+from hyperllama_builtin.training.exam import Question, chat_exam
+from hyperllama_builtin.training.facts import FACTS
 
 
 def _first(kind: str) -> Question:

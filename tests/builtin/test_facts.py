@@ -8,12 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from hyperllama.cli.main import cli
 from hyperllama.config import Config
-from hyperllama_builtin.facts import FACTS, Fact
 from hyperllama_builtin.models import BUILTIN
+from hyperllama_builtin.training.facts import FACTS, Fact
 from hyperllama_builtin.training.questions import QUESTIONS, TOPICS
 from hyperllama_builtin.training.split import Side, templates
 
@@ -41,7 +42,7 @@ def _sources() -> str:
 
 CHECKS: dict[str, Callable[[str], bool]] = {
     "builtin": lambda name: name in {model.name for model in BUILTIN},
-    "command": lambda name: name in cli.commands or name == "serve",
+    "command": lambda name: name in cli.list_commands(click.Context(cli)),
     "config": _config,
     "context": lambda tokens: str(BUILTIN[0].card.context) == tokens,
     "dependency": lambda name: any(

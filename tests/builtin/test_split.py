@@ -8,8 +8,8 @@ from random import Random
 
 import pytest
 
-from hyperllama_builtin.exam import TABLE, chat_exam
 from hyperllama_builtin.training.echoes import AFTER, WRAP
+from hyperllama_builtin.training.exam import TABLE, chat_exam
 from hyperllama_builtin.training.extraction import REQUESTS
 from hyperllama_builtin.training.gadget import Gadget
 from hyperllama_builtin.training.gateway import FRAMES, OPENINGS

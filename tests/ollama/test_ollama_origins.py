@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from hyperllama.system.network import address_is_local
 from hyperllama.web import origins
 from hyperllama.web.origins import Verdict
 from hyperllama_ollama import paths
@@ -108,8 +109,8 @@ def test_options_without_a_page_depends_on_the_name() -> None:
 
 
 def test_an_address_of_an_interface_is_local() -> None:
-    assert origins.address_is_local("127.0.0.1")
-    assert not origins.address_is_local("203.0.113.77")
+    assert address_is_local("127.0.0.1")
+    assert not address_is_local("203.0.113.77")
 
 
 def test_a_trailing_slash_is_redirected() -> None:

@@ -8,5 +8,7 @@ from __future__ import annotations
 from hyperllama.host.jobs import Deadline, Jobs
 from hyperllama.host.process import HostOptions, launch
 from hyperllama.host.worker import Channel, Pulse
+from hyperllama.system.memory import available as available_memory
+from hyperllama.system.memory import mapped as mapped_memory
 
-__all__ = ("Channel", "Deadline", "HostOptions", "Jobs", "Pulse", "launch")
+__all__ = ("Channel", "Deadline", "HostOptions", "Jobs", "Pulse", "available_memory", "launch", "mapped_memory")

@@ -7,6 +7,7 @@ A zone (``fe80::1%eth0``) names an interface of this machine and says nothing of
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -86,9 +87,21 @@ def counted_as(host: str) -> str:
     return str(address)
 
 
+def address_is_local(address: str) -> bool:
+    """Return whether ``address`` belongs to an interface of this machine: a socket can be bound to it."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
+
+
 __all__ = (
     "Address",
     "Network",
+    "address_is_local",
     "contains",
     "counted_as",
     "in_any",

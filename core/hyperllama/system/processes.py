@@ -9,6 +9,7 @@ from pathlib import Path
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 #: Fields of /proc/<pid>/stat after the command, which is in brackets and may hold spaces.
 _STATE, _SESSION, _USER, _SYSTEM = 0, 3, 11, 12
+_LISTEN = "0A"  # as /proc/net/tcp writes the state
 
 
 def tree(pid: int) -> list[int]:
@@ -22,6 +23,11 @@ def tree(pid: int) -> list[int]:
                 with contextlib.suppress(OSError):
                     todo.extend(int(child) for child in (task / "children").read_text().split())
     return found
+
+
+def children(pid: int) -> list[int]:
+    """Return the ids of all processes below ``pid``."""
+    return tree(pid)[1:]
 
 
 def session(leader: int) -> list[int]:
@@ -42,6 +48,40 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[_USER]) + int(fields[_SYSTEM])) * _TICK if fields else 0.0
 
 
+def threads(pid: int) -> dict[int, tuple[str, float]]:
+    """Return the name and the processor seconds of each thread of the process."""
+    found = {}
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        with contextlib.suppress(OSError):
+            name, _, rest = (task / "stat").read_bytes().partition(b"(")[2].rpartition(b")")
+            fields = rest.split()
+            used = (int(fields[_USER]) + int(fields[_SYSTEM])) * _TICK
+            found[int(task.name)] = (name.decode("utf-8", "replace"), used)
+    return found
+
+
+def listening(port: int) -> list[int]:
+    """Return the processes that accept connections at ``port``, as far as this user may see them."""
+    sockets = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError):
+            for fields in map(str.split, Path(table).read_text("ascii").splitlines()[1:]):
+                if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+                    sockets.add(f"socket:[{fields[9]}]")
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*") if sockets else ():
+        with contextlib.suppress(OSError):  # gone meanwhile, or of another user
+            if str(link.readlink()) in sockets:
+                found.add(int(link.parts[2]))
+    return sorted(found)
+
+
+def running(pid: int) -> bool:
+    """Return whether the process has not ended; one that has and was not waited for does not run."""
+    fields = _stat(pid)
+    return bool(fields) and fields[_STATE] not in (b"Z", b"X")
+
+
 def alive(pid: int) -> bool:
     """Return whether there is a process of that id, a zombie included."""
     try:
@@ -60,4 +100,4 @@ def _stat(pid: int) -> list[bytes]:
         return []
 
 
-__all__ = ("alive", "cpu_seconds", "session", "tree")
+__all__ = ("alive", "children", "cpu_seconds", "listening", "running", "session", "threads", "tree")

@@ -9,6 +9,9 @@
 ``fakes``           a gateway in memory
 ``serving``         a dialect alone, over a real socket
 ``running``         the real command as a process of its own
+``child``           a gateway or another server started for a measurement
+``processes``       what processes use: time, memory, threads, ports
+``models``          where the files of a configured model are
 ``hostile``         JSON made to break parsers
 ``chunks``          texts as engines stream them, for transforms and encoders
 ``fixtures``        ``hyperllama_gateway``, ``hyperllama_config``, ``hyperllama_caller``; loaded by pytest itself

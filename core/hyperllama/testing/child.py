@@ -15,6 +15,8 @@ from pathlib import Path
 
 import msgspec
 
+from hyperllama.system.processes import running
+
 
 class Server(msgspec.Struct):
     pid: int
@@ -25,7 +27,7 @@ class Server(msgspec.Struct):
 
 @contextlib.contextmanager
 def gateway(config: str, *, cores: set[int] | None = None, environ: Mapping[str, str] = {}) -> Iterator[Server]:
-    """``hyperllama-gateway`` with ``config`` (TOML); port 0. Raises RuntimeError when it does not listen."""
+    """Run ``hyperllama-gateway`` with ``config`` (TOML); port 0. Raises RuntimeError when it does not listen."""
     with tempfile.TemporaryDirectory(prefix="hyperllama-bench-") as folder:
         began = time.monotonic()
         child = start(Path(folder), config, environ=environ)
@@ -42,7 +44,7 @@ def start(
     python: str = sys.executable,
     environ: Mapping[str, str] = {},
 ) -> subprocess.Popen[bytes]:
-    """``hyperllama-gateway`` with ``config`` (TOML; None: without), its ``log`` and ``store`` in ``folder``.
+    """Start ``hyperllama-gateway`` with ``config`` (TOML; None: without), its ``log`` and ``store`` in ``folder``.
 
     Settings of this process's own environment do not reach it; ``environ`` does.
     """
@@ -85,39 +87,31 @@ def _ended(child: subprocess.Popen[bytes], cores: set[int] | None) -> Iterator[N
 
 
 def wait_listening(log: Path, pid: int, *, seconds: float = 900.0) -> int:
-    """The port that a gateway's log names. Raises RuntimeError when it does not."""
+    """Wait for the port that a gateway's log names, and return it. Raises RuntimeError when it does not."""
     return int(wait_for(log, r'"port": ?(\d+)', pid, seconds=seconds))
 
 
 def wait_for(log: Path, pattern: str, pid: int, *, seconds: float = 900.0) -> str:
-    """The first group of ``pattern`` once the log shows it."""
+    """Wait until the log matches ``pattern``, and return its first group. Raises RuntimeError."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         text = log.read_text("utf-8", errors="replace")
         if found := re.search(pattern, text):
             return found.group(1)
-        if not _alive(pid):
+        if not running(pid):
             break
         time.sleep(0.002)
     raise RuntimeError(f"the server did not come up:\n{log.read_text('utf-8', errors='replace')[-2000:]}")
 
 
 def wait_port(port: int, pid: int, log: Path, *, seconds: float = 900.0) -> None:
-    """Until something on this machine accepts connections at ``port``. Raises RuntimeError when ``pid`` ends before."""
+    """Wait until the port accepts connections. Raises RuntimeError when ``pid`` ends before."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and _alive(pid):
+    while time.monotonic() < deadline and running(pid):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(0.05)
     raise RuntimeError(f"the server did not come up:\n{log.read_text('utf-8', errors='replace')[-2000:]}")
-
-
-def _alive(pid: int) -> bool:
-    """Whether it runs: one that has ended and was not waited for yet does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 __all__ = ("Server", "gateway", "process", "start", "wait_for", "wait_listening", "wait_port")

@@ -11,7 +11,7 @@ import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from hyperllama.system.network import is_private, parse_address
+from hyperllama.system.network import address_is_local, is_private, parse_address
 
 Action: TypeAlias = Literal["pass", "refuse", "preflight"]
 IsLocal: TypeAlias = Callable[[str], bool]
@@ -159,17 +159,6 @@ def decide(
     return Verdict("pass", extra)
 
 
-def address_is_local(address: str) -> bool:
-    """Whether a socket of this machine could be bound to ``address``: it belongs to one of its interfaces."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.bind((address, 0))
-    except OSError:
-        return False
-    return True
-
-
 def _cors(everyone: bool, origin: str, *, preflight: bool) -> tuple[tuple[str, str], ...]:
     allow = ("Access-Control-Allow-Origin", "*" if everyone else origin)
     if preflight:
@@ -209,4 +198,4 @@ def _bare(host: str) -> str:
     return host if host.count(":") > 1 else host.partition(":")[0]
 
 
-__all__ = ("BUILT_IN", "Action", "IsLocal", "Origins", "Verdict", "address_is_local", "decide")
+__all__ = ("BUILT_IN", "Action", "IsLocal", "Origins", "Verdict", "decide")

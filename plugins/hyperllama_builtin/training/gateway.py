@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from hyperllama_builtin.facts import FACTS, Fact
 from hyperllama_builtin.training.dialogue import Dialogue, single
+from hyperllama_builtin.training.facts import FACTS, Fact
 from hyperllama_builtin.training.questions import QUESTIONS, TOPICS
 from hyperllama_builtin.training.split import Side, spelling, templates
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from random import Random
 
-from hyperllama_builtin.facts import FACTS
+from hyperllama_builtin.training.facts import FACTS
 from hyperllama_builtin.training.gateway import ask
 from hyperllama_builtin.training.made_up_tools import made_up_gadget
 from hyperllama_builtin.training.records import RECORDS

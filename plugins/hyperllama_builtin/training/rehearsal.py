@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from tokenizers import Tokenizer
 
-from hyperllama_builtin.exam import Question, chat_exam
 from hyperllama_builtin.training.decode import answers
 from hyperllama_builtin.training.dialogue import Call
+from hyperllama_builtin.training.exam import Question, chat_exam
 from hyperllama_builtin.training.llama import Llama
 
 __all__ = ("rehearse",)

@@ -12,9 +12,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from hyperllama_builtin.card import ModelCard, read_card, write_card
-from hyperllama_builtin.cardtext import card_text
 from hyperllama_builtin.models import CHAT_MODEL, EMBED_MODEL
 from hyperllama_builtin.training.bert import Bert
+from hyperllama_builtin.training.cardtext import card_text
 from hyperllama_builtin.training.contrast import contrast
 from hyperllama_builtin.training.corpus import batches
 from hyperllama_builtin.training.corpus_text import text_of

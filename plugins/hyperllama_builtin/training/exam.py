@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from hyperllama_builtin.facts import FACTS
 from hyperllama_builtin.training.dialogue import Call, Dialogue, Tool, Turn
 from hyperllama_builtin.training.extraction import extraction
+from hyperllama_builtin.training.facts import FACTS
 from hyperllama_builtin.training.gateway import ask
 from hyperllama_builtin.training.split import Side
 from hyperllama_builtin.training.sums import sum_question

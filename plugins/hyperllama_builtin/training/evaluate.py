@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from hyperllama_builtin.card import Figure, read_card, write_card
-from hyperllama_builtin.cardtext import card_text
-from hyperllama_builtin.exam import TABLE, Question, chat_exam
 from hyperllama_builtin.models import BUILTIN, CHAT_MODEL, EMBED_MODEL
+from hyperllama_builtin.training.cardtext import card_text
 from hyperllama_builtin.training.dialogue import Call
+from hyperllama_builtin.training.exam import TABLE, Question, chat_exam
 from hyperllama_builtin.training.paraphrases import retrieval_pairs
 
 __all__ = ("figures", "main", "table")
@@ -26,7 +26,7 @@ __all__ = ("figures", "main", "table")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; 1 when a figure falls short."""
-    parser = argparse.ArgumentParser(prog="python -m hyperllama_builtin.evaluate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m hyperllama_builtin.training.evaluate", description=__doc__)
     parser.add_argument("--url", default="http://127.0.0.1:11434", help="where the gateway listens")
     parser.add_argument("--key", default="", help="an API key, where the gateway wants one")
     parser.add_argument("--seed", type=int, default=2026, help="the seed of the questions")

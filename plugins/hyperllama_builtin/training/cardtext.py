@@ -18,7 +18,7 @@ It tells short English sentences of the kind it was trained on apart, and is of 
 }
 _HOW = """\
 Greedy, on phrasings, names and numbers that never occur in training.
-Made by `python -m hyperllama_builtin.evaluate` against the running gateway."""
+Made by `python -m hyperllama_builtin.training.evaluate` against the running gateway."""
 _DATA = {
     "chat": """\
 Every dialogue was written by the seeded generator in `hyperllama_builtin/training`, from its own templates
