@@ -9,8 +9,8 @@ from hyperllama.app.models import Models
 from hyperllama.app.plugins import Plugins
 from hyperllama.app.storage import Storage
 from hyperllama.config import Config
-from hyperllama.observability.logging import AccessObserver
 from hyperllama.observability.metrics import Metrics
+from hyperllama.observability.request_record import AccessObserver
 from hyperllama.pipeline.gateway import Kept, LocalGateway
 from hyperllama.pipeline.pipeline import Pipeline
 from hyperllama.queue.embed_batches import EmbedBatcher

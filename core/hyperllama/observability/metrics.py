@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from hyperllama.catalog.catalog import Catalog
 from hyperllama.database.batches import Tally
-from hyperllama.observability.logging import RequestRecord
+from hyperllama.observability.request_record import RequestRecord
 from hyperllama.pipeline.pipeline import Pipeline
 from hyperllama.queue.embed_batches import EmbedBatcher
 from hyperllama.queue.queue import FairQueue

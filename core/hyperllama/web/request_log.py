@@ -11,7 +11,7 @@ import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from hyperllama.observability.logging import RequestRecord, current_request
+from hyperllama.observability.request_record import RequestRecord, current_request
 from hyperllama.server.request_id import new_request_id
 from hyperllama.spi import AuxiliaryWork
 

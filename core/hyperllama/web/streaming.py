@@ -19,7 +19,7 @@ from litestar.types import Receive, Scope, Send
 from hyperllama.errors import GatewayError
 from hyperllama.generation import TokenChunk
 from hyperllama.identity import Caller, Principal
-from hyperllama.observability.logging import current_request
+from hyperllama.observability.request_record import current_request
 from hyperllama.server.outlet import OUTLET, Outlet
 from hyperllama.spi import ChunkEncoder, Gateway
 from hyperllama.stream import TokenStream

@@ -11,7 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ControllerRouterHandler, Guard
 
 from hyperllama.errors import GatewayError, MethodNotAllowed
-from hyperllama.observability.logging import current_request
+from hyperllama.observability.request_record import current_request
 from hyperllama.spi import ErrorReply
 from hyperllama.web.admin.wire import Problem
 
