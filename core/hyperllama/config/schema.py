@@ -15,7 +15,6 @@ from hyperllama.identity import Permission
 from hyperllama.models import ModelSpec
 
 T = TypeVar("T", bound=msgspec.Struct)
-
 MAX_WEIGHT = 1e6
 MAX_PRIORITY = 10
 
@@ -191,6 +190,29 @@ class Server(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     insecure_no_auth: bool = False  # serve other machines without keys
 
 
+class BodyLimits(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[body]``: how much of each thing one request may hold, the same in every dialect.
+
+    At these bounds a request is read in about a second of one thread; the event loop runs on meanwhile.
+    """
+
+    values: Count = 1_000_000  # of JSON, all together
+    members: Count = 100_000  # of all JSON objects together
+    containers: Count = 100_000  # JSON arrays and objects
+    messages: Count = 8_192  # messages of a conversation, items of a response
+    parts: Count = 16_384  # content parts of all messages
+    images: Count = 64  # dialects may allow fewer
+    inputs: Count = 65_536  # texts to embed or to rank, prompts to complete
+    tools: Count = 1_024
+    tool_calls: Count = 8_192  # in all messages
+    stops: Count = 1_024  # stop sequences
+    stop_bytes: Count = 16_384  # of all stop sequences
+    biases: Count = 4_096  # tokens with a bias
+    choices: Count = 4_096  # options of guided output
+    name_bytes: Count = 1_048_576  # of all roles, names and ids
+    opaque_bytes: Count = 2_097_152  # of what is kept without being read, as encrypted thoughts
+
+
 class Store(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     path: str = "~/.local/share/hyperllama"  # database, model files, compile caches
     database: str = (
@@ -229,6 +251,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     queue: Queue = Queue()
     batches: Batches = Batches()
     admin: Admin = Admin()
+    body: BodyLimits = BodyLimits()
     store: Store = Store()
     logs: Logs = Logs()
     metrics: Metrics = Metrics()
@@ -248,6 +271,7 @@ __all__ = (
     "Admin",
     "Allowance",
     "Batches",
+    "BodyLimits",
     "Config",
     "Grant",
     "Jwt",

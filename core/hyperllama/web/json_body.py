@@ -1,154 +1,154 @@
-"""A request body becomes plain JSON values here, or one clear refusal."""
+"""Request bodies as values of a dialect: parsed, counted and decoded in one place, off the event loop when large."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import math
 import re
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
+import msgspec
 from litestar import Request
 
-from hyperllama.errors import InvalidRequest
+from hyperllama.config import BodyLimits
+from hyperllama.errors import InvalidRequest, Unavailable
 from hyperllama.server.zstd import inflated
+from hyperllama.web.counts import BodyCounter, Countable
+from hyperllama.web.strict_json import parse_json
 
-MAX_DEPTH = 64
-MAX_CONTAINERS = 200_000  # objects and arrays; each costs many times its bytes of JSON once parsed
-MAX_VALUES = 2_000_000
-_THREAD_FROM = 256 * 1024  # bytes; parsing more than this would be felt by other requests
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_ONE_KIND = bytes.maketrans(b"{}", b"[]")
-_NO_MARKS = bytes(set(range(256)) - set(b"[]{},"))
-_SUSPECT = re.compile(rb"\\u[dD][89a-fA-F]|\d{19}|[eE]\+?\d{3}")
-_PIECE = 128 * 1024
-_MARK = 32  # bytes; no mark of the suspect is longer
+T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
+P = ParamSpec("P")
+
+_LARGE_BYTES = 64 * 1024  # parsing and decoding more would be felt by other requests
+_LARGE_COUNT = 2_000  # arrays and objects; so would many small things
+_MAX_WAITING = 256  # large bodies that wait for the thread
 _FORMS = frozenset({"multipart/form-data"})
+_AT = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`\Z")
+_MISSING = re.compile(r"Object missing required field `([^`]+)`")
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """One disagreement of a body with its type."""
+
+    path: str  # "messages[0].role"; empty: the body itself
+    missing: bool  # the field at ``path`` is required and absent
+    reason: str  # msgspec's sentence: "Expected `int`, got `str`"
+
+
+class BodyErrors(Protocol):
+    """A dialect's refusals of bodies. Each method returns the error to raise."""
+
+    def invalid(self, violation: Violation) -> InvalidRequest:
+        """Refuse a body that is not of its type."""
+
+    def unknown(self, field: str) -> InvalidRequest:
+        """Refuse a top-level field that the type lacks."""
+
+    def too_many(self, field: str, reason: str) -> InvalidRequest:
+        """Refuse more in ``field`` than ``[body]`` allows; ``reason`` follows the field's name in a sentence."""
+
+
+class Body(Generic[T]):
+    """A decoded body. ``run`` does further work on it, in the thread that parsed it if it is large."""
+
+    __slots__ = ("_reader", "large", "value")
+
+    def __init__(self, value: T, reader: BodyReader, *, large: bool) -> None:
+        self.value = value
+        self.large = large
+        self._reader = reader
+
+    async def run(self, function: Callable[P, S], *args: P.args, **kwargs: P.kwargs) -> S:
+        """Return ``function(*args, **kwargs)``. Raise what it raises."""
+        if self.large:
+            return await self._reader.in_thread(lambda: function(*args, **kwargs))
+        return function(*args, **kwargs)
+
+
+class BodyReader:
+    """The bodies of one dialect. Large ones are read one after the other in a thread of its own, so that however many
+    arrive together, the event loop competes with one thread only."""
+
+    def __init__(self, errors: BodyErrors, countable: Countable, limits: BodyLimits | None = None) -> None:
+        """``countable``: the places of a body that ``limits`` bounds; None: the defaults of ``[body]``."""
+        self.limits = BodyLimits() if limits is None else limits
+        self._errors = errors
+        self._counter = BodyCounter(countable, self.limits, errors.too_many)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="request-body")
+        self._waiting = 0
+
+    async def read(self, request: Request[Any, Any, Any], type_: type[S], *, strict: bool = False) -> Body[S]:
+        """Return the JSON body of ``request`` as a ``type_``; ``strict`` refuses top-level fields that it lacks.
+
+        Raise InvalidRequest in the dialect's words, PayloadTooLarge, or Unavailable when too many bodies wait.
+        """
+        raw = await request.body()
+        return await self.decode(raw, lambda text: self.convert(self.parse(text), type_, strict=strict), request)
+
+    async def decode(
+        self, raw: bytes, decoder: Callable[[bytes], T], request: Request[Any, Any, Any] | None = None
+    ) -> Body[T]:
+        """Return ``decoder(raw)``, computed in the thread if ``raw`` is large. ``request`` says how it is encoded.
+
+        Of content types only form uploads are refused: curl calls JSON something else unless told otherwise.
+        """
+        headers = {} if request is None else request.headers
+        if headers.get("content-type", "").partition(";")[0].strip().lower() in _FORMS:
+            raise InvalidRequest("Unsupported Media Type: send the request as application/json.")
+        if headers.get("content-encoding", "").strip().lower() == "zstd":
+            return Body(await self.in_thread(lambda: decoder(inflated(raw))), self, large=True)
+        if is_large(raw):
+            return Body(await self.in_thread(lambda: decoder(raw)), self, large=True)
+        return Body(decoder(raw), self, large=False)
+
+    def parse(self, raw: bytes) -> object:
+        """Return the JSON value of ``raw``, strictly read and counted. Raise InvalidRequest."""
+        value = parse_json(raw, self.limits)
+        self._counter.check(value)
+        return value
+
+    def convert(self, value: object, type_: type[S], *, strict: bool = False) -> S:
+        """Return ``value`` as a ``type_``. Raise InvalidRequest in the dialect's words."""
+        if strict and isinstance(value, dict) and (unknown := value.keys() - set(type_.__struct_encode_fields__)):
+            raise self._errors.unknown(min(unknown)[:80])
+        try:
+            return msgspec.convert(value, type_)
+        except msgspec.ValidationError as error:
+            raise self._errors.invalid(violation(error)) from error
+
+    async def in_thread(self, function: Callable[[], T]) -> T:
+        """Return ``function()``, run in the thread. Raise Unavailable when too many wait for it."""
+        if self._waiting >= _MAX_WAITING:
+            raise Unavailable("Too many large requests arrive at once.", retry_after=1)
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+        finally:
+            self._waiting -= 1
 
 
 async def read_json(request: Request[Any, Any, Any]) -> object:
-    """The body of ``request`` as dicts, lists, strings, numbers. Raises InvalidRequest.
-
-    Of content types only form uploads are refused: curl calls JSON something else unless told otherwise.
-    """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind in _FORMS:
-        raise InvalidRequest("Unsupported Media Type: send the request as application/json.")
+    """Return the JSON body of ``request``, for routes whose callers are trusted. Raise InvalidRequest."""
     raw = await request.body()
-    if request.headers.get("content-encoding", "").strip().lower() == "zstd":
-        return await asyncio.to_thread(lambda: parse_json(inflated(raw)))
-    if len(raw) >= _THREAD_FROM:
-        return await asyncio.to_thread(parse_json, raw)
-    return parse_json(raw)
+    return await asyncio.to_thread(parse_json, raw) if is_large(raw) else parse_json(raw)
 
 
-def parse_json(raw: bytes) -> object:
-    """JSON text to plain values, strictly.
-
-    Refused beside what is no JSON: nesting over 64, millions of values, a key given twice, bytes that are no UTF-8,
-    a byte order mark, lone surrogates, NaN and infinities, integers over 64 bits. Raises InvalidRequest.
-    """
-    if not raw.strip():
-        raise InvalidRequest("The request body is empty; send a JSON object.")
-    _check_shape(raw)
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidRequest(f"The request body is not valid UTF-8 (byte {error.start}).") from error
-    try:
-        value: object = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
-    except InvalidRequest:
-        raise
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno} column {error.colno}"
-        raise InvalidRequest(f"We could not parse the JSON body of your request: {error.msg} at {where}.") from error
-    except (ValueError, RecursionError) as error:  # an integer of thousands of digits
-        raise InvalidRequest("We could not parse the JSON body of your request: a number is too long.") from error
-    if _suspicious(raw):
-        _check_leaves(value)
-    return value
+def is_large(raw: bytes) -> bool:
+    """Return True if work on ``raw`` would be felt by other requests on the event loop."""
+    return len(raw) >= _LARGE_BYTES or raw.count(b"{") + raw.count(b"[") > _LARGE_COUNT
 
 
-def nests_deeper(value: object, limit: int) -> bool:
-    """Whether objects and arrays are nested in more than ``limit`` levels; ``value`` itself is the first."""
-    level = [value]
-    for _ in range(limit):
-        level = [
-            child
-            for node in level
-            for child in (node.values() if isinstance(node, dict) else node if isinstance(node, list) else ())
-            if isinstance(child, dict | list)
-        ]
-        if not level:
-            return False
-    return True
+def violation(error: msgspec.ValidationError) -> Violation:
+    """Return the parts of msgspec's sentence."""
+    text = str(error)
+    at = _AT.search(text, max(0, text.rfind(" - at `")))
+    path = at.group(1) if at else ""
+    text = text[: at.start()] if at else text
+    if missing := _MISSING.fullmatch(text):
+        return Violation(f"{path}.{missing.group(1)}" if path else missing.group(1), True, text)
+    return Violation(path, False, text)
 
 
-def _suspicious(raw: bytes) -> bool:
-    """Whether the leaves must be looked at. In pieces: while it runs, a search holds every other thread up."""
-    return any(_SUSPECT.search(raw, at, at + _PIECE + _MARK) for at in range(0, len(raw), _PIECE))
-
-
-def _check_shape(raw: bytes) -> None:
-    """How deep and how many, before anything is built: all in C, since a bomb must not hold other requests up."""
-    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH and raw.count(b",") <= MAX_VALUES:
-        return
-    marks = _STRING.sub(b"", raw).translate(_ONE_KIND, _NO_MARKS)
-    if marks.count(b",") > MAX_VALUES or marks.count(b"[") > MAX_CONTAINERS:
-        raise InvalidRequest("The JSON body holds too many values.")
-    brackets = marks.translate(None, b",")
-    for _ in range(MAX_DEPTH):  # innermost pairs are taken out, a level a round
-        inner = brackets.replace(b"[]", b"")
-        if len(inner) == len(brackets):
-            break
-        brackets = inner
-    # What is left without being too deep is unbalanced, and the parser will say where.
-    if b"[]" in brackets or b"[" * (MAX_DEPTH + 1) in brackets:
-        raise InvalidRequest(f"The JSON body is nested too deeply; {MAX_DEPTH} levels are the limit.")
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise InvalidRequest(f"The JSON body gives the key {_shown(key)} twice in one object.")
-            seen.add(key)
-    return found
-
-
-def _constant(name: str) -> object:
-    raise InvalidRequest(f"We could not parse the JSON body of your request: {name} is not JSON.")
-
-
-def _check_leaves(value: object) -> None:
-    """What json.loads lets through and no engine could be sent. Iterative; the depth is already known to be small."""
-    waiting = [value]
-    while waiting:
-        match waiting.pop():
-            case dict() as object_:
-                waiting.extend(object_.keys())
-                waiting.extend(object_.values())
-            case list() as array:
-                waiting.extend(array)
-            case str() as text:
-                try:
-                    text.encode("utf-8")
-                except UnicodeEncodeError as error:
-                    raise InvalidRequest("The JSON body holds half of a surrogate pair in a string.") from error
-            case bool():
-                pass
-            case int() as number if not -(2**63) <= number < 2**64:
-                raise InvalidRequest("The JSON body holds an integer of more than 64 bits.")
-            case float() as number if not math.isfinite(number):
-                raise InvalidRequest("The JSON body holds a number that is out of range.")
-            case _:
-                pass
-
-
-def _shown(key: str) -> str:
-    return json.dumps(key[:80])
-
-
-__all__ = ("MAX_CONTAINERS", "MAX_DEPTH", "MAX_VALUES", "nests_deeper", "parse_json", "read_json")
+__all__ = ("Body", "BodyErrors", "BodyReader", "Violation", "is_large", "read_json", "violation")
