@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
 from hyperllama.errors import (
@@ -17,12 +15,10 @@ from hyperllama.errors import (
     Unavailable,
 )
 from hyperllama.spi import ErrorReply, ErrorText
-from hyperllama.web import current_request_id
+from hyperllama.web import Violation, current_request_id
 from hyperllama_anthropic.wire import ErrorBody, ErrorEnvelope
 
 _JSON = msgspec.json.Encoder()
-_AT = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`$")
-_MISSING = re.compile(r"Object missing required field `([^`]+)`")
 _TYPES = {
     401: "authentication_error",
     403: "permission_error",
@@ -34,16 +30,23 @@ _TYPES = {
 _OVERLOADED = 529
 
 
-def refusal(error: msgspec.ValidationError) -> InvalidRequest:
-    """msgspec's sentence as Anthropic spells it: the field's path, a colon, what is wrong."""
-    text = str(error)
-    at = _AT.search(text)
-    path = at.group(1).replace("[", ".").replace("]", "") if at else ""
-    text = text[: at.start()] if at else text
-    if missing := _MISSING.fullmatch(text):
-        path = f"{path}.{missing.group(1)}" if path else missing.group(1)
-        return InvalidRequest(f"{path}: Field required", param=path)
-    return InvalidRequest(f"{path}: {text}" if path else text, param=path or None)
+class BodyRefusals:
+    """``hyperllama.web.BodyErrors`` as Anthropic spells them: the field's path, a colon, what is wrong."""
+
+    def invalid(self, violation: Violation) -> InvalidRequest:
+        """Return the refusal of a body that is not of its type."""
+        path = violation.path.replace("[", ".").replace("]", "")
+        if violation.missing:
+            return InvalidRequest(f"{path}: Field required", param=path)
+        return InvalidRequest(f"{path}: {violation.reason}" if path else violation.reason, param=path or None)
+
+    def unknown(self, field: str) -> InvalidRequest:
+        """Return the refusal of a field that the type lacks."""
+        return invalid(field, "Extra inputs are not permitted")
+
+    def too_many(self, field: str, reason: str) -> InvalidRequest:
+        """Return the refusal of more than ``[body]`` allows."""
+        return invalid(field, reason)
 
 
 def invalid(param: str, why: str) -> InvalidRequest:
@@ -89,4 +92,4 @@ def _message(error: GatewayError, path: str) -> str:
     return error.message or "Internal server error"
 
 
-__all__ = ("envelope", "invalid", "refusal", "reply")
+__all__ = ("BodyRefusals", "envelope", "invalid", "reply")

@@ -1,4 +1,9 @@
-"""The Anthropic dialect as the gateway sees it."""
+"""The Anthropic dialect as the gateway sees it.
+
+The files of a dialect, the same in each: ``wire`` its JSON as types, ``decode`` requests to the core's, ``encode``
+the core's answers to bytes, ``errors`` refusals in its words, ``routes`` the handlers that connect them, and
+``protocol`` all of it for the gateway. ``fetching`` is what must wait for the network before decoding.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +11,32 @@ from collections.abc import Sequence
 
 from litestar.types import ControllerRouterHandler
 
+from hyperllama.config import BodyLimits
 from hyperllama.errors import GatewayError
 from hyperllama.spi import ErrorReply, ErrorText
-from hyperllama.web import Fetcher
+from hyperllama.web import BodyReader, Fetcher
 from hyperllama_anthropic import errors
-from hyperllama_anthropic.routes import routes
+from hyperllama_anthropic.routes import MessageRoutes
 from hyperllama_anthropic.settings import Settings
 from hyperllama_anthropic.wire import ErrorEnvelope
 
 
 class Anthropic:
-    """Its routes and its errors."""
+    """``hyperllama.spi.WireProtocol``."""
 
     name = "anthropic"
     prefixes = ("/v1/messages",)
     error_bodies = (ErrorEnvelope, ErrorText)
 
-    def __init__(self, settings: Settings, remote: Fetcher | None = None) -> None:
-        """``remote`` fetches images that requests name by URL; None: nothing does."""
-        self.routes: Sequence[ControllerRouterHandler] = routes(settings, Fetcher() if remote is None else remote)
+    def __init__(self, settings: Settings, fetcher: Fetcher | None = None, limits: BodyLimits | None = None) -> None:
+        """``fetcher`` fetches images that requests name by URL; None: nothing does. ``limits`` is ``[body]``."""
+        reader = BodyReader(errors.BodyRefusals(), limits)
+        self.routes: Sequence[ControllerRouterHandler] = MessageRoutes(
+            settings, reader, Fetcher() if fetcher is None else fetcher
+        ).handlers
 
     def error_reply(self, error: GatewayError, path: str) -> ErrorReply:
+        """Return ``error`` in Anthropic's envelope."""
         return errors.reply(error, path)
 
 

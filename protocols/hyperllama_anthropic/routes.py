@@ -8,65 +8,68 @@ from litestar import post
 from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
+from hyperllama.generation import GenerationRequest
+from hyperllama.identity import Caller
+from hyperllama.spi import Gateway
 from hyperllama.stream import TokenStream, collect
 from hyperllama.web import (
+    BodyReader,
     Fetcher,
     GatewayRequest,
     InjectedGateway,
+    Resource,
     TokenResponse,
     WholeResponse,
     caller,
     request_id,
+    route,
 )
-from hyperllama_anthropic import decode, encode, fetching
-from hyperllama_anthropic.body import read
+from hyperllama_anthropic import encode, fetching
+from hyperllama_anthropic.decode import messages as decode
 from hyperllama_anthropic.settings import Settings
 from hyperllama_anthropic.wire import Count, CountRequest, Message, MessagesRequest
 
 
-def routes(settings: Settings, remote: Fetcher) -> Sequence[ControllerRouterHandler]:
-    @post(
-        "/v1/messages",
-        status_code=200,
-        opt={
-            "permission": "infer",
-            "encodings": ("zstd",),
-            "accepts": MessagesRequest,
-            "answers": Message,
-            "streams": encode.MEDIA_TYPE,
-        },
-    )
-    async def messages(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
-        wire = await read(request, MessagesRequest, strict=settings.strict)
-        info = gateway.model(wire.model, request.user)
-        asked = decode.message(await fetching.images(wire, info, remote), info)
-        who = caller(request, "anthropic")
-        message_id = encode.new_id("msg_")
+class MessageRoutes(Resource):
+    """Messages, streamed or whole, and the counts of their tokens."""
+
+    def __init__(self, settings: Settings, reader: BodyReader, fetcher: Fetcher) -> None:
+        self._settings = settings
+        self._reader = reader
+        self._fetcher = fetcher
+
+    @property
+    def handlers(self) -> Sequence[ControllerRouterHandler]:
+        """The route handlers, to be mounted by the protocol."""
+        made = route(
+            permission="infer",
+            encodings=("zstd",),
+            accepts=MessagesRequest,
+            answers=Message,
+            streams=encode.MEDIA_TYPE,
+        )
+        counted = route(permission="infer", accepts=CountRequest, answers=Count)
+        return (
+            post("/v1/messages", status_code=200, opt=made)(self.create),
+            post("/v1/messages/count_tokens", status_code=200, opt=counted)(self.count),
+        )
+
+    async def create(self, request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+        """Answer a conversation."""
+        body = await self._reader.read(request, MessagesRequest, strict=self._settings.strict)
+        info = gateway.model(body.value.model, request.user)
+        wire = await fetching.images(body.value, info, self._fetcher)
+        generation = await body.run(decode.message, wire, info)
         headers = {"request-id": request_id(request.scope)}  # where Anthropic's clients look for it
-        if wire.stream:
+        answer = _stream if wire.stream else _whole
+        return answer(gateway, generation, caller(request, "anthropic"), model=wire.model, headers=headers)
 
-            async def start() -> Sequence[TokenStream]:
-                return (await gateway.generate(asked, who),)
-
-            encoder = encode.MessageEncoder(id=message_id, model=wire.model)
-            return TokenResponse(start, encoder, headers={**headers, "x-accel-buffering": "no"})
-
-        async def work() -> bytes:
-            completion = await collect(await gateway.generate(asked, who))
-            return encode.message(completion, id=message_id, model=wire.model)
-
-        return WholeResponse(work, headers=headers)
-
-    @post(
-        "/v1/messages/count_tokens",
-        status_code=200,
-        opt={"permission": "infer", "accepts": CountRequest, "answers": Count},
-    )
-    async def count_tokens(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
-        wire = await read(request, CountRequest, strict=False)
-        info = gateway.model(wire.model, request.user)
-        wire = await fetching.images(wire, info, remote)
-        chat, tools, reasoning = decode.chat(wire), decode.tools(wire), decode.reasoning(wire, info)
+    async def count(self, request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+        """Count the tokens of a conversation."""
+        body = await self._reader.read(request, CountRequest)
+        info = gateway.model(body.value.model, request.user)
+        wire = await fetching.images(body.value, info, self._fetcher)
+        chat, tools, reasoning = await body.run(decode.prompt, wire, info)
         who = caller(request, "anthropic")
 
         async def work() -> bytes:
@@ -75,7 +78,27 @@ def routes(settings: Settings, remote: Fetcher) -> Sequence[ControllerRouterHand
 
         return WholeResponse(work, headers={"request-id": request_id(request.scope)})
 
-    return (messages, count_tokens)
+
+def _stream(
+    gateway: Gateway, generation: GenerationRequest, who: Caller, *, model: str, headers: dict[str, str]
+) -> ASGIResponse:
+    async def start() -> Sequence[TokenStream]:
+        return (await gateway.generate(generation, who),)
+
+    encoder = encode.MessageEncoder(id=encode.new_id("msg_"), model=model)
+    return TokenResponse(start, encoder, headers={**headers, "x-accel-buffering": "no"})
 
 
-__all__ = ("routes",)
+def _whole(
+    gateway: Gateway, generation: GenerationRequest, who: Caller, *, model: str, headers: dict[str, str]
+) -> ASGIResponse:
+    message_id = encode.new_id("msg_")
+
+    async def work() -> bytes:
+        completion = await collect(await gateway.generate(generation, who))
+        return encode.message(completion, id=message_id, model=model)
+
+    return WholeResponse(work, headers=headers)
+
+
+__all__ = ("MessageRoutes",)

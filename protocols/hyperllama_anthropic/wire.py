@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import msgspec
 from msgspec import Meta
+
+from hyperllama.web import Countable
 
 MAX_TOOLS = 128
 MAX_STOPS = 16
 MAX_STOP_BYTES = 256
 MAX_SCHEMA_BYTES = 64 * 1024
-MAX_IMAGES = 16
-MAX_IMAGE_BYTES = 20 * 1024 * 1024
-MAX_FETCHED_BYTES = 40 * 1024 * 1024  # of all images that one request names by URL
 
 Fraction: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 TokenCount: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1)]
@@ -91,7 +90,26 @@ class OutputConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PromptFields(msgspec.Struct, frozen=True, kw_only=True):
-    """What counting tokens and making a message have in common."""
+    """Fields that counting tokens and making a message have in common."""
+
+    countable: ClassVar[Countable] = {
+        "messages": "messages",
+        "messages.role": "name_bytes",
+        "messages.content": "parts",
+        "messages.content.type": "name_bytes",
+        "messages.content.id": "name_bytes",
+        "messages.content.name": "name_bytes",
+        "messages.content.tool_use_id": "name_bytes",
+        "messages.content.content": "parts",
+        "messages.content.content.type": "name_bytes",
+        "messages.content.signature": "opaque_bytes",
+        "messages.content.data": "opaque_bytes",
+        "system": "parts",
+        "tools": "tools",
+        "stop_sequences": ("stops", "stop_bytes"),
+        "betas": "choices",
+        "mcp_servers": "choices",
+    }
 
     model: str
     messages: Annotated[list[InputMessage], Meta(min_length=1)]

@@ -15,7 +15,7 @@ def hyperllama_protocols(config: Config) -> Iterable[WireProtocol]:
     from hyperllama_openai.protocol import OpenAI
     from hyperllama_openai.settings import Settings
 
-    return (OpenAI(config.section("openai", Settings), Fetcher(config.server.image_hosts)),)
+    return (OpenAI(config.section("openai", Settings), Fetcher(config.server.image_hosts), config.body),)
 
 
 __all__ = ("hyperllama_protocols",)

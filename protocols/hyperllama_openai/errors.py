@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import ClassVar
 
 import msgspec
@@ -24,11 +23,10 @@ from hyperllama.errors import (
     UnsupportedFeature,
 )
 from hyperllama.spi import ErrorReply, ErrorText
+from hyperllama.web import Violation
 from hyperllama_openai.wire.errors import ErrorBody, ErrorEnvelope
 
 _JSON = msgspec.json.Encoder()
-_AT = re.compile(r" - at `(key in )?\$\.?([^`]*)`$")
-_MISSING = re.compile(r"Object missing required field `([^`]+)`")
 
 
 class MissingParameter(InvalidRequest):
@@ -69,20 +67,29 @@ class ResponseNotFound(NotFound):
     code: ClassVar[str] = "response_not_found"
 
 
-def refusal(error: msgspec.ValidationError) -> InvalidRequest:
-    """msgspec's sentence with the field's name as clients write it, in front and as ``param``."""
-    text = str(error)
-    at = _AT.search(text)
-    path = at.group(2) if at else ""
-    text = text[: at.start()] if at else text
-    if missing := _MISSING.fullmatch(text):
-        param = f"{path}.{missing.group(1)}" if path else missing.group(1)
-        return MissingParameter(f"Missing required parameter: '{param}'.", param=param)
-    kind = InvalidType if ", got " in text and not text.startswith("Expected `array` of length") else InvalidValue
-    reason = text[0].lower() + text[1:]
-    if not path:
-        return kind(f"Invalid request body: {reason}.")
-    return kind(f"Invalid value for '{path}': {reason}.", param=path)
+class BodyRefusals:
+    """``hyperllama.web.BodyErrors``: the field's name as clients write it, in the sentence and as ``param``."""
+
+    def invalid(self, violation: Violation) -> InvalidRequest:
+        """Return MissingParameter, InvalidType or InvalidValue."""
+        path, text = violation.path, violation.reason
+        if violation.missing:
+            return MissingParameter(f"Missing required parameter: '{path}'.", param=path)
+        if not path and text.startswith("Expected `object`, got "):
+            return InvalidType("The request body must be a JSON object.")
+        kind = InvalidType if ", got " in text and not text.startswith("Expected `array` of length") else InvalidValue
+        reason = text[0].lower() + text[1:]
+        if not path:
+            return kind(f"Invalid request body: {reason}.")
+        return kind(f"Invalid value for '{path}': {reason}.", param=path)
+
+    def unknown(self, field: str) -> InvalidRequest:
+        """Return UnknownParameter."""
+        return UnknownParameter(f"Unrecognized request argument supplied: {field}", param=field)
+
+    def too_many(self, field: str, reason: str) -> InvalidRequest:
+        """Return InvalidValue."""
+        return InvalidValue(f"'{field}' {reason}.", param=field)
 
 
 def envelope(error: GatewayError, *, param: str | None = None, path: str = "") -> ErrorEnvelope:
@@ -180,6 +187,7 @@ def _message(error: GatewayError, path: str) -> str:
 
 
 __all__ = (
+    "BodyRefusals",
     "InvalidImage",
     "InvalidSchema",
     "InvalidType",
@@ -188,6 +196,5 @@ __all__ = (
     "ResponseNotFound",
     "UnknownParameter",
     "envelope",
-    "refusal",
     "reply",
 )

@@ -5,13 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from litestar import Router
 from litestar.types import ControllerRouterHandler
 
+from hyperllama.config import BodyLimits
 from hyperllama.errors import GatewayError
 from hyperllama.spi import ErrorReply, ErrorText
-from hyperllama.web import Fetcher
+from hyperllama.web import BodyReader, Fetcher
 from hyperllama_openai import batch_lines, errors
-from hyperllama_openai.routes import batches, chat, completions, embeddings, files, models, rerank, responses, tokens
+from hyperllama_openai.routes.batches import BatchRoutes
+from hyperllama_openai.routes.chat import ChatRoutes
+from hyperllama_openai.routes.completions import CompletionRoutes
+from hyperllama_openai.routes.embeddings import EmbeddingRoutes
+from hyperllama_openai.routes.files import FileRoutes
+from hyperllama_openai.routes.models import ModelRoutes
+from hyperllama_openai.routes.rerank import RerankRoutes
+from hyperllama_openai.routes.responses import ResponsesRoutes
+from hyperllama_openai.routes.tokens import TokenRoutes
 from hyperllama_openai.settings import Settings
 from hyperllama_openai.wire.errors import ErrorEnvelope
 
@@ -45,19 +55,26 @@ class OpenAI:
     )
     error_bodies = (ErrorEnvelope, ErrorText)
 
-    def __init__(self, settings: Settings, remote: Fetcher | None = None) -> None:
-        """``remote`` fetches images that requests name by URL; None: nothing does."""
-        remote = Fetcher() if remote is None else remote
+    def __init__(self, settings: Settings, fetcher: Fetcher | None = None, limits: BodyLimits | None = None) -> None:
+        """``fetcher`` fetches images that requests name by URL; None: nothing does. ``limits`` is ``[body]``."""
+        fetcher = Fetcher() if fetcher is None else fetcher
+        reader = BodyReader(errors.BodyRefusals(), limits)
+        reranking = RerankRoutes(settings, reader)
+        resources = (
+            ModelRoutes(since=int(time.time())),
+            ChatRoutes(settings, reader, fetcher),
+            CompletionRoutes(settings, reader),
+            EmbeddingRoutes(settings, reader),
+            TokenRoutes(settings, reader),
+            ResponsesRoutes(settings, reader, fetcher),
+            reranking,
+            FileRoutes(reader),
+            BatchRoutes(settings, reader),
+        )
+        handlers = [handler for resource in resources for handler in resource.handlers]
         self.routes: Sequence[ControllerRouterHandler] = (
-            *models.routes(since=int(time.time())),
-            *chat.routes(settings, remote),
-            *completions.routes(settings),
-            *embeddings.routes(settings),
-            *tokens.routes(settings),
-            *responses.routes(settings, remote),
-            *rerank.routes(settings),
-            *files.routes(),
-            *batches.routes(settings),
+            Router(path="/v1", route_handlers=handlers),
+            Router(path="/", route_handlers=[*handlers, *reranking.second_version]),
         )
 
     batch_line = staticmethod(batch_lines.line)

@@ -1,4 +1,4 @@
-"""Stored responses: the caller's own words and the model's, among what the gateway keeps, until they expire."""
+"""Stored responses: the caller's own words and the model's, in the gateway's records until they expire."""
 
 from __future__ import annotations
 
@@ -8,59 +8,113 @@ from collections.abc import Callable
 import msgspec
 
 from hyperllama.spi import Record, Records
+from hyperllama_openai.encode import sse
+from hyperllama_openai.wire.response import Response
 
 KIND = "openai.response"
-#: Seconds for which a gateway that makes a response vouches for it; it says so again well before.
-VOUCHED = 60.0
+#: Seconds after which a gateway that makes a response must have renewed its record, or counts as dead.
+LEASE = 60.0
 
 _ENCODER = msgspec.msgpack.Encoder()
 
 
-class Stored(msgspec.Struct, frozen=True, kw_only=True):
+class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A response as its JSON, with the items it was made from, oldest first."""
 
     id: str
     created: float  # unix seconds
     response: bytes
     items: bytes
-    events: bytes = b""  # of a background stream, for who reads it again
-    vouched: float = 0.0  # until when the gateway that makes it says that it does, unix seconds; 0: it is made
+    events: bytes = b""  # of a background stream, to be streamed again
+    lease: float = msgspec.field(default=0.0, name="vouched")  # unix seconds; 0: the response is complete
+
+    @property
+    def complete(self) -> bool:
+        """False while a gateway makes it."""
+        return not self.lease
 
 
-class Responses:
-    """Kept ``ttl`` seconds from when they were asked for; 0: never kept, whatever a request says."""
+class ResponseStore:
+    """Responses in ``Records``, each for ``ttl`` seconds from when its request came; 0: never stored."""
 
     def __init__(self, ttl: float, clock: Callable[[], float] = time.time) -> None:
         self._ttl = ttl
         self._clock = clock
-        self._decoder = msgspec.msgpack.Decoder(Stored)
+        self._decoder = msgspec.msgpack.Decoder(StoredResponse)
 
     @property
-    def kept(self) -> bool:
+    def enabled(self) -> bool:
+        """False if nothing is ever stored, whatever a request says."""
         return self._ttl > 0
 
-    def put(self, records: Records, owner: str, stored: Stored) -> None:
+    def put(self, records: Records, owner: str, stored: StoredResponse) -> None:
+        """Store or replace a response; written behind, never waits."""
         expires = stored.created + self._ttl
         body = _ENCODER.encode(stored)
         records.put(Record(kind=KIND, id=stored.id, owner=owner, created=stored.created, expires=expires, body=body))
 
-    async def get(self, records: Records, owner: str, id: str) -> Stored | None:
-        """None: never there, expired, or somebody else's. One whose gateway died while it made it has failed."""
+    async def get(self, records: Records, owner: str, id: str) -> StoredResponse | None:
+        """Return a response of ``owner``'s; None if there is none. One whose lease ended has failed."""
         record = await records.get(KIND, id[:128], owner)
         if record is None:
             return None
         stored = self._decoder.decode(record.body)
-        return stored if not stored.vouched or stored.vouched > self._clock() else _orphaned(stored)
+        return stored if stored.complete or stored.lease > self._clock() else _orphaned(stored)
 
     def delete(self, records: Records, owner: str, id: str) -> None:
+        """Delete a response; written behind, never waits."""
         records.delete(KIND, id, owner)
 
+    def writer(self, records: Records, owner: str, *, created: float, items: bytes) -> ResponseWriter:
+        """Return the writer of one new response that is made from ``items``."""
+        return ResponseWriter(self, records, owner, created=created, items=items, clock=self._clock)
 
-def _orphaned(stored: Stored) -> Stored:
+
+class ResponseWriter:
+    """One response among its owner's records, as it is made and when it is complete."""
+
+    def __init__(
+        self,
+        store: ResponseStore,
+        records: Records,
+        owner: str,
+        *,
+        created: float,
+        items: bytes,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._records = records
+        self._owner = owner
+        self._created = created
+        self._items = items
+        self._clock = clock
+
+    def complete(self, response: Response, *, events: bytes = b"") -> None:
+        """Store the response as it will stay."""
+        self._put(response, events=events, lease=0.0)
+
+    def renew(self, response: Response) -> None:
+        """Store the response as it stands, under a new lease."""
+        self._put(response, events=b"", lease=self._clock() + LEASE)
+
+    def _put(self, response: Response, *, events: bytes, lease: float) -> None:
+        stored = StoredResponse(
+            id=response.id,
+            created=self._created,
+            response=sse.JSON.encode(response),
+            items=self._items,
+            events=events,
+            lease=lease,
+        )
+        self._store.put(self._records, self._owner, stored)
+
+
+def _orphaned(stored: StoredResponse) -> StoredResponse:
     response = msgspec.json.decode(stored.response)
     response["status"] = "failed"
     response["error"] = {"code": "server_error", "message": "The gateway stopped before this response was complete."}
-    return msgspec.structs.replace(stored, response=msgspec.json.encode(response), vouched=0.0)
+    return msgspec.structs.replace(stored, response=msgspec.json.encode(response), lease=0.0)
 
 
-__all__ = ("KIND", "VOUCHED", "Responses", "Stored")
+__all__ = ("KIND", "LEASE", "ResponseStore", "ResponseWriter", "StoredResponse")

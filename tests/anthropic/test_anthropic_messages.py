@@ -28,13 +28,16 @@ from hyperllama.testing.fakes import model_info
 from hyperllama.testing.hostile import no_json
 from hyperllama.testing.protocol import ProtocolContract
 from hyperllama.testing.serving import serving
+from hyperllama.web import BodyReader
 from hyperllama.web.fetch import Fetcher, NotFetched
-from hyperllama_anthropic import decode
-from hyperllama_anthropic.body import convert
+from hyperllama_anthropic.decode import messages as decode
 from hyperllama_anthropic.encode import MessageEncoder
+from hyperllama_anthropic.errors import BodyRefusals
 from hyperllama_anthropic.protocol import Anthropic
 from hyperllama_anthropic.settings import Settings
 from hyperllama_anthropic.wire import MessagesRequest
+
+convert = BodyReader(BodyRefusals()).convert
 
 ASK: dict[str, Any] = {"model": "claude", "max_tokens": 99, "messages": [{"role": "user", "content": "Hi"}]}
 TOOL = {"name": "f", "description": "does f", "input_schema": {"type": "object", "properties": {}}}

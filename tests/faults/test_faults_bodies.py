@@ -19,7 +19,7 @@ import openai
 import pytest
 
 from hyperllama.testing.hostile import no_json
-from hyperllama.web.json_body import MAX_DEPTH
+from hyperllama.web.strict_json import MAX_DEPTH
 from tests.support.corpus import not_the_right_json
 from tests.support.live import asked, chat, events, text_of
 

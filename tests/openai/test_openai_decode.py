@@ -22,14 +22,17 @@ from hyperllama.generation import (
 )
 from hyperllama.messages import Chat, Image, Message, Prompt, PromptTokens, Text, ToolCall
 from hyperllama.models import ModelInfo
-from hyperllama_openai.body import convert
+from hyperllama.web import BodyReader
 from hyperllama_openai.decode.chat import chat
 from hyperllama_openai.decode.embeddings import embeddings
+from hyperllama_openai.errors import BodyRefusals
 from hyperllama_openai.settings import Settings
 from hyperllama_openai.wire.chat import ChatRequest
 from hyperllama_openai.wire.completions import CompletionRequest
 from hyperllama_openai.wire.embeddings import EmbeddingRequest
 from tests.support.asking_openai import HI, INFO, PNG, TOOL, ask, complete
+
+convert = BodyReader(BodyRefusals()).convert
 
 OTHER = {"type": "function", "function": {"name": "g", "description": "does g", "strict": True}}
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}

@@ -11,7 +11,7 @@ import pytest
 
 from hyperllama.errors import InvalidRequest
 from hyperllama.generation import TokenChunk, ToolCallDelta, Usage
-from hyperllama.web.json_body import parse_json
+from hyperllama.web.strict_json import parse_json
 
 CHAT = b'{"model":"tiny","messages":[{"role":"user","content":"Hi"}]'
 

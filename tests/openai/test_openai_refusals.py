@@ -10,11 +10,14 @@ from msgspec.structs import replace
 
 from hyperllama.errors import ContextTooLong, InvalidRequest, UnsupportedFeature
 from hyperllama.generation import NoTool
-from hyperllama_openai.body import convert
+from hyperllama.web import BodyReader
 from hyperllama_openai.decode.embeddings import embeddings
+from hyperllama_openai.errors import BodyRefusals
 from hyperllama_openai.settings import Settings
 from hyperllama_openai.wire.embeddings import EmbeddingRequest
 from tests.support.asking_openai import INFO, PNG, TOOL, ask, complete
+
+convert = BodyReader(BodyRefusals()).convert
 
 DEEP = '{"a":' + "[" * 64 + "]" * 64 + "}"
 

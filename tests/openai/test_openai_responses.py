@@ -15,11 +15,15 @@ from hyperllama.errors import EngineFailed, InvalidRequest
 from hyperllama.generation import JsonSchema, NamedTool, TokenChunk, TokenLogprob, ToolCallDelta, Usage
 from hyperllama.messages import Message, Text, ToolCall
 from hyperllama.models import ModelInfo
-from hyperllama_openai.body import convert
-from hyperllama_openai.decode.responses import own_input, responses
+from hyperllama.web import BodyReader
+from hyperllama_openai.decode.items import own_input
+from hyperllama_openai.decode.responses import responses
 from hyperllama_openai.encode.responses_stream import ResponsesEncoder
+from hyperllama_openai.errors import BodyRefusals
 from hyperllama_openai.settings import Settings
 from hyperllama_openai.wire.responses import ResponsesRequest
+
+convert = BodyReader(BodyRefusals()).convert
 
 INFO = ModelInfo(name="m", engine="fake", capabilities=frozenset({"chat", "tools"}), context_length=1024)
 ASK = {"model": "tiny", "input": "Hi"}

@@ -20,7 +20,7 @@ from hyperllama.testing.fakes import FakeGateway, MemoryRecords
 from hyperllama.testing.serving import serving
 from hyperllama_openai.protocol import OpenAI
 from hyperllama_openai.settings import Settings
-from hyperllama_openai.store import KIND, Responses, Stored
+from hyperllama_openai.store import KIND, ResponseStore, StoredResponse
 
 ASK = {"model": "sim", "input": "Hi"}
 
@@ -114,9 +114,9 @@ async def test_a_response_is_nobody_elses(
 async def test_what_has_expired_is_not_found_and_what_a_dead_gateway_was_making_has_failed() -> None:
     now = 1000.0
     records = MemoryRecords(wall=lambda: now)
-    store = Responses(60.0, clock=lambda: now)
+    store = ResponseStore(60.0, clock=lambda: now)
     body = msgspec.json.encode({"status": "in_progress", "error": None})
-    store.put(records, "me", Stored(id="a", created=now, response=body, items=b"[]", vouched=now + 10))
+    store.put(records, "me", StoredResponse(id="a", created=now, response=body, items=b"[]", lease=now + 10))
     found = await store.get(records, "me", "a")
     assert found is not None
     assert found.response == body
@@ -147,7 +147,7 @@ async def test_another_gateways_unfinished_response_is_shown_and_neither_streame
     behind = (await ann.post("/responses", json={**ASK, "model": "fake", "background": True})).json()
     await shared.until_open(0)
     running = {**behind, "status": "in_progress"}
-    stored = Stored(id="resp_x", created=0.0, response=msgspec.json.encode(running), items=b"[]", vouched=1e12)
+    stored = StoredResponse(id="resp_x", created=0.0, response=msgspec.json.encode(running), items=b"[]", lease=1e12)
     shared.records.put(
         Record(kind=KIND, id="resp_x", owner="ann", created=0.0, expires=1e12, body=msgspec.msgpack.encode(stored))
     )

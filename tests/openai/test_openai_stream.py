@@ -12,6 +12,7 @@ from hyperllama.errors import EngineFailed, Overloaded
 from hyperllama.generation import TokenChunk, TokenLogprob, ToolCallDelta, TopLogprob, Usage
 from hyperllama_openai.encode.chat_stream import ChatEncoder
 from hyperllama_openai.encode.completions_stream import CompletionEncoder
+from hyperllama_openai.encode.shape import ReplyShape
 
 CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
 HEAD = '{"id":"chatcmpl-1","object":"chat.completion.chunk","created":7,"model":"m","choices":['
@@ -20,7 +21,7 @@ CALLED = TokenChunk(tokens=0, finish_reason="tool_calls", usage=Usage(5, 9))
 
 
 def encoder(**options: object) -> ChatEncoder:
-    return ChatEncoder(id="chatcmpl-1", created=7, model="m", **options)  # type: ignore[arg-type]
+    return ChatEncoder(ReplyShape(id="chatcmpl-1", created=7, model="m", **options))  # type: ignore[arg-type]
 
 
 def call(index: int, arguments: str = "", id: str | None = None, name: str | None = None) -> TokenChunk:
@@ -58,7 +59,7 @@ def test_two_choices_open_in_order_whichever_speaks_first() -> None:
 
 def test_a_completion_with_everything_at_once() -> None:
     spelling = CompletionEncoder(
-        id="cmpl-1", created=7, model="m", echoes=["E"], include_usage=True, logprobs=1, token_ids=True
+        ReplyShape(id="cmpl-1", created=7, model="m", include_usage=True, logprobs=1, token_ids=True), echoes=["E"]
     )
     chunk = TokenChunk(text="ab", token_ids=(4, 5), logprobs=(
         TokenLogprob("a", -0.5, 4, b"a", (TopLogprob("a", -0.5, 4, b"a"),)),

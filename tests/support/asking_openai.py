@@ -7,12 +7,15 @@ from typing import Any
 
 from hyperllama.generation import GenerationRequest
 from hyperllama.models import ModelInfo
-from hyperllama_openai.body import convert
+from hyperllama.web import BodyReader
 from hyperllama_openai.decode.chat import chat
 from hyperllama_openai.decode.completions import Plan, completions
+from hyperllama_openai.errors import BodyRefusals
 from hyperllama_openai.settings import Settings
 from hyperllama_openai.wire.chat import ChatRequest
 from hyperllama_openai.wire.completions import CompletionRequest
+
+convert = BodyReader(BodyRefusals()).convert
 
 INFO = ModelInfo(
     name="m",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hyperllama.web.json_body import MAX_DEPTH
+from hyperllama.web.strict_json import MAX_DEPTH
 
 HOST = "images.example.com"
 CHAT = b'{"model":"tiny","messages":[{"role":"user","content":"Hi"}]'

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from hyperllama.web.body import BodyErrors, BodyReader, ParsedBody, Violation
+from hyperllama.web.counts import Countable
 from hyperllama.web.fetch import Fetcher, NotFetched
 from hyperllama.web.forms import read_form
-from hyperllama.web.json_body import MAX_DEPTH, nests_deeper, parse_json, read_json
+from hyperllama.web.images import MAX_IMAGES, InlineImages, TooManyImages, image_bytes
 from hyperllama.web.query import from_text, read_query
-from hyperllama.web.routing import route
+from hyperllama.web.routing import Resource, route
 from hyperllama.web.streaming import (
     GatewayRequest,
     InjectedGateway,
@@ -17,23 +19,33 @@ from hyperllama.web.streaming import (
     current_request_id,
     request_id,
 )
+from hyperllama.web.strict_json import MAX_DEPTH, nests_deeper, parse_json
 
 __all__ = (
     "MAX_DEPTH",
+    "MAX_IMAGES",
+    "BodyErrors",
+    "BodyReader",
+    "Countable",
     "Fetcher",
     "GatewayRequest",
     "InjectedGateway",
+    "InlineImages",
     "NotFetched",
+    "ParsedBody",
     "PieceResponse",
+    "Resource",
     "TokenResponse",
+    "TooManyImages",
+    "Violation",
     "WholeResponse",
     "caller",
     "current_request_id",
     "from_text",
+    "image_bytes",
     "nests_deeper",
     "parse_json",
     "read_form",
-    "read_json",
     "read_query",
     "request_id",
     "route",

@@ -69,7 +69,8 @@ class BodyCounter:
                     self._elements(value, node, path, totals)
                 self._members(value, node, path, totals)
             case list():
-                self._add(node.count, len(value), path, totals)
+                if not (value and isinstance(value[0], int)):  # numbers are token ids: one input
+                    self._add(node.count, len(value), path, totals)
                 self._elements(value, node, path, totals)
 
     def _elements(self, values: Iterable[object], node: _Node, path: str, totals: dict[str, int]) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode, b64encode
 
-from hyperllama.web.fetch import Remote
+from hyperllama.web.fetch import Fetcher
 
 MAX_IMAGES = 16  # of one request
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
@@ -19,17 +18,17 @@ class TooManyImages(Exception):
 class InlineImages:
     """The images that one request names by URL: so many, and so many bytes of all together."""
 
-    def __init__(self, remote: Remote) -> None:
-        self._remote = remote
+    def __init__(self, fetcher: Fetcher) -> None:
+        self._fetcher = fetcher
         self._count = 0
         self._left = MAX_FETCHED_BYTES
 
     async def fetch(self, url: str) -> str:
-        """Return the image at ``url`` in base64. Raise TooManyImages or what Remote.fetch raises."""
+        """Return the image at ``url`` in base64. Raise TooManyImages or what Fetcher.fetch raises."""
         self._count += 1
         if self._count > MAX_IMAGES:
             raise TooManyImages
-        data = await self._remote.fetch(url, max_bytes=min(MAX_IMAGE_BYTES, self._left))
+        data = await self._fetcher.fetch(url, max_bytes=min(MAX_IMAGE_BYTES, self._left))
         self._left -= len(data)
         return b64encode(data).decode("ascii")
 
@@ -43,7 +42,7 @@ def image_bytes(text: str) -> bytes:
         raise ValueError(f"over {MAX_IMAGE_BYTES >> 20} MiB")
     try:
         data = b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise ValueError("not valid base64") from error
     if not data:
         raise ValueError("empty")

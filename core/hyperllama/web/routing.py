@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import msgspec
 from litestar.handlers import BaseRouteHandler
@@ -15,6 +15,16 @@ Body: TypeAlias = type[msgspec.Struct]
 Encoding: TypeAlias = Literal["zstd"]
 
 PUBLIC: Literal["public"] = "public"
+
+
+class Resource:
+    """Base of classes whose bound methods are route handlers: ``get("/x", opt=route(...))(self.read)``.
+
+    Litestar copies a handler for each router it is mounted in; what the copies are bound to stays one object.
+    """
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        return self
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -76,4 +86,4 @@ def declared(handler: BaseRouteHandler) -> Route:
     return Route(**{name: opt[name] for name in Route.__struct_fields__ if name in opt})
 
 
-__all__ = ("PUBLIC", "Route", "declared", "route")
+__all__ = ("PUBLIC", "Resource", "Route", "declared", "route")

@@ -35,9 +35,15 @@ def parse_json(raw: bytes, limits: BodyLimits = _DEFAULTS) -> object:
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"The request body is not valid UTF-8 (byte {error.start}).") from error
     # A function of Python's for each number lets other threads in; C alone would hold them up for all of them.
-    numbers = {"parse_int": _integer, "parse_float": _float} if raw.count(b",") > _MANY_VALUES else {}
+    many = raw.count(b",") > _MANY_VALUES
     try:
-        value: object = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, **numbers)
+        value: object = json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_constant=_constant,
+            parse_int=_integer if many else None,
+            parse_float=_float if many else None,
+        )
     except InvalidRequest:
         raise
     except json.JSONDecodeError as error:

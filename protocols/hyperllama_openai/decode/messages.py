@@ -8,11 +8,11 @@ import msgspec
 
 from hyperllama.errors import UnsupportedFeature
 from hyperllama.messages import Message, Part, Role, Text, ToolCall
+from hyperllama.web import MAX_IMAGES
 from hyperllama_openai.decode.images import image
 from hyperllama_openai.decode.inner import inner_object
 from hyperllama_openai.errors import InvalidValue, MissingParameter
 from hyperllama_openai.wire import chat as wire
-from hyperllama_openai.wire import limits
 
 _ROLES: dict[str, Role] = {
     "system": "system",
@@ -29,8 +29,8 @@ def messages(found: Sequence[wire.Message], *, merge_system: bool) -> tuple[Mess
     """``merge_system``: all system and developer messages become one at the front."""
     names: dict[str, str] = {}
     read = tuple(_message(message, f"messages[{index}]", names) for index, message in enumerate(found))
-    if sum(message.image_count for message in read) > limits.MAX_IMAGES:
-        raise InvalidValue(f"At most {limits.MAX_IMAGES} images are allowed.", param="messages")
+    if sum(message.image_count for message in read) > MAX_IMAGES:
+        raise InvalidValue(f"At most {MAX_IMAGES} images are allowed.", param="messages")
     result = tuple(message.value for message in read)
     return merged(result) if merge_system else result
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
 from hyperllama.errors import UnsupportedFeature
 from hyperllama.generation import GenerationRequest, OutputFormat, ToolSpec
 from hyperllama.messages import Chat, Message, Part, Text, ToolCall
 from hyperllama.models import ModelInfo
+from hyperllama.web import MAX_IMAGES
 from hyperllama_openai.decode import capabilities, formats, lengths, reasoning, sampling, tools
 from hyperllama_openai.decode.images import image
 from hyperllama_openai.decode.messages import arguments, merged
@@ -64,17 +63,6 @@ def responses(
     return generation
 
 
-def own_input(request: ResponsesRequest) -> list[Item]:
-    """The request's input as items; a string is one user message. What messages say is in parts, as it is read back."""
-    if request.input is None or request.input == []:
-        if request.previous_response_id is not None:
-            return []
-        raise MissingParameter("Missing required parameter: 'input'.", param="input")
-    if isinstance(request.input, str):
-        return [_in_parts(Item(type="message", role="user", content=request.input))]
-    return [_in_parts(item) for item in request.input]
-
-
 def conversation(request: ResponsesRequest, context: Sequence[Item], settings: Settings) -> Chat:
     reader = _Reader()
     for index, item in enumerate(context):
@@ -113,11 +101,21 @@ def function_tools(request: ResponsesRequest) -> tuple[ToolSpec, ...]:
     return tuple(specs)
 
 
-def _in_parts(item: Item) -> Item:
-    if not isinstance(item.content, str):
-        return item
-    kind = "output_text" if item.role == "assistant" else "input_text"
-    return msgspec.structs.replace(item, content=[WirePart(type=kind, text=item.content)])
+class _Turn:
+    """An assistant's turn that still grows."""
+
+    def __init__(self) -> None:
+        self.parts: list[Part] = []
+        self.calls: list[ToolCall] = []
+        self.reasoning: list[str] = []
+
+    def message(self) -> Message:
+        return Message(
+            role="assistant",
+            parts=tuple(self.parts),
+            tool_calls=tuple(self.calls),
+            reasoning="".join(self.reasoning),
+        )
 
 
 class _Reader:
@@ -125,6 +123,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self._messages: list[Message] = []
+        self._turn: _Turn | None = None
         self._names: dict[str, str] = {}
         self._images = 0
 
@@ -148,8 +147,9 @@ class _Reader:
                 )
 
     def result(self) -> tuple[Message, ...]:
-        if self._images > limits.MAX_IMAGES:
-            raise InvalidValue(f"At most {limits.MAX_IMAGES} images are allowed.", param="input")
+        if self._images > MAX_IMAGES:
+            raise InvalidValue(f"At most {MAX_IMAGES} images are allowed.", param="input")
+        self._close()
         return tuple(self._messages)
 
     def _message(self, item: Item, param: str) -> None:
@@ -158,9 +158,9 @@ class _Reader:
             case "assistant":
                 self._assistant(parts=parts)
             case "user":
-                self._messages.append(Message(role="user", parts=parts))
+                self._append(Message(role="user", parts=parts))
             case "system" | "developer":
-                self._messages.append(Message(role="system", parts=parts))
+                self._append(Message(role="system", parts=parts))
             case _:
                 raise InvalidValue(
                     f"Invalid value for '{param}.role': expected 'user', 'assistant', 'system' or 'developer'.",
@@ -181,21 +181,27 @@ class _Reader:
             raise MissingParameter(f"Missing required parameter: '{param}.{missing}'.", param=f"{param}.{missing}")
         parts = self._parts(item.output, param, field="output")
         name = self._names.get(item.call_id)
-        self._messages.append(Message(role="tool", parts=parts, tool_call_id=item.call_id, name=name))
+        self._append(Message(role="tool", parts=parts, tool_call_id=item.call_id, name=name))
 
     def _assistant(
         self, *, parts: tuple[Part, ...] = (), calls: tuple[ToolCall, ...] = (), reasoning: str = ""
     ) -> None:
-        last = self._messages[-1] if self._messages else None
-        if last is None or last.role != "assistant" or (parts and (last.parts or last.tool_calls)):
-            self._messages.append(Message(role="assistant", parts=parts, tool_calls=calls, reasoning=reasoning))
-            return
-        self._messages[-1] = msgspec.structs.replace(
-            last,
-            parts=last.parts + parts,
-            tool_calls=last.tool_calls + calls,
-            reasoning=last.reasoning + reasoning,
-        )
+        if self._turn is not None and parts and (self._turn.parts or self._turn.calls):
+            self._close()
+        if self._turn is None:
+            self._turn = _Turn()
+        self._turn.parts += parts
+        self._turn.calls += calls
+        self._turn.reasoning.append(reasoning)
+
+    def _append(self, message: Message) -> None:
+        self._close()
+        self._messages.append(message)
+
+    def _close(self) -> None:
+        if self._turn is not None:
+            self._messages.append(self._turn.message())
+            self._turn = None
 
     def _parts(self, content: str | list[WirePart] | None, param: str, *, field: str = "content") -> tuple[Part, ...]:
         if content is None:
@@ -264,4 +270,4 @@ def _refuse(request: ResponsesRequest) -> None:
         raise InvalidValue("'metadata' takes 16 pairs of at most 64 and 512 characters.", param="metadata")
 
 
-__all__ = ("LOGPROBS", "conversation", "function_tools", "own_input", "responses")
+__all__ = ("LOGPROBS", "conversation", "function_tools", "responses")

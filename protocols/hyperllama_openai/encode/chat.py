@@ -9,23 +9,13 @@ from msgspec import UNSET
 from hyperllama.generation import Completion
 from hyperllama_openai import ids
 from hyperllama_openai.encode import finish, logprobs, sse
+from hyperllama_openai.encode.shape import ReplyShape
 from hyperllama_openai.encode.usage import total
 from hyperllama_openai.wire import chat as wire
 
 
-def chat(
-    found: Sequence[Completion],
-    *,
-    id: str,
-    created: int,
-    model: str,
-    with_logprobs: bool = False,
-    with_stop: bool = False,
-    show_reasoning: bool = True,
-    named_finish: str = "",
-    token_ids: bool = False,
-) -> bytes:
-    """The options mean what they mean for :class:`~hyperllama_openai.encode.chat_stream.ChatEncoder`."""
+def chat(found: Sequence[Completion], shape: ReplyShape) -> bytes:
+    """Return the JSON of a chat completion, a choice for each of ``found``."""
     choices = []
     for index, completion in enumerate(found):
         calls = [
@@ -36,8 +26,8 @@ def chat(
             )
             for call in completion.tool_calls
         ]
-        text = completion.text + (completion.stop_match or "" if with_stop else "")
-        reasoning = completion.reasoning if show_reasoning and completion.reasoning else UNSET
+        text = completion.text + (completion.stop_match or "" if shape.with_stop else "")
+        reasoning = completion.reasoning if shape.show_reasoning and completion.reasoning else UNSET
         choices.append(
             wire.Choice(
                 index=index,
@@ -48,21 +38,21 @@ def chat(
                     reasoning=reasoning,
                     tool_calls=calls or UNSET,
                 ),
-                logprobs=logprobs.content(completion.logprobs) if with_logprobs else None,
-                finish_reason=finish.chat(completion.finish_reason, called=bool(calls), named=named_finish),
+                logprobs=logprobs.content(completion.logprobs) if shape.logprobs is not None else None,
+                finish_reason=finish.chat(completion.finish_reason, called=bool(calls), named=shape.named_finish),
                 stop_reason=UNSET if completion.stop_match is None else completion.stop_match,
-                token_ids=list(completion.token_ids) if token_ids else UNSET,
+                token_ids=list(completion.token_ids) if shape.token_ids else UNSET,
             )
         )
     return sse.JSON.encode(
         wire.ChatCompletion(
-            id=id,
+            id=shape.id,
             object="chat.completion",
-            created=created,
-            model=model,
+            created=shape.created,
+            model=shape.model,
             choices=choices,
             usage=total([completion.usage for completion in found], n=len(found)),
-            prompt_token_ids=list(found[0].prompt_token_ids) if token_ids else UNSET,
+            prompt_token_ids=list(found[0].prompt_token_ids) if shape.token_ids else UNSET,
         )
     )
 

@@ -11,6 +11,7 @@ from hyperllama.errors import EngineFailed, GatewayError
 from hyperllama.generation import TokenChunk, Usage
 from hyperllama_openai import ids
 from hyperllama_openai.encode import finish, logprobs, sse
+from hyperllama_openai.encode.shape import ReplyShape
 from hyperllama_openai.encode.usage import total
 from hyperllama_openai.wire import chat as wire
 
@@ -21,7 +22,7 @@ _TEXT_END = b'},"logprobs":null,"finish_reason":null}]}\n\n'
 
 
 class _Choice:
-    """What has been said of one choice so far."""
+    """State of one choice: events sent so far."""
 
     __slots__ = ("calls", "finished", "index", "opened", "text", "usage")
 
@@ -39,33 +40,19 @@ class ChatEncoder:
 
     media_type = sse.MEDIA_TYPE
 
-    def __init__(
-        self,
-        *,
-        id: str,
-        created: int,
-        model: str,
-        n: int = 1,
-        include_usage: bool = False,
-        with_logprobs: bool = False,
-        with_stop: bool = False,
-        show_reasoning: bool = True,
-        named_finish: str = "",
-        token_ids: bool = False,
-    ) -> None:
-        """``named_finish``: why a call forced by name ended. ``with_stop``: answers keep their stop string."""
+    def __init__(self, shape: ReplyShape) -> None:
         self._head = b'data: {"id":%b,"object":"chat.completion.chunk","created":%d,"model":%b,"choices":' % (
-            _ENCODE(id),
-            created,
-            _ENCODE(model),
+            _ENCODE(shape.id),
+            shape.created,
+            _ENCODE(shape.model),
         )
-        self._choices = [_Choice(index, self._head + b"[") for index in range(n)]
-        self._include_usage = include_usage
-        self._logprobs = with_logprobs
-        self._with_stop = with_stop
-        self._reasoning = show_reasoning
-        self._named = named_finish
-        self._token_ids = token_ids
+        self._choices = [_Choice(index, self._head + b"[") for index in range(shape.n)]
+        self._include_usage = shape.include_usage
+        self._logprobs = shape.logprobs is not None
+        self._with_stop = shape.with_stop
+        self._reasoning = shape.show_reasoning
+        self._named = shape.named_finish
+        self._token_ids = shape.token_ids
 
     def chunks(self, index: int, chunks: Sequence[TokenChunk]) -> bytes:
         choice = self._choices[index]

@@ -9,33 +9,25 @@ from msgspec import UNSET
 from hyperllama import generation as core
 from hyperllama_openai.encode import finish, sse
 from hyperllama_openai.encode.logprobs import Offsets, finite
+from hyperllama_openai.encode.shape import ReplyShape
 from hyperllama_openai.encode.usage import total
 from hyperllama_openai.wire import completions as wire
 from hyperllama_openai.wire.shared import Usage
 
 
 def completion(
-    found: Sequence[core.Completion],
-    *,
-    id: str,
-    created: int,
-    model: str,
-    echoes: Sequence[str],
-    n: int = 1,
-    candidates: int = 1,
-    logprobs: int | None = None,
-    with_stop: bool = False,
-    token_ids: bool = False,
+    found: Sequence[core.Completion], shape: ReplyShape, *, echoes: Sequence[str], candidates: int = 1
 ) -> bytes:
-    """``candidates`` were made for each prompt; the best ``n`` are answered, all are counted. An echo per prompt."""
+    """Return the JSON of a completion: the best ``shape.n`` of each prompt's ``candidates``. An echo per prompt."""
+    logprobs = shape.logprobs
     chosen = [
         (prompt, item)
         for prompt in range(len(echoes))
-        for item in best(found[prompt * candidates : (prompt + 1) * candidates], n)
+        for item in best(found[prompt * candidates : (prompt + 1) * candidates], shape.n)
     ]
     choices = []
     for index, (prompt, item) in enumerate(chosen):
-        text = item.reasoning + item.text + (item.stop_match or "" if with_stop else "")
+        text = item.reasoning + item.text + (item.stop_match or "" if shape.with_stop else "")
         offsets = Offsets(start=0 if item.prompt_logprobs else len(echoes[prompt]), top=bool(logprobs))
         choices.append(
             wire.Choice(
@@ -44,12 +36,12 @@ def completion(
                 logprobs=None if logprobs is None else offsets.spell((*item.prompt_logprobs, *item.logprobs)),
                 finish_reason=finish.text(item.finish_reason),
                 stop_reason=UNSET if item.stop_match is None else item.stop_match,
-                token_ids=list(item.token_ids) if token_ids else UNSET,
-                prompt_token_ids=list(item.prompt_token_ids) if token_ids else UNSET,
+                token_ids=list(item.token_ids) if shape.token_ids else UNSET,
+                prompt_token_ids=list(item.prompt_token_ids) if shape.token_ids else UNSET,
             )
         )
     usage = total([item.usage for item in found], n=candidates)
-    return _spell(choices, usage, id=id, created=created, model=model)
+    return _spell(choices, usage, shape)
 
 
 def best(candidates: Sequence[core.Completion], n: int) -> Sequence[core.Completion]:
@@ -59,15 +51,16 @@ def best(candidates: Sequence[core.Completion], n: int) -> Sequence[core.Complet
     return sorted(candidates, key=_likelihood, reverse=True)[:n]
 
 
-def echoed(prompts: Sequence[tuple[str, int]], *, id: str, created: int, model: str, n: int) -> bytes:
-    """The answer when no token was asked for: each prompt, with its length in tokens, as it came."""
+def echoed(prompts: Sequence[tuple[str, int]], shape: ReplyShape) -> bytes:
+    """Return the JSON of a completion of no tokens: each prompt, with its length in tokens, as it came."""
+    n = shape.n
     choices = [
         wire.Choice(index=prompt * n + sample, text=text, finish_reason="length")
         for prompt, (text, _) in enumerate(prompts)
         for sample in range(n)
     ]
     usages = [core.Usage(prompt_tokens=tokens) for _, tokens in prompts for _ in range(n)]
-    return _spell(choices, total(usages, n=n), id=id, created=created, model=model)
+    return _spell(choices, total(usages, n=n), shape)
 
 
 def _likelihood(candidate: core.Completion) -> float:
@@ -75,9 +68,16 @@ def _likelihood(candidate: core.Completion) -> float:
     return sum(finite(item.logprob) for item in probs) / len(probs) if probs else 0.0
 
 
-def _spell(choices: list[wire.Choice], usage: Usage, *, id: str, created: int, model: str) -> bytes:
+def _spell(choices: list[wire.Choice], usage: Usage, shape: ReplyShape) -> bytes:
     return sse.JSON.encode(
-        wire.Completion(id=id, object="text_completion", created=created, model=model, choices=choices, usage=usage)
+        wire.Completion(
+            id=shape.id,
+            object="text_completion",
+            created=shape.created,
+            model=shape.model,
+            choices=choices,
+            usage=usage,
+        )
     )
 
 

@@ -10,6 +10,7 @@ from hyperllama.errors import EngineFailed, GatewayError
 from hyperllama.generation import TokenChunk, TokenLogprob, Usage
 from hyperllama_openai.encode import finish, sse
 from hyperllama_openai.encode.logprobs import Offsets
+from hyperllama_openai.encode.shape import ReplyShape
 from hyperllama_openai.encode.usage import total
 from hyperllama_openai.wire import completions as wire
 
@@ -34,32 +35,21 @@ class CompletionEncoder:
 
     media_type = sse.MEDIA_TYPE
 
-    def __init__(
-        self,
-        *,
-        id: str,
-        created: int,
-        model: str,
-        echoes: Sequence[str] = ("",),
-        n: int = 1,
-        include_usage: bool = False,
-        logprobs: int | None = None,
-        with_stop: bool = False,
-        token_ids: bool = False,
-    ) -> None:
-        """``echoes``: what goes before each choice's text, one per choice. ``n`` choices belong to each prompt."""
+    def __init__(self, shape: ReplyShape, *, echoes: Sequence[str] = ("",)) -> None:
+        """``echoes``: the text before each choice's own, one per choice."""
+        logprobs = shape.logprobs
         self._head = b'data: {"id":%b,"object":"text_completion","created":%d,"model":%b,"choices":' % (
-            _ENCODE(id),
-            created,
-            _ENCODE(model),
+            _ENCODE(shape.id),
+            shape.created,
+            _ENCODE(shape.model),
         )
         self._choices = [_Choice(index, self._head, echo, top=bool(logprobs)) for index, echo in enumerate(echoes)]
-        self._n = n
-        self._include_usage = include_usage
+        self._n = shape.n
+        self._include_usage = shape.include_usage
         self._logprobs = logprobs is not None
         self._top = bool(logprobs)
-        self._with_stop = with_stop
-        self._token_ids = token_ids
+        self._with_stop = shape.with_stop
+        self._token_ids = shape.token_ids
 
     def chunks(self, index: int, chunks: Sequence[TokenChunk]) -> bytes:
         choice = self._choices[index]

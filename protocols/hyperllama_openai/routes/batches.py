@@ -10,9 +10,8 @@ from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
 from hyperllama.spi import NewBatch
-from hyperllama.web import GatewayRequest, InjectedGateway, caller
+from hyperllama.web import BodyReader, GatewayRequest, InjectedGateway, Resource, caller, route
 from hyperllama_openai.batch_lines import ENDPOINTS
-from hyperllama_openai.body import query, read
 from hyperllama_openai.encode import batches as encode
 from hyperllama_openai.encode import sse
 from hyperllama_openai.errors import InvalidValue
@@ -24,64 +23,73 @@ WINDOWS = {"24h": 86_400.0}
 PAIRS, NAME, VALUE = 16, 64, 512  # of metadata
 
 
-def routes(settings: Settings) -> Sequence[ControllerRouterHandler]:
-    @post(
-        ["/v1/batches", "/batches"],
-        status_code=200,
-        opt={"permission": "infer", "accepts": wire.BatchRequest, "answers": wire.Batch},
-    )
-    async def create_batch(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
-        asked = await read(request, wire.BatchRequest, strict=settings.strict)
-        _chosen(asked.endpoint, "endpoint", ENDPOINTS)
-        _chosen(asked.completion_window, "completion_window", tuple(WINDOWS))
-        notes = asked.metadata or {}
+class BatchRoutes(Resource):
+    """The caller's batches."""
+
+    def __init__(self, settings: Settings, reader: BodyReader) -> None:
+        self._settings = settings
+        self._reader = reader
+
+    @property
+    def handlers(self) -> Sequence[ControllerRouterHandler]:
+        """The route handlers, to be mounted by the protocol."""
+        one = route(permission="infer", answers=wire.Batch)
+        return (
+            post(
+                "/batches",
+                status_code=200,
+                opt=route(permission="infer", accepts=wire.BatchRequest, answers=wire.Batch),
+            )(self.create_batch),
+            get("/batches", opt=route(permission="infer", query=wire.BatchesQuery, answers=wire.BatchList))(
+                self.list_batches
+            ),
+            get("/batches/{batch_id:str}", opt=one)(self.retrieve_batch),
+            post("/batches/{batch_id:str}/cancel", status_code=200, opt=one)(self.cancel_batch),
+        )
+
+    async def create_batch(self, request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+        """Begin a batch over an uploaded file."""
+        body = (await self._reader.read(request, wire.BatchRequest, strict=self._settings.strict)).value
+        _check_option(body.endpoint, "endpoint", ENDPOINTS)
+        _check_option(body.completion_window, "completion_window", tuple(WINDOWS))
+        notes = body.metadata or {}
         if len(notes) > PAIRS or any(len(name) > NAME or len(value) > VALUE for name, value in notes.items()):
             text = f"at most {PAIRS} pairs, keys of {NAME} and values of {VALUE} characters"
             raise InvalidValue(f"Invalid value for 'metadata': {text}.", param="metadata")
-        life = asked.output_expires_after
+        life = body.output_expires_after
         wanted = NewBatch(
             protocol="openai",
-            endpoint=asked.endpoint,
-            input_file=asked.input_file_id,
-            seconds=WINDOWS[asked.completion_window],
+            endpoint=body.endpoint,
+            input_file=body.input_file_id,
+            seconds=WINDOWS[body.completion_window],
             output_seconds=float(life.seconds) if life is not None else None,
             notes=notes,
         )
         return ready(sse.JSON.encode(encode.batch(await gateway.batches.create(wanted, caller(request, "openai")))))
 
-    @get(
-        ["/v1/batches", "/batches"],
-        opt={"permission": "infer", "query": wire.BatchesQuery, "answers": wire.BatchList},
-    )
-    async def list_batches(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
-        asked = query(request, wire.BatchesQuery)
-        found = await gateway.batches.page(request.user, after=asked.after, limit=asked.limit + 1)
-        return ready(sse.JSON.encode(encode.batches(found, asked.limit)))
+    async def list_batches(self, request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+        """List batches, page by page."""
+        query = self._reader.query(request, wire.BatchesQuery)
+        found = await gateway.batches.page(request.user, after=query.after, limit=query.limit + 1)
+        return ready(sse.JSON.encode(encode.batches(found, query.limit)))
 
-    @get(
-        ["/v1/batches/{batch_id:str}", "/batches/{batch_id:str}"],
-        opt={"permission": "infer", "answers": wire.Batch},
-    )
     async def retrieve_batch(
-        request: GatewayRequest, gateway: InjectedGateway, batch_id: FromPath[str]
+        self, request: GatewayRequest, gateway: InjectedGateway, batch_id: FromPath[str]
     ) -> ASGIResponse:
+        """Describe a batch."""
         return ready(sse.JSON.encode(encode.batch(await gateway.batches.get(batch_id, request.user))))
 
-    @post(
-        ["/v1/batches/{batch_id:str}/cancel", "/batches/{batch_id:str}/cancel"],
-        status_code=200,
-        opt={"permission": "infer", "answers": wire.Batch},
-    )
-    async def cancel_batch(request: GatewayRequest, gateway: InjectedGateway, batch_id: FromPath[str]) -> ASGIResponse:
+    async def cancel_batch(
+        self, request: GatewayRequest, gateway: InjectedGateway, batch_id: FromPath[str]
+    ) -> ASGIResponse:
+        """Begin to cancel a batch; the lines under way are given up."""
         return ready(sse.JSON.encode(encode.batch(await gateway.batches.cancel(batch_id, request.user))))
 
-    return (create_batch, list_batches, retrieve_batch, cancel_batch)
 
-
-def _chosen(text: str, param: str, options: Sequence[str]) -> None:
+def _check_option(text: str, param: str, options: Sequence[str]) -> None:
     if text not in options:
         words = " or ".join(f"'{option}'" for option in options)
         raise InvalidValue(f"Invalid value for '{param}': expected {words}.", param=param)
 
 
-__all__ = ("routes",)
+__all__ = ("BatchRoutes",)

@@ -9,73 +9,85 @@ from litestar import post
 from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
-from hyperllama.generation import NamedTool
-from hyperllama.web import Fetcher, GatewayRequest, InjectedGateway, TokenResponse, caller
+from hyperllama.generation import GenerationRequest, NamedTool
+from hyperllama.identity import Caller
+from hyperllama.spi import Gateway
+from hyperllama.web import (
+    BodyReader,
+    Fetcher,
+    GatewayRequest,
+    InjectedGateway,
+    Resource,
+    TokenResponse,
+    caller,
+    route,
+)
 from hyperllama_openai import fanout, fetching, ids
-from hyperllama_openai.body import read
 from hyperllama_openai.decode.chat import chat as decode_chat
 from hyperllama_openai.decode.reasoning import shown
 from hyperllama_openai.encode import sse
 from hyperllama_openai.encode.chat import chat as encode_chat
 from hyperllama_openai.encode.chat_stream import ChatEncoder
 from hyperllama_openai.encode.logprobs import of_content
+from hyperllama_openai.encode.shape import ReplyShape
 from hyperllama_openai.reply import Timed
 from hyperllama_openai.settings import Settings
 from hyperllama_openai.wire.chat import ChatCompletion, ChatRequest
 
 
-def routes(settings: Settings, remote: Fetcher) -> Sequence[ControllerRouterHandler]:
-    @post(
-        ["/v1/chat/completions", "/chat/completions"],
-        status_code=200,
-        opt={
-            "permission": "infer",
-            "encodings": ("zstd",),
-            "accepts": ChatRequest,
-            "answers": ChatCompletion,
-            "streams": sse.MEDIA_TYPE,
-        },
-    )
-    async def chat_completions(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
-        wire = await read(request, ChatRequest, strict=settings.strict)
-        info = gateway.model(wire.model, request.user)
-        requests = decode_chat(await fetching.chat(wire, info, remote), info, settings)
+class ChatRoutes(Resource):
+    """Chat completions, streamed or whole."""
+
+    def __init__(self, settings: Settings, reader: BodyReader, fetcher: Fetcher) -> None:
+        self._settings = settings
+        self._reader = reader
+        self._fetcher = fetcher
+
+    @property
+    def handlers(self) -> Sequence[ControllerRouterHandler]:
+        """The route handlers, to be mounted by the protocol."""
+        declared = route(
+            permission="infer",
+            encodings=("zstd",),
+            accepts=ChatRequest,
+            answers=ChatCompletion,
+            streams=sse.MEDIA_TYPE,
+        )
+        return (post("/chat/completions", status_code=200, opt=declared)(self.create),)
+
+    async def create(self, request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+        """Complete a chat."""
+        body = await self._reader.read(request, ChatRequest, strict=self._settings.strict)
+        info = gateway.model(body.value.model, request.user)
+        wire = await fetching.chat(body.value, info, self._fetcher)
+        requests = await body.run(decode_chat, wire, info, self._settings)
         who = caller(request, "openai")
         named = isinstance(requests[0].tool_choice, NamedTool)
-        chat_id, created = ids.new("chatcmpl-"), int(time.time())
-        named_finish = settings.named_tool_finish if named else ""
-        if wire.stream:
-            encoder = ChatEncoder(
-                id=chat_id,
-                created=created,
-                model=wire.model,
-                n=len(requests),
-                include_usage=wire.stream_options is not None and bool(wire.stream_options.include_usage),
-                with_logprobs=bool(wire.logprobs),
-                with_stop=bool(wire.include_stop_str_in_output),
-                show_reasoning=shown(wire),
-                named_finish=named_finish,
-                token_ids=bool(wire.return_token_ids),
-            )
-            return TokenResponse(lambda: fanout.start(gateway, requests, who), encoder, headers=sse.HEADERS)
-
-        async def work() -> bytes:
-            found = await fanout.whole(gateway, requests, who, of_content if wire.logprobs else None)
-            return encode_chat(
-                found,
-                id=chat_id,
-                created=created,
-                model=wire.model,
-                with_logprobs=bool(wire.logprobs),
-                with_stop=bool(wire.include_stop_str_in_output),
-                show_reasoning=shown(wire),
-                named_finish=named_finish,
-                token_ids=bool(wire.return_token_ids),
-            )
-
-        return Timed(work)
-
-    return (chat_completions,)
+        shape = ReplyShape(
+            id=ids.new("chatcmpl-"),
+            created=int(time.time()),
+            model=wire.model,
+            n=len(requests),
+            include_usage=wire.stream_options is not None and bool(wire.stream_options.include_usage),
+            logprobs=(wire.top_logprobs or 0) if wire.logprobs else None,
+            with_stop=bool(wire.include_stop_str_in_output),
+            show_reasoning=shown(wire),
+            named_finish=self._settings.named_tool_finish if named else "",
+            token_ids=bool(wire.return_token_ids),
+        )
+        return (_stream if wire.stream else _whole)(gateway, requests, who, shape)
 
 
-__all__ = ("routes",)
+def _stream(gateway: Gateway, requests: Sequence[GenerationRequest], who: Caller, shape: ReplyShape) -> ASGIResponse:
+    return TokenResponse(lambda: fanout.start(gateway, requests, who), ChatEncoder(shape), headers=sse.HEADERS)
+
+
+def _whole(gateway: Gateway, requests: Sequence[GenerationRequest], who: Caller, shape: ReplyShape) -> ASGIResponse:
+    async def work() -> bytes:
+        found = await fanout.whole(gateway, requests, who, None if shape.logprobs is None else of_content)
+        return encode_chat(found, shape)
+
+    return Timed(work)
+
+
+__all__ = ("ChatRoutes",)

@@ -11,27 +11,41 @@ from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
 from hyperllama.errors import CloudDisabled
-from hyperllama.web import GatewayRequest, InjectedGateway
+from hyperllama.web import GatewayRequest, InjectedGateway, Resource, route
 from hyperllama_openai.encode import models as encode
 from hyperllama_openai.reply import ready
 from hyperllama_openai.wire.models import Model, ModelList
 
 
-def routes(*, since: int) -> Sequence[ControllerRouterHandler]:
-    @get(["/v1/models", "/models"], opt={"permission": "models:read", "answers": ModelList})
-    async def list_models(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
-        return ready(encode.listing(gateway.models(request.user), since=since))
+class ModelRoutes(Resource):
+    """The models that the caller may use."""
 
-    @get(["/v1/models/{model:path}", "/models/{model:path}"], opt={"permission": "models:read", "answers": Model})
-    async def retrieve_model(request: GatewayRequest, gateway: InjectedGateway, model: FromPath[Path]) -> ASGIResponse:
+    def __init__(self, *, since: int) -> None:
+        """``since``: creation time of every model, unix seconds."""
+        self._since = since
+
+    @property
+    def handlers(self) -> Sequence[ControllerRouterHandler]:
+        """The route handlers, to be mounted by the protocol."""
+        return (
+            get("/models", opt=route(permission="models:read", answers=ModelList))(self.list_models),
+            get("/models/{model:path}", opt=route(permission="models:read", answers=Model))(self.retrieve_model),
+        )
+
+    async def list_models(self, request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+        """List all models."""
+        return ready(encode.listing(gateway.models(request.user), since=self._since))
+
+    async def retrieve_model(
+        self, request: GatewayRequest, gateway: InjectedGateway, model: FromPath[Path]
+    ) -> ASGIResponse:
+        """Return one model."""
         name = str(model).lstrip("/")
         try:
             info = gateway.model(name, request.user)
         except CloudDisabled as error:
             raise CloudDisabled("ollama cloud is disabled: remote model details are unavailable") from error
-        return ready(encode.one(info, name, since=since))
-
-    return (list_models, retrieve_model)
+        return ready(encode.one(info, name, since=self._since))
 
 
-__all__ = ("routes",)
+__all__ = ("ModelRoutes",)

@@ -9,8 +9,9 @@ from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 from msgspec import UNSET, UnsetType
 
-from hyperllama.web import GatewayRequest, InjectedGateway, caller
-from hyperllama_openai.body import read
+from hyperllama.generation import ToolSpec
+from hyperllama.messages import Input
+from hyperllama.web import BodyReader, GatewayRequest, InjectedGateway, Resource, caller, route
 from hyperllama_openai.decode.tokens import tokens as decode
 from hyperllama_openai.decode.tools import tools as offered
 from hyperllama_openai.encode import sse
@@ -19,20 +20,37 @@ from hyperllama_openai.settings import Settings
 from hyperllama_openai.wire.models import Detokenized, DetokenizeRequest, TokenizeRequest, Tokens
 
 
-def routes(settings: Settings) -> Sequence[ControllerRouterHandler]:
-    @post(
-        ["/tokenize", "/v1/tokenize"],
-        status_code=200,
-        opt={"permission": "infer", "accepts": TokenizeRequest, "answers": Tokens},
-    )
-    async def tokenize(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
-        wire = await read(request, TokenizeRequest, strict=settings.strict)
+class TokenRoutes(Resource):
+    """Text to token ids and back."""
+
+    def __init__(self, settings: Settings, reader: BodyReader) -> None:
+        self._settings = settings
+        self._reader = reader
+
+    @property
+    def handlers(self) -> Sequence[ControllerRouterHandler]:
+        """The route handlers, to be mounted by the protocol."""
+        tokens = route(permission="infer", accepts=TokenizeRequest, answers=Tokens)
+        text = route(permission="infer", accepts=DetokenizeRequest, answers=Detokenized)
+        return (
+            post("/tokenize", status_code=200, opt=tokens)(self.tokenize),
+            post("/detokenize", status_code=200, opt=text)(self.detokenize),
+        )
+
+    async def tokenize(self, request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+        """Return the token ids of a prompt, or of messages through the chat template."""
+        body = await self._reader.read(request, TokenizeRequest, strict=self._settings.strict)
+        wire = body.value
         info = gateway.model(wire.model, request.user)
-        asked, tools = decode(wire, settings), offered(wire.tools)
+
+        def decoded() -> tuple[Input, tuple[ToolSpec, ...]]:
+            return decode(wire, self._settings), offered(wire.tools)
+
+        prompt, tools = await body.run(decoded)
         who = caller(request, "openai")
 
         async def work() -> bytes:
-            found = await gateway.tokenize(wire.model, asked, who, tools=tools)
+            found = await gateway.tokenize(wire.model, prompt, who, tools=tools)
             strings: list[str] | UnsetType = UNSET
             if wire.return_token_strs:
                 strings = [await gateway.detokenize(wire.model, (token,), who) for token in found]
@@ -42,13 +60,10 @@ def routes(settings: Settings) -> Sequence[ControllerRouterHandler]:
 
         return Timed(work)
 
-    @post(
-        ["/detokenize", "/v1/detokenize"],
-        status_code=200,
-        opt={"permission": "infer", "accepts": DetokenizeRequest, "answers": Detokenized},
-    )
-    async def detokenize(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
-        wire = await read(request, DetokenizeRequest, strict=settings.strict)
+    async def detokenize(self, request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+        """Return the text of token ids."""
+        body = await self._reader.read(request, DetokenizeRequest, strict=self._settings.strict)
+        wire = body.value
         who = caller(request, "openai")
 
         async def work() -> bytes:
@@ -57,7 +72,5 @@ def routes(settings: Settings) -> Sequence[ControllerRouterHandler]:
 
         return Timed(work)
 
-    return (tokenize, detokenize)
 
-
-__all__ = ("routes",)
+__all__ = ("TokenRoutes",)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from hyperllama_openai.wire import limits
+from hyperllama.web import Countable
+from hyperllama_openai.wire import counted, limits
 from hyperllama_openai.wire.shared import SamplingFields, Usage
 
 # --- request ---------------------------------------------------------------------------------------------------------
@@ -100,6 +101,12 @@ Scalar: TypeAlias = bool | int | float | str | None
 
 
 class ChatRequest(SamplingFields, frozen=True, kw_only=True):
+    countable: ClassVar[Countable] = {
+        **counted.SAMPLING,
+        **counted.MESSAGES,
+        "tool_choice.allowed_tools.tools": "tools",
+        "modalities": "choices",
+    }
     messages: Annotated[list[Message], Meta(min_length=1)]
     max_completion_tokens: limits.TokenCount | None = None
     max_tokens: limits.TokenCount | None = None

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from hyperllama_openai.wire import limits
+from hyperllama.web import Countable
+from hyperllama_openai.wire import counted, limits
 from hyperllama_openai.wire.shared import SamplingFields, Usage
 
 
 class CompletionRequest(SamplingFields, frozen=True, kw_only=True):
+    countable: ClassVar[Countable] = {**counted.SAMPLING, "prompt": "inputs"}
     prompt: str | list[str | limits.TokenId | list[limits.TokenId]] | None = None
     suffix: str | None = None
     max_tokens: limits.TokenCountOrZero | None = None  # absent: 16

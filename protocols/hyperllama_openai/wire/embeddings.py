@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import Meta
 
+from hyperllama.web import Countable
 from hyperllama_openai.wire import limits
 
 
 class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True):
+    countable: ClassVar[Countable] = {"input": "inputs"}
     model: str
     input: str | list[str | limits.TokenId | list[limits.TokenId]]
     encoding_format: str | None = None  # both SDKs ask for base64 when their user says nothing

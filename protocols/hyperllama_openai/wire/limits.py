@@ -12,9 +12,6 @@ MAX_LOGIT_BIAS = 1024
 MAX_TOOLS = 128
 MAX_SCHEMA_BYTES = 64 * 1024
 MAX_PATTERN_BYTES = 4 * 1024
-MAX_IMAGES = 16
-MAX_IMAGE_BYTES = 20 * 1024 * 1024
-MAX_FETCHED_BYTES = 40 * 1024 * 1024  # of all images that one request names by URL
 
 TokenCount: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 TokenCountOrZero: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -30,9 +27,6 @@ Seed: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Bias: TypeAlias = Annotated[float, Meta(ge=-100, le=100)]
 
 __all__ = (
-    "MAX_FETCHED_BYTES",
-    "MAX_IMAGES",
-    "MAX_IMAGE_BYTES",
     "MAX_LOGIT_BIAS",
     "MAX_PATTERN_BYTES",
     "MAX_SCHEMA_BYTES",

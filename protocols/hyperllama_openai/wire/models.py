@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from hyperllama_openai.wire import limits
+from hyperllama.web import Countable
+from hyperllama_openai.wire import counted, limits
 from hyperllama_openai.wire.chat import Message, Scalar, Tool
 
 
@@ -33,6 +36,7 @@ class ModelList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenizeRequest(msgspec.Struct, frozen=True, kw_only=True):
+    countable: ClassVar[Countable] = counted.MESSAGES
     model: str
     prompt: str | None = None
     content: str | None = None  # llama.cpp's name for it

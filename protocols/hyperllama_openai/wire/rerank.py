@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, ClassVar, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
+
+from hyperllama.web import Countable
 
 Texts: TypeAlias = Annotated[list[str], Meta(min_length=1)]
 
@@ -15,6 +17,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RerankRequest(msgspec.Struct, frozen=True, kw_only=True):
+    countable: ClassVar[Countable] = {"documents": "inputs"}
     model: str
     query: Annotated[str, Meta(min_length=1)]
     documents: Annotated[list[str | Document], Meta(min_length=1)]
@@ -42,6 +45,7 @@ class RerankResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScoreRequest(msgspec.Struct, frozen=True, kw_only=True):
+    countable: ClassVar[Countable] = dict.fromkeys(("text_1", "text_2", "queries", "documents"), "inputs")
     model: str
     text_1: str | Texts | None = None
     text_2: str | Texts | None = None

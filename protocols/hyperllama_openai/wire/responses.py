@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
 
-from hyperllama_openai.wire import limits
+from hyperllama.web import Countable
+from hyperllama_openai.wire import counted, limits
 from hyperllama_openai.wire.chat import ImageUrl, Scalar
 
 
@@ -85,6 +86,28 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResponsesRequest(msgspec.Struct, frozen=True, kw_only=True):
+    countable: ClassVar[Countable] = {
+        **counted.SAMPLING,
+        "input": "messages",
+        "input.type": "name_bytes",
+        "input.id": "name_bytes",
+        "input.role": "name_bytes",
+        "input.status": "name_bytes",
+        "input.call_id": "name_bytes",
+        "input.name": "name_bytes",
+        "input.content": "parts",
+        "input.content.type": "name_bytes",
+        "input.output": "parts",
+        "input.summary": "parts",
+        "input.encrypted_content": "opaque_bytes",
+        "tools": "tools",
+        "tool_choice.tools": "tools",
+        "include": "choices",
+        "metadata": "choices",
+        "user": "name_bytes",
+        "safety_identifier": "name_bytes",
+        "prompt_cache_key": "name_bytes",
+    }
     model: str
     input: str | list[Item] | None = None
     instructions: str | None = None

@@ -16,7 +16,7 @@ from hyperllama.database.audit import Actor
 from hyperllama.errors import Forbidden, InvalidRequest
 from hyperllama.system.network import in_any, parse_address, parse_network
 from hyperllama.web.admin.wire import BY
-from hyperllama.web.json_body import read_json
+from hyperllama.web.body import read_json
 from hyperllama.web.query import read_query
 from hyperllama.web.streaming import caller
 

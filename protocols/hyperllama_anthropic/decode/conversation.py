@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import binascii
-from base64 import b64decode
 from collections.abc import Sequence
 
 import msgspec
 
 from hyperllama.errors import UnsupportedFeature
 from hyperllama.messages import Chat, Image, Message, Part, Text, ToolCall
+from hyperllama.web import MAX_IMAGES, image_bytes
 from hyperllama_anthropic import wire
 from hyperllama_anthropic.errors import invalid
 
@@ -31,8 +30,8 @@ def conversation(turns: Sequence[wire.InputMessage], system: str | Sequence[wire
                 found.append(Message(role="system", parts=_plain(turn.content, param)))
             case _:
                 raise invalid(f"{param}.role", "expected 'user' or 'assistant'")
-    if sum(isinstance(part, Image) for message in found for part in message.parts) > wire.MAX_IMAGES:
-        raise invalid("messages", f"at most {wire.MAX_IMAGES} images are allowed")
+    if sum(isinstance(part, Image) for message in found for part in message.parts) > MAX_IMAGES:
+        raise invalid("messages", f"at most {MAX_IMAGES} images are allowed")
     last = found[-1]
     return Chat(messages=tuple(found), continue_last=last.role == "assistant" and not last.tool_calls)
 
@@ -122,16 +121,10 @@ def _image(source: wire.Source | None, param: str) -> Image:
         raise invalid(f"{param}.source", "Field required")
     if source.type != "base64":
         raise invalid(f"{param}.source.type", "this server fetches no image from there; send it as base64")
-    text = source.data or ""
-    if len(text) > wire.MAX_IMAGE_BYTES * 4 // 3 + 4:
-        raise invalid(f"{param}.source.data", f"over {wire.MAX_IMAGE_BYTES >> 20} MiB")
     try:
-        data = b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise invalid(f"{param}.source.data", "not valid base64") from error
-    if not data:
-        raise invalid(f"{param}.source.data", "empty")
-    return Image(data)
+        return Image(image_bytes(source.data or ""))
+    except ValueError as error:
+        raise invalid(f"{param}.source.data", str(error)) from error
 
 
 __all__ = ("conversation",)

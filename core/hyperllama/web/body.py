@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
@@ -15,9 +15,11 @@ from hyperllama.config import BodyLimits
 from hyperllama.errors import InvalidRequest, Unavailable
 from hyperllama.server.zstd import inflated
 from hyperllama.web.counts import BodyCounter, Countable
+from hyperllama.web.query import from_text
 from hyperllama.web.strict_json import parse_json
 
 T = TypeVar("T")
+R = TypeVar("R")
 S = TypeVar("S", bound=msgspec.Struct)
 P = ParamSpec("P")
 
@@ -50,7 +52,7 @@ class BodyErrors(Protocol):
         """Refuse more in ``field`` than ``[body]`` allows; ``reason`` follows the field's name in a sentence."""
 
 
-class Body(Generic[T]):
+class ParsedBody(Generic[T]):
     """A decoded body. ``run`` does further work on it, in the thread that parsed it if it is large."""
 
     __slots__ = ("_reader", "large", "value")
@@ -60,7 +62,11 @@ class Body(Generic[T]):
         self.large = large
         self._reader = reader
 
-    async def run(self, function: Callable[P, S], *args: P.args, **kwargs: P.kwargs) -> S:
+    def grow(self, raw: bytes) -> None:
+        """Take ``raw``, read from elsewhere, as part of the body: ``run`` is to work on it, too."""
+        self.large = self.large or is_large(raw)
+
+    async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Return ``function(*args, **kwargs)``. Raise what it raises."""
         if self.large:
             return await self._reader.in_thread(lambda: function(*args, **kwargs))
@@ -71,25 +77,26 @@ class BodyReader:
     """The bodies of one dialect. Large ones are read one after the other in a thread of its own, so that however many
     arrive together, the event loop competes with one thread only."""
 
-    def __init__(self, errors: BodyErrors, countable: Countable, limits: BodyLimits | None = None) -> None:
-        """``countable``: the places of a body that ``limits`` bounds; None: the defaults of ``[body]``."""
+    def __init__(self, errors: BodyErrors, limits: BodyLimits | None = None) -> None:
+        """``limits`` is ``[body]``; None: its defaults."""
         self.limits = BodyLimits() if limits is None else limits
         self._errors = errors
-        self._counter = BodyCounter(countable, self.limits, errors.too_many)
+        self._counters: dict[type, BodyCounter] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="request-body")
         self._waiting = 0
 
-    async def read(self, request: Request[Any, Any, Any], type_: type[S], *, strict: bool = False) -> Body[S]:
+    async def read(self, request: Request[Any, Any, Any], type_: type[S], *, strict: bool = False) -> ParsedBody[S]:
         """Return the JSON body of ``request`` as a ``type_``; ``strict`` refuses top-level fields that it lacks.
 
+        ``type_.countable`` names the places that ``[body]`` bounds; a type without it has none.
         Raise InvalidRequest in the dialect's words, PayloadTooLarge, or Unavailable when too many bodies wait.
         """
         raw = await request.body()
-        return await self.decode(raw, lambda text: self.convert(self.parse(text), type_, strict=strict), request)
+        return await self.decode(raw, lambda text: self.convert(self.parse(text, type_), type_, strict=strict), request)
 
     async def decode(
         self, raw: bytes, decoder: Callable[[bytes], T], request: Request[Any, Any, Any] | None = None
-    ) -> Body[T]:
+    ) -> ParsedBody[T]:
         """Return ``decoder(raw)``, computed in the thread if ``raw`` is large. ``request`` says how it is encoded.
 
         Of content types only form uploads are refused: curl calls JSON something else unless told otherwise.
@@ -98,16 +105,24 @@ class BodyReader:
         if headers.get("content-type", "").partition(";")[0].strip().lower() in _FORMS:
             raise InvalidRequest("Unsupported Media Type: send the request as application/json.")
         if headers.get("content-encoding", "").strip().lower() == "zstd":
-            return Body(await self.in_thread(lambda: decoder(inflated(raw))), self, large=True)
+            return ParsedBody(await self.in_thread(lambda: decoder(inflated(raw))), self, large=True)
         if is_large(raw):
-            return Body(await self.in_thread(lambda: decoder(raw)), self, large=True)
-        return Body(decoder(raw), self, large=False)
+            return ParsedBody(await self.in_thread(lambda: decoder(raw)), self, large=True)
+        return ParsedBody(decoder(raw), self, large=False)
 
-    def parse(self, raw: bytes) -> object:
-        """Return the JSON value of ``raw``, strictly read and counted. Raise InvalidRequest."""
+    def parse(self, raw: bytes, type_: type) -> object:
+        """Return the JSON value of ``raw``, strictly read and counted as a ``type_``. Raise InvalidRequest."""
         value = parse_json(raw, self.limits)
-        self._counter.check(value)
+        self.counter(type_).check(value)
         return value
+
+    def counter(self, type_: type) -> BodyCounter:
+        """Return the counter of bodies of ``type_``."""
+        found = self._counters.get(type_)
+        if found is None:
+            countable: Countable = getattr(type_, "countable", {})
+            found = self._counters[type_] = BodyCounter(countable, self.limits, self._errors.too_many)
+        return found
 
     def convert(self, value: object, type_: type[S], *, strict: bool = False) -> S:
         """Return ``value`` as a ``type_``. Raise InvalidRequest in the dialect's words."""
@@ -118,7 +133,18 @@ class BodyReader:
         except msgspec.ValidationError as error:
             raise self._errors.invalid(violation(error)) from error
 
-    async def in_thread(self, function: Callable[[], T]) -> T:
+    def query(self, request: Request[Any, Any, Any], type_: type[S]) -> S:
+        """Return the query of ``request`` as a ``type_``. Raise InvalidRequest in the dialect's words."""
+        return self.fields(dict(request.query_params), type_)
+
+    def fields(self, texts: Mapping[str, str], type_: type[S]) -> S:
+        """Return the fields of a query or a form as a ``type_``. Raise InvalidRequest in the dialect's words."""
+        try:
+            return from_text(texts, type_)
+        except msgspec.ValidationError as error:
+            raise self._errors.invalid(violation(error)) from error
+
+    async def in_thread(self, function: Callable[[], R]) -> R:
         """Return ``function()``, run in the thread. Raise Unavailable when too many wait for it."""
         if self._waiting >= _MAX_WAITING:
             raise Unavailable("Too many large requests arrive at once.", retry_after=1)
@@ -151,4 +177,4 @@ def violation(error: msgspec.ValidationError) -> Violation:
     return Violation(path, False, text)
 
 
-__all__ = ("Body", "BodyErrors", "BodyReader", "Violation", "is_large", "read_json", "violation")
+__all__ = ("BodyErrors", "BodyReader", "ParsedBody", "Violation", "is_large", "read_json", "violation")

@@ -23,7 +23,7 @@ from hyperllama.generation import ToolChoice as Chosen
 from hyperllama.messages import Chat, Image
 from hyperllama.models import ModelInfo
 from hyperllama_anthropic import wire
-from hyperllama_anthropic.conversation import conversation as read_turns
+from hyperllama_anthropic.decode.conversation import conversation as read_turns
 from hyperllama_anthropic.errors import invalid
 
 _EFFORTS: dict[str, Effort] = {"low": "low", "medium": "medium", "high": "high", "xhigh": "max", "max": "max"}
@@ -54,7 +54,13 @@ def message(request: wire.MessagesRequest, info: ModelInfo) -> GenerationRequest
     )
 
 
+def prompt(request: wire.PromptFields, info: ModelInfo) -> tuple[Chat, tuple[ToolSpec, ...], bool | Effort | None]:
+    """Return what the model would see: conversation, tools, effort. Raise InvalidRequest with the field at fault."""
+    return chat(request), tools(request), reasoning(request, info)
+
+
 def chat(request: wire.PromptFields) -> Chat:
+    """Return the conversation. Raise InvalidRequest with the field at fault."""
     if request.mcp_servers:
         raise UnsupportedFeature("mcp_servers: not supported by this server", param="mcp_servers")
     return read_turns(request.messages, request.system)
@@ -147,4 +153,4 @@ def _asked(request: wire.PromptFields) -> bool | Effort:
     return _EFFORTS[effort]
 
 
-__all__ = ("chat", "message", "reasoning", "tools")
+__all__ = ("chat", "message", "prompt", "reasoning", "tools")

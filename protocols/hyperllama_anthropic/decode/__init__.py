@@ -1,0 +1,3 @@
+"""Anthropic's requests as the core's. Pure: no I/O, no clock."""
+
+from __future__ import annotations
