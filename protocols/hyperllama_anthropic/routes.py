@@ -50,11 +50,11 @@ class MessageRoutes(Resource):
         )
         counted = route(permission="infer", accepts=CountRequest, answers=Count)
         return (
-            post("/v1/messages", status_code=200, opt=made)(self.create),
-            post("/v1/messages/count_tokens", status_code=200, opt=counted)(self.count),
+            post("/v1/messages", status_code=200, opt=made)(self.messages),
+            post("/v1/messages/count_tokens", status_code=200, opt=counted)(self.count_tokens),
         )
 
-    async def create(self, request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+    async def messages(self, request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         """Answer a conversation."""
         body = await self._reader.read(request, MessagesRequest, strict=self._settings.strict)
         info = gateway.model(body.value.model, request.user)
@@ -64,7 +64,7 @@ class MessageRoutes(Resource):
         answer = _stream if wire.stream else _whole
         return answer(gateway, generation, caller(request, "anthropic"), model=wire.model, headers=headers)
 
-    async def count(self, request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+    async def count_tokens(self, request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         """Count the tokens of a conversation."""
         body = await self._reader.read(request, CountRequest)
         info = gateway.model(body.value.model, request.user)

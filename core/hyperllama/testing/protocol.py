@@ -46,7 +46,7 @@ class ProtocolContract:
     async def test_every_route_says_who_may_use_it(self, protocol: WireProtocol) -> None:
         from hyperllama.web.routing import declared
 
-        found = {path: declared(handler).permission for handler in _handlers(protocol) for path in handler.paths}
+        found = {path: declared(handler).permission for path, handler in _handlers(protocol)}
         assert found
 
     @pytest.mark.parametrize("kind", sorted(_name for _name in errors.__all__ if _name != "ConfigError"))
@@ -79,7 +79,7 @@ class ProtocolContract:
     async def test_unknown_paths_and_wrong_methods_are_answered_in_its_words(
         self, protocol: WireProtocol, tmp_path: Path
     ) -> None:
-        routes = [route for handler in _handlers(protocol) for route in handler.paths]
+        routes = [path for path, _ in _handlers(protocol)]
         async with self.client(protocol, tmp_path) as client:
             for prefix in protocol.prefixes:
                 path = f"{prefix.rstrip('/')}/{self.missing}"
@@ -97,8 +97,7 @@ class ProtocolContract:
 
     async def test_a_body_that_is_no_json_is_refused_in_its_words(self, protocol: WireProtocol, tmp_path: Path) -> None:
         async with self.client(protocol, tmp_path) as client:
-            for handler in _handlers(protocol):
-                path = next(iter(handler.paths))
+            for path, handler in _handlers(protocol):
                 if "POST" not in handler.http_methods or "{" in path:
                     continue
                 answer = await client.post(path, content=b"{nonsense", headers={"content-type": "application/json"})
@@ -143,7 +142,7 @@ def _error(kind: type[GatewayError], *, retry_after: float | None = None) -> Gat
     return kind("the reason is this", retry_after=retry_after)
 
 
-def _handlers(protocol: WireProtocol) -> list[HTTPRouteHandler]:
+def _handlers(protocol: WireProtocol) -> list[tuple[str, HTTPRouteHandler]]:
     from litestar import Litestar
     from litestar.di import Provide
 

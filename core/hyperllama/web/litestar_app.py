@@ -41,7 +41,7 @@ def litestar_app(
         logging_config=None,
         request_max_body_size=max_body_bytes,
     )
-    for handler in route_handlers(app):
+    for _, handler in route_handlers(app):
         declared(handler)
     return app
 

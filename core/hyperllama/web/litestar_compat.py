@@ -13,12 +13,12 @@ def is_options_handler(handler: BaseRouteHandler) -> bool:
     return handler.fn.__name__ == "options_handler" and handler.fn.__module__ == "litestar.routes.http"
 
 
-def route_handlers(app: Litestar) -> Iterator[HTTPRouteHandler]:
-    """Yield the handlers of every HTTP route of ``app``, once for each path, without those that Litestar adds."""
+def route_handlers(app: Litestar) -> Iterator[tuple[str, HTTPRouteHandler]]:
+    """Yield the path and the handlers of every HTTP route of ``app``, without those that Litestar adds."""
     for route in app.routes:
         for handler in getattr(route, "route_handlers", ()):
             if isinstance(handler, HTTPRouteHandler) and not is_options_handler(handler):
-                yield handler
+                yield route.path, handler
 
 
 __all__ = ("is_options_handler", "route_handlers")

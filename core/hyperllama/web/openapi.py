@@ -30,33 +30,34 @@ def openapi_routes(protocols: Sequence[WireProtocol]) -> Sequence[HTTPRouteHandl
 
     @get("/openapi.json", opt=route(permission="models:read"))
     async def openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
-        return Response(msgspec.json.encode(document(_handlers(request), protocols)), media_type="application/json")
+        return Response(
+            msgspec.json.encode(document(route_handlers(request.app), protocols)), media_type="application/json"
+        )
 
     @get("/docs", opt=route(permission="models:read", streams="text/html"))
     async def docs(request: Request[Any, Any, Any]) -> Response[str]:
-        return Response(page(document(_handlers(request), protocols)), media_type="text/html")
+        return Response(page(document(route_handlers(request.app), protocols)), media_type="text/html")
 
     return (openapi, docs)
 
 
-def document(handlers: Iterable[HTTPRouteHandler], protocols: Sequence[WireProtocol]) -> dict[str, Any]:
+def document(handlers: Iterable[tuple[str, HTTPRouteHandler]], protocols: Sequence[WireProtocol]) -> dict[str, Any]:
     """An OpenAPI 3.1 document. Pure."""
-    found = sorted(handlers, key=lambda handler: min(handler.paths))
+    found = sorted(handlers, key=lambda entry: entry[0])
     errors = {protocol.name: Errors(protocol) for protocol in protocols}
-    structs = {type_ for handler in found for type_ in _structs(handler)}
+    structs = {type_ for _, handler in found for type_ in _structs(handler)}
     structs.update(body for each in errors.values() for body in each.bodies)
     ordered = sorted(structs, key=lambda type_: (type_.__qualname__, type_.__module__))
     schemas, components = msgspec.json.schema_components(ordered, ref_template=_REFERENCE)
     schema_of = dict(zip(ordered, schemas, strict=True))
     paths: dict[str, Any] = {}
-    for handler in found:
-        for path in sorted(handler.paths):
-            spelled = paths.setdefault(_PARAMETER.sub(r"{\1}", path), {})
-            dialect = owner(protocols, path)
-            for method in sorted(handler.http_methods):
-                if method != "OPTIONS":
-                    described = errors[dialect.name] if dialect is not None else None
-                    spelled[method.lower()] = _operation(handler, path, method, schema_of, described)
+    for path, handler in found:
+        spelled = paths.setdefault(_PARAMETER.sub(r"{\1}", path), {})
+        dialect = owner(protocols, path)
+        for method in sorted(handler.http_methods):
+            if method != "OPTIONS":
+                described = errors[dialect.name] if dialect is not None else None
+                spelled[method.lower()] = _operation(handler, path, method, schema_of, described)
     return {
         "openapi": "3.1.0",
         "info": {"title": "hyperllama-gateway", "version": _version()},
@@ -138,14 +139,6 @@ def _unless_null(schema: dict[str, Any]) -> dict[str, Any]:
 def _structs(handler: HTTPRouteHandler) -> Iterator[type[msgspec.Struct]]:
     said = declared(handler)
     return (body for body in (said.accepts, said.answers) if body is not None)
-
-
-def _handlers(request: Request[Any, Any, Any]) -> Iterator[HTTPRouteHandler]:
-    seen = set()
-    for handler in route_handlers(request.app):
-        if id(handler.fn) not in seen:
-            seen.add(id(handler.fn))
-            yield handler
 
 
 def _version() -> str:

@@ -53,9 +53,9 @@ class ChatRoutes(Resource):
             answers=ChatCompletion,
             streams=sse.MEDIA_TYPE,
         )
-        return (post("/chat/completions", status_code=200, opt=declared)(self.create),)
+        return (post("/chat/completions", status_code=200, opt=declared)(self.chat_completions),)
 
-    async def create(self, request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+    async def chat_completions(self, request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         """Complete a chat."""
         body = await self._reader.read(request, ChatRequest, strict=self._settings.strict)
         info = gateway.model(body.value.model, request.user)

@@ -44,9 +44,9 @@ class CompletionRoutes(Resource):
             answers=Completion,
             streams=sse.MEDIA_TYPE,
         )
-        return (post("/completions", status_code=200, opt=declared)(self.create),)
+        return (post("/completions", status_code=200, opt=declared)(self.completions),)
 
-    async def create(self, request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+    async def completions(self, request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         """Complete one or several prompts."""
         body = await self._reader.read(request, CompletionRequest, strict=self._settings.strict)
         wire = body.value

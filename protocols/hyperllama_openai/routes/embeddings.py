@@ -27,9 +27,9 @@ class EmbeddingRoutes(Resource):
     def handlers(self) -> Sequence[ControllerRouterHandler]:
         """The route handlers, to be mounted by the protocol."""
         declared = route(permission="infer", encodings=("zstd",), accepts=EmbeddingRequest, answers=EmbeddingList)
-        return (post("/embeddings", status_code=200, opt=declared)(self.create),)
+        return (post("/embeddings", status_code=200, opt=declared)(self.embeddings),)
 
-    async def create(self, request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+    async def embeddings(self, request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         """Embed texts or token ids."""
         body = await self._reader.read(request, EmbeddingRequest, strict=self._settings.strict)
         wire = body.value
