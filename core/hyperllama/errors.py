@@ -23,6 +23,7 @@
   x LoadFailed                         500
     - LoadInterrupted  (retry_after)   503
   x StoreFailed                        500
+    - StorageFull                      507
 
 * ConfigError (not a GatewayError): the gateway does not start; exit code 2.
 
@@ -182,6 +183,13 @@ class StoreFailed(GatewayError):
     code = "store_failed"
 
 
+class StorageFull(StoreFailed):
+    """The gateway's disk is full; nothing of what was sent is left on it."""
+
+    status = 507
+    code = "storage_full"
+
+
 class Unavailable(GatewayError):
     """Not now; ``retry_after`` says when to ask again."""
 
@@ -245,6 +253,7 @@ __all__ = (
     "PayloadTooLarge",
     "RateLimited",
     "RouteNotFound",
+    "StorageFull",
     "StoreFailed",
     "Unauthenticated",
     "Unavailable",

@@ -73,7 +73,7 @@ async def test_states_are_remembered_and_a_cancelled_one_is_not_run_on(shelf: Sh
     batch = await shelf.batch()
     shelf.now += 1
     batch = await shelf.store.enter(batch, "in_progress", total=9, model="m")
-    ((listed, owner),) = await shelf.store.open(10)
+    ((listed, owner),) = await shelf.store.due(4, 10)
     assert listed == batch
     assert owner == ME
     shelf.now += 1
@@ -83,7 +83,7 @@ async def test_states_are_remembered_and_a_cancelled_one_is_not_run_on(shelf: Sh
     ended = await shelf.store.get(batch.id, ME)
     assert (ended.status, ended.total, ended.model, ended.notes) == ("cancelled", 9, "m", {"a": "b"})
     assert ended.moments == {"in_progress": 1_000_001.0, "cancelling": 1_000_002.0, "cancelled": 1_000_002.0}
-    assert await shelf.store.open(10) == []
+    assert await shelf.store.due(4, 10) == []
     with pytest.raises(InvalidRequest):
         await shelf.store.cancel(batch.id, ME)
 
@@ -130,8 +130,8 @@ async def test_what_is_old_goes_and_what_is_used_stays(shelf: Shelf, tmp_path: P
 async def test_another_folder_on_the_same_database_has_batches_of_its_own(database, tmp_path: Path) -> None:
     here, there = Shelf(database, tmp_path / "here"), Shelf(database, tmp_path / "there")
     batch = await here.batch()
-    assert [found.id for found, _ in await here.store.open(10)] == [batch.id]
-    assert await there.store.open(10) == []
+    assert [found.id for found, _ in await here.store.due(4, 10)] == [batch.id]
+    assert await there.store.due(4, 10) == []
     file = await there.files.get(batch.input_file, ME)
     with pytest.raises(NotFound, match="another gateway"):
         await anext(there.files.read(file))

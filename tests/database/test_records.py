@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hyperllama.config import Store
 from hyperllama.database.database import Database
 from hyperllama.database.records import DatabaseRecords
 from hyperllama.errors import NotFound, Unavailable
@@ -13,6 +14,7 @@ from hyperllama.spi import Record
 from hyperllama.testing.fakes import MemoryRecords
 
 NOW = time.time()
+BOUNDS = Store(max_record_bytes=1000, max_key_record_bytes=3000)
 
 
 def record(id: str, *, owner: str = "me", at: float = 0.0, expires: float = math.inf, body: bytes = b"x") -> Record:
@@ -23,7 +25,7 @@ def record(id: str, *, owner: str = "me", at: float = 0.0, expires: float = math
 def records(request, database):
     if request.param == "memory":
         return MemoryRecords()
-    return DatabaseRecords(database, max_bytes=1000)
+    return DatabaseRecords(database, BOUNDS)
 
 
 async def test_what_was_put_is_there_for_its_owner_alone(records) -> None:
@@ -56,7 +58,7 @@ async def test_expired_and_deleted_ones_are_gone(records) -> None:
 
 
 async def test_another_gateway_reads_what_was_written_and_cannot_take_it_over(database) -> None:
-    mine, other = (DatabaseRecords(database, max_bytes=1000) for _ in range(2))
+    mine, other = (DatabaseRecords(database, BOUNDS) for _ in range(2))
     async with mine:
         mine.put(record("a", expires=NOW + 86_400))
         mine.put(record("b"))
@@ -69,7 +71,7 @@ async def test_another_gateway_reads_what_was_written_and_cannot_take_it_over(da
 
 
 async def test_the_sweep_drops_the_expired_and_then_the_oldest_of_too_much(database) -> None:
-    records = DatabaseRecords(database, max_bytes=1000)
+    records = DatabaseRecords(database, BOUNDS)
     records.put(record("old", expires=NOW - 1, body=b"x" * 2000))
     for number in range(4):
         records.put(record(f"r{number}", at=number, body=b"x" * 400))
@@ -81,7 +83,7 @@ async def test_the_sweep_drops_the_expired_and_then_the_oldest_of_too_much(datab
 async def test_what_a_broken_database_did_not_take_waits_and_reads_say_so(tmp_path: Path) -> None:
     (tmp_path / "gateway.db").write_bytes(b"no database at all, but long enough to be looked at as one" * 40)
     broken = Database(tmp_path)
-    records = DatabaseRecords(broken, max_bytes=1000)
+    records = DatabaseRecords(broken, BOUNDS)
     records.put(record("a"))
     with pytest.raises(Exception, match="database"):
         await records.write()
@@ -90,5 +92,5 @@ async def test_what_a_broken_database_did_not_take_waits_and_reads_say_so(tmp_pa
         await records.get("test.thing", "b", "me")
     (tmp_path / "gateway.db").unlink()
     await records.write()
-    assert await DatabaseRecords(broken, max_bytes=1000).get("test.thing", "a", "me") == record("a")
+    assert await DatabaseRecords(broken, BOUNDS).get("test.thing", "a", "me") == record("a")
     await broken.close()

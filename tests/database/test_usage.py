@@ -85,17 +85,17 @@ async def test_a_database_that_is_away_loses_nothing(database, monkeypatch) -> N
     ledger = Ledger(database, wall=Wall())
     await ledger.watch()
     ledger.finished(call(usage=Usage(10, 0)))
-    real = ledger._write
+    real = database.begin
 
-    async def broken(*_: object, **__: Any) -> None:
+    def broken(*_: object, **__: Any) -> None:
         ledger.finished(call(usage=Usage(1, 0)))
         raise OSError
 
-    monkeypatch.setattr(ledger, "_write", broken)
+    monkeypatch.setattr(database, "begin", broken)
     with pytest.raises(OSError):
         await ledger.write()
-    await ledger._try_to_write()
-    monkeypatch.setattr(ledger, "_write", real)
+    assert not await ledger._behind.attempt()
+    monkeypatch.setattr(database, "begin", real)
     await ledger.write()
     (line,) = await ledger.report()
     assert (line.requests, line.prompt_tokens) == (3, 12)

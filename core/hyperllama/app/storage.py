@@ -36,7 +36,7 @@ def build_storage(config: Config) -> Storage:
         database=database,
         audit=AuditLog(database, config.admin),
         ledger=Ledger(database),
-        records=DatabaseRecords(database, max_bytes=config.store.max_record_bytes),
+        records=DatabaseRecords(database, config.store),
         files=files,
         batches=BatchStore(database, files, config.batches, changed=new_batches.set),
         new_batches=new_batches,

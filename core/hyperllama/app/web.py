@@ -120,6 +120,7 @@ def build_web(
         ask=InProcessClient(RequestLog(litestar)),
         places=partial(_lines_at_once, config, generation),
         renew=authenticator.renew,
+        ledger=storage.ledger,
     )
     return Web(asgi, litestar, authenticator, spelling(protocols), runner)
 

@@ -1,1 +1,1 @@
-"""Batches run here, on capacity that nobody else wants."""
+"""Run batches on capacity that no client waits for."""

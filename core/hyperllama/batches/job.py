@@ -1,7 +1,7 @@
-"""One batch on its way: read and judged, its lines sent, their results committed, its files written.
+"""One batch: its file is read and checked, its lines are sent, their results committed, its output files written.
 
-Whatever is done is in the database before the next step begins, so that it is gone on with where it was left, by
-whoever comes after. A line is sent again only when its result was not committed.
+Whatever is done is in the database before the next step begins, so that any gateway can continue where this one stops.
+A line is sent again only when its result was not committed.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ import structlog
 
 from hyperllama.database.batches import BatchStore
 from hyperllama.database.files import FileStore
+from hyperllama.database.usage import Ledger
 from hyperllama.errors import InvalidRequest, NotFound
 from hyperllama.identity import IDLE_PRIORITY, Principal
 from hyperllama.spi import Batch, BatchAnswer, BatchDialect, BatchError, BatchLine, BatchResult, KeptFile, Status
 
 AT_ONCE = 64  # lines read, and unrun lines committed, at a time
+BYTES_AT_ONCE = 8 * 2**20  # of lines that are read at a time, beyond the first
 UNCOMMITTED = 256  # results that may wait for the database while others are made
 SHOWN = 50  # errors of an input file that are listed
 TRIES = 3  # of a line that the engine broke on
@@ -30,20 +32,20 @@ log = structlog.get_logger(__name__)
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """What a route answered; ``retry_after``: seconds, None: it did not say to come back."""
+    """The answer of a route; ``retry_after``: seconds, None when it did not ask to be called again."""
 
     answer: BatchAnswer
     retry_after: float | None
 
 
-#: Ask a route (its path, a body, as whom) from inside.
+#: Call a route from inside: its path, a body, the principal who calls.
 Ask: TypeAlias = Callable[[str, bytes, Principal], Awaitable[Reply]]
 #: A numbered line of the input file; blank ones are not counted as lines, but numbers are those of the file.
 Numbered: TypeAlias = tuple[int, BatchLine]
 
 
 class Job:
-    """Run it once. Cancelling it leaves the batch to be gone on with."""
+    """Run it once. Cancelling it leaves the batch as it is, for another job to continue."""
 
     def __init__(
         self,
@@ -55,9 +57,11 @@ class Job:
         files: FileStore,
         ask: Ask,
         places: Callable[[str, Principal], int],
+        ledger: Ledger,
         max_lines: int,
+        max_line_bytes: int,
     ) -> None:
-        """``places``: how many lines of a model may be under way."""
+        """``places``: how many lines of a model may run at once; ``ledger`` holds their usage until it is committed."""
         self.owner = batch.owner
         self._batch = batch
         self._principal = principal
@@ -66,14 +70,16 @@ class Job:
         self._files = files
         self._ask = ask
         self._places = places
+        self._ledger = ledger
         self._max_lines = max_lines
+        self._max_line_bytes = max_line_bytes
         self._stop = asyncio.Event()
         self._status: Status = batch.status
-        self._results: list[tuple[int, BatchResult]] = []  # not committed yet
+        self._results: list[tuple[int, BatchResult, str]] = []  # number, result, request; not committed yet
         self._committing: asyncio.Task[None] | None = None
 
-    def tell(self, status: Status, principal: Principal) -> None:
-        """How it stands now, and who its owner is now: ``cancelling`` and ``expired`` stop it."""
+    def update(self, status: Status, principal: Principal) -> None:
+        """Take the state it has now, and who its owner is now; ``cancelling`` and ``expired`` stop it."""
         self._principal = principal
         if status in ("cancelling", "expired") and self._status != status:
             self._status = status
@@ -85,7 +91,7 @@ class Job:
             batch = await self._judge()
         if batch.status == "failed":
             return
-        self.tell(batch.status, self._principal)
+        self.update(batch.status, self._principal)
         if batch.status == "in_progress":
             await self._until_stopped(self._all_lines())
         if self._status == "expired":
@@ -98,7 +104,7 @@ class Job:
             await self._end("cancelled" if batch.status == "cancelling" else "completed")
 
     async def _judge(self) -> Batch:
-        """Read the whole input file once: what is wrong with it, how many lines it has, and the model."""
+        """Check the whole input file once, count its lines, and find the model."""
         try:
             total, model, errors = await asyncio.to_thread(self._judged)
         except NotFound as error:
@@ -112,10 +118,14 @@ class Job:
         seen: set[str] = set()
         total, model = 0, ""
         with self._files.open(self._batch.input_file) as file:
-            for number, raw in _lines(file):
+            for number, raw in _lines(file, self._max_line_bytes):
                 total += 1
                 if total > self._max_lines or len(errors) >= SHOWN:
                     break
+                if len(raw) > self._max_line_bytes:
+                    text = f"The line is longer than the {self._max_line_bytes} bytes that it may have."
+                    errors.append(_error("line_too_long", text, number))
+                    continue
                 try:
                     line = self._dialect.batch_line(raw, self._batch.endpoint)
                 except InvalidRequest as error:
@@ -163,29 +173,35 @@ class Job:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
-            if self._committing is not None:
-                await asyncio.shield(self._committing)
+            try:
+                if self._committing is not None:
+                    await asyncio.shield(self._committing)
+            finally:
+                for _, _, request in self._results:
+                    self._ledger.release(request)  # it was used, whether or not its line is sent again
 
     async def _left(self) -> AsyncGenerator[Numbered, None]:
-        """Lines that have no result yet."""
+        """Yield the lines that have no result yet."""
         done = await self._store.done(self._batch.id)
         with await asyncio.to_thread(self._files.open, self._batch.input_file) as file:
-            source = _lines(file)
+            source = _lines(file, self._max_line_bytes)
             while some := await asyncio.to_thread(self._some, source, done):
                 for numbered in some:
                     yield numbered
 
     def _some(self, source: Iterator[tuple[int, bytes]], done: set[int]) -> list[Numbered]:
         found: list[Numbered] = []
+        size = 0
         for number, raw in source:
             if number not in done:
                 found.append((number, self._dialect.batch_line(raw, self._batch.endpoint)))
-                if len(found) == AT_ONCE:
+                size += len(raw)
+                if len(found) == AT_ONCE or size >= BYTES_AT_ONCE:
                     break
         return found
 
     async def _line(self, number: int, line: BatchLine) -> None:
-        """Send it until it is answered for good, and have the answer committed."""
+        """Send a line until its answer is final, and have that committed."""
         broken = 0
         while True:
             who = msgspec.structs.replace(self._principal, priority=IDLE_PRIORITY)
@@ -199,8 +215,9 @@ class Job:
                 wait = 2.0**broken
             else:
                 break
+            self._ledger.release(reply.answer.request_id)
             await asyncio.sleep(min(max(wait, 0.05), LONGEST))
-        self._results.append((number, self._dialect.batch_result(line, reply.answer)))
+        self._results.append((number, self._dialect.batch_result(line, reply.answer), reply.answer.request_id))
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit())
         elif self._committing.done():
@@ -208,10 +225,13 @@ class Job:
             self._committing = asyncio.create_task(self._commit())
 
     async def _commit(self) -> None:
-        """What has gathered since the last transaction, in one."""
+        """Write the results that have gathered, and their usage, in one transaction after the other."""
         while self._results:
             taken = self._results[:AT_ONCE]
-            await self._store.commit(self._batch.id, taken)
+            requests = [request for _, _, request in taken]
+            results = [(number, result) for number, result, _ in taken]
+            await self._store.commit(self._batch.id, results, self._ledger.held(requests))
+            self._ledger.booked(requests)
             del self._results[: len(taken)]
 
     async def _give_up_rest(self) -> None:
@@ -227,35 +247,52 @@ class Job:
 
     async def _end(self, status: Status) -> None:
         life = await self._store.output_life(self._batch.id)
-        output = await self._written("output", failed=False, life=life)
-        errors = await self._written("error", failed=True, life=life)
-        await self._store.end(self._batch, status, output, errors)
+        written: list[KeptFile] = []
+        try:
+            output = await self._write_file("output", written, failed=False, life=life)
+            errors = await self._write_file("error", written, failed=True, life=life)
+            await self._store.end(self._batch, status, output, errors)
+        except BaseException:
+            for file in written:  # they are written anew when the batch is continued
+                await asyncio.shield(asyncio.to_thread(self._files.drop, file.id))
+            raise
         log.info("batch ended", batch=self._batch.id, owner=self._batch.owner, status=status)
 
-    async def _written(self, what: str, *, failed: bool, life: float | None) -> KeptFile | None:
-        """One of its files, in place; None: it would be empty."""
+    async def _write_file(
+        self, what: str, written: list[KeptFile], *, failed: bool, life: float | None
+    ) -> KeptFile | None:
+        """Write one of its files and add it to ``written``; None when it would be empty."""
         size = 0
         async with aclosing(self._store.results(self._batch.id, failed=failed)) as pieces:
-            first = await anext(pieces, b"")
-            if not first:
+            piece = await anext(pieces, b"")
+            if not piece:
                 return None
-            file, settle = await asyncio.to_thread(self._files.writing)
-            with file:
-                piece = first
+            draft = await self._files.draft()
+            try:
                 while piece:
                     size += len(piece)
-                    await asyncio.to_thread(file.write, piece)
+                    await self._files.write(draft, piece)
                     piece = await anext(pieces, b"")
-                name = await asyncio.to_thread(settle)
+                name = await self._files.settle(draft)
+            except BaseException:
+                await asyncio.shield(asyncio.to_thread(draft.discard))
+                raise
         filename = f"{self._batch.id}_{what}.jsonl"
-        return self._files.described(
+        file = self._files.describe(
             name, self._batch.owner, filename=filename, purpose="batch_output", size=size, seconds=life
         )
+        written.append(file)
+        return file
 
 
-def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Numbers from 1; blank lines are passed over. Blocks."""
-    for number, raw in enumerate(file, 1):
+def _lines(file: BinaryIO, most: int) -> Iterator[tuple[int, bytes]]:
+    """Yield lines with their numbers, from 1, without blank ones; of one over ``most`` bytes its beginning. Blocks."""
+    number = 0
+    while raw := file.readline(most + 1):
+        number += 1
+        rest = raw
+        while len(rest) > most and not rest.endswith(b"\n"):
+            rest = file.readline(most + 1)
         if raw.strip():
             yield number, raw
 

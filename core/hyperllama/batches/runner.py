@@ -1,4 +1,4 @@
-"""Runs the batches of one folder of files: one gateway of those that share it does, and another when that one dies."""
+"""Run the batches of one folder of files: one gateway of those that share it does, and another when that one dies."""
 
 from __future__ import annotations
 
@@ -18,24 +18,28 @@ from hyperllama.batches.job import Ask, Job
 from hyperllama.config import Batches as Settings
 from hyperllama.database.batches import BatchStore
 from hyperllama.database.files import FileStore
+from hyperllama.database.usage import Ledger
+from hyperllama.errors import StorageFull, Unavailable
 from hyperllama.identity import Principal
 from hyperllama.spi import Batch, BatchDialect, BatchError
 from hyperllama.system.files import open_locked
 
 LOOK = 1.0  # seconds between looks at what others asked for, or cancelled
 SWEEP = 60.0
-AGAIN = 5.0  # seconds after which a batch that broke is gone on with
+AGAIN = 5.0  # seconds after which a batch that broke is continued; twice as long each time
+AGAIN_AT_MOST = 300.0
+BREAKS = 5  # of a batch in a row, for reasons of its own, until it has failed
 OPEN = 1000  # batches looked at
 LOCK = "runner.lock"
 
-#: Who a principal is now; None: nobody any more.
+#: Return the principal as it is now; None when its key is no longer valid.
 Renew: TypeAlias = Callable[[Principal], Awaitable[Principal | None]]
 
 log = structlog.get_logger(__name__)
 
 
 class Runner:
-    """Enter it, and batches run; leaving it breaks them off, to be gone on with."""
+    """Enter it, and batches run; leaving it interrupts them, for another runner to continue."""
 
     def __init__(
         self,
@@ -48,6 +52,7 @@ class Runner:
         ask: Ask,
         places: Callable[[str, Principal], int],
         renew: Renew,
+        ledger: Ledger,
         wake: asyncio.Event,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -60,11 +65,12 @@ class Runner:
         self._ask = ask
         self._places = places
         self._renew = renew
+        self._ledger = ledger
         self._wall = wall
         self._wake = wake
         self._stopped = False
         self._jobs: dict[str, tuple[Job, asyncio.Task[None]]] = {}
-        self._broken: dict[str, float] = {}  # when a batch that broke may run again, on the loop's clock
+        self._broken: dict[str, tuple[int, float]] = {}  # how often a batch broke; when it may run, on the loop's clock
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Runner:
@@ -80,7 +86,7 @@ class Runner:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def stop(self) -> None:
-        """Begin no other batch; the gateway is stopping."""
+        """Start no other batch; the gateway is stopping."""
         self._stopped = True
         self._wake.set()
 
@@ -109,13 +115,13 @@ class Runner:
                 os.close(lock)
 
     async def _look(self) -> None:
-        """Begin what is to begin, and tell what runs what has changed."""
+        """Start what may start, and pass changes on to what runs."""
         now = asyncio.get_running_loop().time()
         waiting: list[tuple[Batch, Principal]] = []
-        for batch, principal in await self._store.open(OPEN):
+        for batch, principal in await self._store.due(2 * self._settings.running, OPEN):
             if batch.id in self._jobs:
                 await self._update(batch, principal)
-            elif self._broken.get(batch.id, 0.0) > now:
+            elif self._broken.get(batch.id, (0, 0.0))[1] > now:
                 continue
             elif batch.status == "cancelling":
                 await self._begin(batch, principal)
@@ -126,7 +132,7 @@ class Runner:
             await self._begin(*chosen)
 
     def _next(self, waiting: Sequence[tuple[Batch, Principal]]) -> tuple[Batch, Principal] | None:
-        """Whoever has the fewest under way, the oldest first; nobody takes the last place beside others of his own."""
+        """Return the oldest batch of the owner with the fewest under way; one owner never takes every place."""
         places = self._settings.running
         if len(self._jobs) >= places:
             return None
@@ -135,6 +141,11 @@ class Runner:
         return min(allowed, key=lambda each: under_way[each[0].owner], default=None)
 
     async def _begin(self, batch: Batch, principal: Principal) -> None:
+        if self._broken.get(batch.id, (0, 0.0))[0] >= BREAKS:
+            del self._broken[batch.id]
+            text = "The batch could not be processed; its requests stopped the gateway's work on it several times."
+            await self._store.fail(batch, BatchError(code="internal_error", message=text))
+            return
         dialect = self._dialects.get(batch.protocol)
         owner = await self._renew(principal)
         if dialect is None or owner is None:
@@ -151,10 +162,12 @@ class Runner:
             files=self._files,
             ask=self._ask,
             places=self._places,
+            ledger=self._ledger,
             max_lines=self._settings.max_lines,
+            max_line_bytes=self._settings.max_line_bytes,
         )
         if batch.expires <= self._wall():
-            job.tell("expired", owner)
+            job.update("expired", owner)
         task = asyncio.create_task(job.run(), name=batch.id)
         self._jobs[batch.id] = job, task
         task.add_done_callback(lambda task: self._ended(batch, task))
@@ -165,14 +178,17 @@ class Runner:
         if owner is None:
             task.cancel()
             return
-        job.tell("expired" if batch.expires <= self._wall() else batch.status, owner)
+        job.update("expired" if batch.expires <= self._wall() else batch.status, owner)
 
     def _ended(self, batch: Batch, task: asyncio.Task[None]) -> None:
         self._jobs.pop(batch.id, None)
-        self._broken.pop(batch.id, None)
+        breaks, _ = self._broken.pop(batch.id, (0, 0.0))
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._broken[batch.id] = asyncio.get_running_loop().time() + AGAIN
-            log.error("batch broke off and is tried again", batch=batch.id, reason=repr(error))
+            away = isinstance(error, Unavailable | StorageFull)  # none of the batch's own doing
+            breaks += not away
+            pause = min(AGAIN * 2 ** max(breaks - 1, 0), AGAIN_AT_MOST)
+            self._broken[batch.id] = breaks, asyncio.get_running_loop().time() + pause
+            log.error("batch broke off and is tried again", batch=batch.id, reason=type(error).__name__, breaks=breaks)
         self._wake.set()
 
     async def _sweep(self) -> None:
@@ -183,7 +199,7 @@ class Runner:
         try:
             await work
         except Exception as error:  # noqa: BLE001 - a database that is away comes back
-            log.warning("batches wait", reason=repr(error))
+            log.warning("batches wait", reason=type(error).__name__)
             return False
         return True
 

@@ -142,8 +142,13 @@ class Batches(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     enabled: bool = True
     max_file_bytes: Count = 100 * 1024 * 1024
     max_key_bytes: Count = 1024 * 1024 * 1024  # of all files of one key; beyond, uploads are refused
+    max_key_files: Count = 10_000
+    max_bytes: Count = 64 * 1024 * 1024 * 1024  # of all files of all keys
     max_lines: Count = 50_000
+    max_line_bytes: Count = 16 * 1024 * 1024  # of one line of a batch
     max_open: Count = 100  # batches of one key that have not ended
+    max_all_open: Count = 10_000  # and of all keys
+    max_key_ended: Count = 10_000  # batches of one key that have ended; the oldest are forgotten
     running: Count = 4  # batches under way at once; the others wait their turn
     concurrency: CountOrNone = (
         0  # lines of one batch at once; 0: three quarters of what the model's engine takes together
@@ -157,7 +162,7 @@ class Admin(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     enabled: bool = True
     networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")  # whom it answers, by CIDR, whatever key they have
     audit_keep: Lifetime = 31_536_000.0  # how long acts stay in the log
-    audit_max: Count = 1_000_000  # and how many; the oldest go first
+    audit_max: Count = 1_000_000  # and how many; the oldest go first, of whoever has most
 
 
 class Server(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -221,7 +226,9 @@ class Store(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_key_bytes: Count | None = None  # of model files that one key uploads; None: any number
     max_record_bytes: CountOrNone = (
         256 * 1024 * 1024
-    )  # of stored responses and the like, all together; the oldest go first
+    )  # of stored responses and the like, all together; the oldest go first, of whoever has most
+    max_key_record_bytes: Count = 64 * 1024 * 1024  # and of those of one key, whose own oldest go
+    max_key_records: Count = 10_000
     names: dict[str, str] = msgspec.field(default_factory=dict)  # short name: the "hf:org/repo" that pulling it fetches
 
 

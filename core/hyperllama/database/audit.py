@@ -1,4 +1,4 @@
-"""Who did what to keys, models and the configuration, when, and how it ended: in the database and as a line of the log.
+"""The log of acts on keys, models and the configuration: who, when, and how it ended; in the database and as log lines.
 
 Nothing in it is a secret. Reads and inference are no acts.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import structlog
 
-from hyperllama.config import Admin, parse_duration
+from hyperllama.config import Admin
+from hyperllama.database import sql
 from hyperllama.database.database import Database
+from hyperllama.database.write_behind import WriteBehind
 from hyperllama.errors import GatewayError
 from hyperllama.identity import Caller
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 SWEEP_EVERY = 600.0
+SWEEP_WITHIN = 60.0
 
 log = structlog.get_logger("hyperllama.audit")
 
@@ -45,14 +48,14 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """Who acts, and in which request."""
+    """The one who acts, and the request it happens in."""
 
     name: str
     request_id: str = ""
 
     @classmethod
     def of(cls, caller: Caller) -> Actor:
-        """The key, by the name people know and the id that stays."""
+        """Return the actor of a caller: its key, by the name people know and the id that stays."""
         principal = caller.principal
         if caller.protocol == "cli":
             return cls(principal.name)
@@ -60,32 +63,34 @@ class Actor(msgspec.Struct, frozen=True):
 
 
 class AuditLog:
-    """Enter it, and what is too old is dropped from time to time."""
+    """Enter it, and what is too old is dropped from time to time.
+
+    Where there are too many acts, the oldest go of whoever has most: one actor's cannot push out the others'.
+    """
 
     def __init__(self, database: Database, settings: Admin, *, wall: Callable[[], float] = time.time) -> None:
         self._database = database
         self._settings = settings
         self._wall = wall
         self._quiet = False
-        self._sweeper: asyncio.Task[None] | None = None
+        self._recorded = 0  # since the last sweep
+        self._sweeper = WriteBehind(self.sweep, "the audit log is not tidied", at_least=lambda: SWEEP_EVERY)
 
     async def __aenter__(self) -> AuditLog:
-        self._sweeper = asyncio.create_task(self._sweep_now_and_then())
+        await self._sweeper.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.gather(self._sweeper, return_exceptions=True)
+        await self._sweeper.stop()
 
     def mute(self) -> None:
-        """Say nothing in the log from now on: what a command prints is its own."""
+        """Write nothing to the log from now on: what a command prints is its own."""
         self._quiet = True
 
     async def record(self, act: Act) -> None:
-        """Keep it and say it. A database that does not answer fails no act: the log has it."""
+        """Write ``act`` to the log and to the database. Never raises for a database: the log has the act."""
         if not self._quiet:
             say(act)
         try:
@@ -93,6 +98,10 @@ class AuditLog:
                 await insert(connection, msgspec.structs.replace(act, at=self._wall()))
         except Exception as error:  # noqa: BLE001 - whatever a database says
             log.warning("an act is not in the database", act=act.act, reason=type(error).__name__)
+            return
+        self._recorded += 1
+        if self._recorded > self._settings.audit_max // 10:
+            self._sweeper.wake()
 
     @asynccontextmanager
     async def watching(
@@ -133,76 +142,34 @@ class AuditLog:
         act: str = "",
         subject: str = "",
     ) -> Sequence[Act]:
-        """Newest first, from the one before ``before`` on; ``actor``, ``act``, ``subject``: those that begin so."""
-        from sqlalchemy import select
-
-        from hyperllama.database.tables import audit
-
-        asked = select(audit).order_by(audit.c.id.desc()).limit(limit)
-        if before is not None:
-            asked = asked.where(audit.c.id < before)
-        if since is not None:
-            asked = asked.where(audit.c.at >= since)
-        for column, text in ((audit.c.actor, actor), (audit.c.act, act), (audit.c.subject, subject)):
-            if text:
-                asked = asked.where(column.startswith(text, autoescape=True))
-        async with self._database.begin() as connection:
-            rows = (await connection.execute(asked)).mappings().all()
-        return [_act(row) for row in rows]
+        """Return acts, newest first, with an id below ``before``; ``actor``, ``act``, ``subject``: how theirs begin."""
+        begins = {"actor": actor, "act": act, "subject": subject}
+        async with self._database.read() as connection:
+            rows = await sql.audit.page(connection, before=before, limit=limit, since=since, begins=begins)
+        return [msgspec.convert({**row, "detail": msgspec.json.decode(row["detail"])}, Act) for row in rows]
 
     async def sweep(self) -> None:
         """Drop what is too old, and the oldest of too many. Raises what the database raises."""
-        from sqlalchemy import delete, select
-
-        from hyperllama.database.tables import audit
-
-        life = parse_duration(self._settings.audit_keep)
-        async with self._database.begin() as connection:
+        if not self._database.exists:
+            return
+        life = self._settings.audit_keep
+        async with self._database.begin(within=SWEEP_WITHIN) as connection:
             if life != float("inf"):
-                await connection.execute(delete(audit).where(audit.c.at < self._wall() - life))
-            last = select(audit.c.id).order_by(audit.c.id.desc()).offset(self._settings.audit_max).limit(1)
-            over = await connection.scalar(last)
-            if over is not None:
-                await connection.execute(delete(audit).where(audit.c.id <= over))
-
-    async def _sweep_now_and_then(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_EVERY)
-            if self._database.exists:
-                try:
-                    await self.sweep()
-                except Exception as error:  # noqa: BLE001 - it is tried again
-                    log.warning("the audit log is not tidied", reason=type(error).__name__)
+                await sql.audit.expire(connection, self._wall() - life)
+            await sql.audit.shorten(connection, self._settings.audit_max)
+        self._recorded = 0
 
 
 async def insert(connection: AsyncConnection, act: Act) -> None:
-    """Keep ``act`` in this transaction."""
-    from sqlalchemy import insert as insert_into
-
-    from hyperllama.database.tables import audit
-
-    await connection.execute(
-        insert_into(audit).values(
-            at=act.at,
-            actor=act.actor[:128],
-            act=act.act[:64],
-            subject=act.subject[:255],
-            outcome=act.outcome[:64],
-            request_id=act.request_id[:64],
-            detail=msgspec.json.encode(act.detail).decode(),
-        )
-    )
+    """Insert ``act`` in this transaction."""
+    texts = {name: getattr(act, name) for name in ("actor", "act", "subject", "outcome", "request_id")}
+    await sql.audit.add(connection, at=act.at, texts=texts, detail=act.detail)
 
 
 def say(act: Act) -> None:
-    """The line of the log."""
-    said = {"actor": act.actor, "subject": act.subject, "outcome": act.outcome, "request_id": act.request_id}
-    log.info(act.act, **{name: value for name, value in said.items() if value}, **act.detail)
-
-
-def _act(row: Mapping[Any, Any]) -> Act:
-    fields = {str(name): value for name, value in row.items()}  # SQLAlchemy's names are a kind of str
-    return msgspec.convert({**fields, "detail": msgspec.json.decode(fields["detail"])}, Act)
+    """Log ``act``."""
+    texts = {"actor": act.actor, "subject": act.subject, "outcome": act.outcome, "request_id": act.request_id}
+    log.info(act.act, **{name: value for name, value in texts.items() if value}, **act.detail)
 
 
 __all__ = ("Act", "Actor", "AuditLog", "insert", "say")

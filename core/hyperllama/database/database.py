@@ -5,23 +5,29 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
-from hyperllama.errors import ConfigError
+from hyperllama.database import sql
+from hyperllama.errors import GatewayError, Unavailable
 from hyperllama.system.files import create_folder, open_locked
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-    from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-HEAD = "0002"  # the newest migration; a test keeps it so
+HEAD = "0003"  # the newest migration; a test keeps it so
 FILE = "gateway.db"
+WITHIN = 3.5  # seconds a request waits for its transaction before the connection is cut
+GRACE = 0.5  # and seconds that a cut connection has to fail by itself
+OPENING = 30.0  # seconds a request waits for a migration
+MIGRATION = 600.0
+TURN = 0.05  # seconds between two tries for the lock
+COMPLAIN_EVERY = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -36,11 +42,13 @@ class Database:
         self._directory = directory
         self._url = _driver(url) if url else ""
         self._engine: AsyncEngine | None = None
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Task[AsyncEngine] | None = None
+        self._writer = asyncio.Lock()  # SQLite has one transaction that writes; in here they take turns
+        self._complained = float("-inf")
 
     @property
     def file(self) -> Path | None:
-        """The SQLite file in the store; None: a database named by URL."""
+        """The SQLite file in the store; None for a database named by URL."""
         return None if self._url else self._directory / FILE
 
     @property
@@ -49,96 +57,124 @@ class Database:
         return self.file is None or self.file.exists()
 
     @asynccontextmanager
-    async def begin(self) -> AsyncGenerator[AsyncConnection, None]:
-        """A transaction: committed at the end, rolled back on an exception."""
-        engine = await self.open()
-        async with engine.begin() as connection:
+    async def begin(self, *, within: float = WITHIN) -> AsyncGenerator[AsyncConnection, None]:
+        """Begin a transaction: committed at the end, rolled back on an exception. Not to be nested.
+
+        Raises Unavailable when the database does not answer ``within`` so many seconds, or is locked so long by
+        another process; StorageFull when its disk is. Neither leaves anything of the transaction.
+        """
+        async with AsyncExitStack() as stack:
+            if self.file is not None:
+                try:
+                    async with asyncio.timeout(within):
+                        await stack.enter_async_context(self._writer)
+                except TimeoutError as error:
+                    raise Unavailable("The gateway's database is busy.", retry_after=GRACE) from error
+            yield await stack.enter_async_context(self._transaction(within, read_only=False))
+
+    @asynccontextmanager
+    async def read(self, *, within: float = WITHIN) -> AsyncGenerator[AsyncConnection, None]:
+        """Begin a transaction that only reads; the same errors as :meth:`begin`."""
+        async with self._transaction(within, read_only=True) as connection:
             yield connection
 
     async def open(self) -> AsyncEngine:
-        """The engine, with the schema up to date. Once; whoever comes meanwhile waits. Raises ConfigError."""
+        """Return the engine, with the schema up to date. Raises ConfigError, Unavailable, StorageFull."""
         if self._engine is not None:
             return self._engine
-        async with self._opening:
-            if self._engine is None:
-                self._engine = await self._connect()
-        return self._engine
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open(), name="database")
+            self._opening.add_done_callback(self._opened)
+        try:
+            async with asyncio.timeout(OPENING):
+                return await asyncio.shield(self._opening)
+        except TimeoutError as error:
+            raise Unavailable("The gateway's database is being prepared.", retry_after=OPENING) from error
 
     async def close(self) -> None:
-        """Let go of every connection; a later use opens again."""
+        """Close every connection; a later use opens again."""
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait((self._opening,))
         engine, self._engine = self._engine, None
         if engine is not None:
-            await engine.dispose()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WITHIN):
+                    await engine.dispose()
 
-    async def _connect(self) -> AsyncEngine:
-        await asyncio.to_thread(importlib.import_module, "sqlalchemy.ext.asyncio")  # a quarter of a second
-        from sqlalchemy import event
-        from sqlalchemy.exc import ArgumentError, NoSuchModuleError
-        from sqlalchemy.ext.asyncio import create_async_engine
-
-        if self.file is not None:
-            await asyncio.to_thread(_create, self.file)
-        url = self._url or f"sqlite+aiosqlite:///{self.file}"
+    @asynccontextmanager
+    async def _transaction(self, within: float, *, read_only: bool) -> AsyncGenerator[AsyncConnection, None]:
+        engine = await self.open()
+        if read_only:
+            engine = engine.execution_options(**{sql.engine.READ_ONLY: True})
+        loop = asyncio.get_running_loop()
+        end = loop.time() + within
+        cut: asyncio.TimerHandle | None = None
         try:
-            engine = create_async_engine(url, pool_pre_ping=not url.startswith("sqlite"), hide_parameters=True)
-        except (ArgumentError, NoSuchModuleError) as error:
-            raise ConfigError("store.database: not a database URL; write postgresql://user@host/name") from error
-        except ImportError as error:
-            raise ConfigError(
-                "store.database: PostgreSQL needs the extra: pip install 'hyperllama-gateway[postgres]'"
-            ) from error
-        if url.startswith("sqlite"):
-            event.listen(engine.sync_engine, "connect", _pragmas)
-        try:
-            await self._migrate(engine)
-        except BaseException:
-            await engine.dispose()
+            async with asyncio.timeout_at(end + GRACE), engine.begin() as connection:
+                cut = loop.call_at(end, sql.engine.abort, connection)
+                yield connection
+        except GatewayError:
             raise
+        except Exception as error:
+            explained = sql.engine.explain(error)
+            if explained is None:
+                raise
+            self._complain(error)
+            raise explained from error
+        finally:
+            if cut is not None:
+                cut.cancel()
+
+    async def _open(self) -> AsyncEngine:
+        await asyncio.to_thread(sql.load)  # a quarter of a second
+        try:
+            if self.file is not None:
+                await asyncio.to_thread(_create, self.file)
+            engine = sql.engine.create(self._url or f"sqlite+aiosqlite:///{self.file}")
+            try:
+                async with asyncio.timeout(WITHIN):
+                    found = await sql.engine.revision(engine)
+                if found != HEAD:
+                    await self._migrate(engine)
+            except BaseException:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(GRACE):
+                        await engine.dispose()
+                raise
+        except Exception as error:
+            explained = sql.engine.explain(error)
+            if explained is None:
+                raise
+            self._complain(error)
+            raise explained from error
+        self._engine = engine
         return engine
 
     async def _migrate(self, engine: AsyncEngine) -> None:
-        if await _revision(engine) == HEAD:
-            return
-        await asyncio.to_thread(importlib.import_module, "alembic.command")
-        lock = await asyncio.to_thread(open_locked, self._directory / f"{FILE}.lock")
-        try:
-            async with engine.begin() as connection:
-                await connection.run_sync(upgrade)
-        finally:
-            if lock is not None:
+        await asyncio.to_thread(importlib.import_module, "hyperllama.database.schema")
+        from hyperllama.database import schema
+
+        # Two gateways that start together migrate one after the other; Alembic's own state is one for the process.
+        path = self._directory / f"{FILE}.lock"
+        async with asyncio.timeout(MIGRATION):
+            while (lock := await asyncio.to_thread(open_locked, path, wait=False)) is None:  # noqa: ASYNC110
+                await asyncio.sleep(TURN)
+            try:
+                async with engine.begin() as connection:
+                    await connection.run_sync(schema.upgrade)
+            finally:
                 os.close(lock)
 
+    def _opened(self, task: asyncio.Task[AsyncEngine]) -> None:
+        self._opening = None
+        if not task.cancelled():
+            task.exception()  # those who wait have it; they may all have left
 
-def upgrade(connection: Connection, revision: str = "head") -> None:
-    """Bring the schema to ``revision`` on this connection, in its transaction."""
-    from alembic import command
-    from alembic.config import Config
-
-    settings = Config()
-    settings.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    settings.attributes["connection"] = connection
-    command.upgrade(settings, revision)
-
-
-async def _revision(engine: AsyncEngine) -> str | None:
-    from sqlalchemy import text
-    from sqlalchemy.exc import DBAPIError
-
-    try:
-        async with engine.connect() as connection:
-            found = await connection.scalar(text("SELECT version_num FROM alembic_version"))
-            return str(found) if found is not None else None
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise
-        return None  # no such table: a new database
-
-
-def _pragmas(connection: DBAPIConnection, _: object) -> None:
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    def _complain(self, error: BaseException) -> None:
+        if time.monotonic() - self._complained >= COMPLAIN_EVERY:
+            self._complained = time.monotonic()
+            log.warning("the database does not answer", reason=type(error).__name__)
 
 
 def _create(file: Path) -> None:
@@ -156,4 +192,4 @@ def _driver(url: str) -> str:
     return f"{scheme}{separator}{rest}"
 
 
-__all__ = ("HEAD", "Database", "upgrade")
+__all__ = ("HEAD", "Database")

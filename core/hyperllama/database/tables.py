@@ -56,7 +56,7 @@ usage = Table(
     metadata,
     Column("day", String(10), primary_key=True),  # UTC
     Column("key", String(128), primary_key=True),
-    Column("model", String(255), primary_key=True),
+    Column("model", String(512), primary_key=True),
     Column("name", String(128), nullable=False),
     Column("requests", BigInteger, nullable=False),
     Column("failed", BigInteger, nullable=False),

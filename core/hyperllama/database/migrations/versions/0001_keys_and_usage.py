@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from hyperllama.database.migrations.steps import create_index, create_table
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -12,7 +14,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.create_table(
+    create_table(
         "keys",
         sa.Column("id", sa.String(32), primary_key=True),
         sa.Column("name", sa.String(128), nullable=False),
@@ -27,17 +29,17 @@ def upgrade() -> None:
         sa.Column("revoked", sa.Double),
     )
     in_use = sa.text("revoked IS NULL")
-    op.create_index("keys_name_in_use", "keys", ["name"], unique=True, sqlite_where=in_use, postgresql_where=in_use)
-    op.create_table(
+    create_index("keys_name_in_use", "keys", ["name"], unique=True, sqlite_where=in_use, postgresql_where=in_use)
+    create_table(
         "secrets",
         sa.Column("digest", sa.String(64), primary_key=True),
         sa.Column("key", sa.String(32), sa.ForeignKey("keys.id", ondelete="CASCADE"), nullable=False),
         sa.Column("created", sa.Double, nullable=False),
         sa.Column("expires", sa.Double),
     )
-    op.create_index("ix_secrets_key", "secrets", ["key"])
+    create_index("ix_secrets_key", "secrets", ["key"])
     counts = ("requests", "failed", "cancelled", "refused", "prompt_tokens", "cached_tokens", "completion_tokens")
-    op.create_table(
+    create_table(
         "usage",
         sa.Column("day", sa.String(10), primary_key=True),
         sa.Column("key", sa.String(128), primary_key=True),
@@ -45,7 +47,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(128), nullable=False),
         *(sa.Column(count, sa.BigInteger, nullable=False) for count in counts),
     )
-    op.create_table(
+    create_table(
         "audit",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
         sa.Column("at", sa.Double, nullable=False),
@@ -54,13 +56,15 @@ def upgrade() -> None:
         sa.Column("subject", sa.String(255), nullable=False),
         sa.Column("detail", sa.Text, nullable=False),
     )
-    op.create_index("ix_audit_at", "audit", ["at"])
-    revisions = op.create_table(
+    create_index("ix_audit_at", "audit", ["at"])
+    create_table(
         "revisions",
         sa.Column("name", sa.String(32), primary_key=True),
         sa.Column("number", sa.BigInteger, nullable=False),
     )
-    op.bulk_insert(revisions, [{"name": "keys", "number": 0}])
+    revisions = sa.table("revisions", sa.column("name"), sa.column("number"))
+    if not op.get_bind().scalar(sa.select(sa.func.count()).select_from(revisions)):
+        op.bulk_insert(revisions, [{"name": "keys", "number": 0}])
 
 
 def downgrade() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from hyperllama.database.migrations.steps import add_column, create_index, create_table
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
@@ -12,9 +14,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("audit", sa.Column("request_id", sa.String(64), nullable=False, server_default=""))
-    op.add_column("audit", sa.Column("outcome", sa.String(64), nullable=False, server_default="done"))
-    op.create_table(
+    add_column("audit", sa.Column("request_id", sa.String(64), nullable=False, server_default=""))
+    add_column("audit", sa.Column("outcome", sa.String(64), nullable=False, server_default="done"))
+    create_table(
         "records",
         sa.Column("kind", sa.String(64), primary_key=True),
         sa.Column("id", sa.String(128), primary_key=True),
@@ -23,10 +25,10 @@ def upgrade() -> None:
         sa.Column("expires", sa.Double),
         sa.Column("body", sa.LargeBinary, nullable=False),
     )
-    op.create_index("ix_records_created", "records", ["created"])
-    op.create_index("ix_records_expires", "records", ["expires"])
-    op.create_index("records_of_owner", "records", ["kind", "owner", "created", "id"])
-    op.create_table(
+    create_index("ix_records_created", "records", ["created"])
+    create_index("ix_records_expires", "records", ["expires"])
+    create_index("records_of_owner", "records", ["kind", "owner", "created", "id"])
+    create_table(
         "files",
         sa.Column("id", sa.String(64), primary_key=True),
         sa.Column("owner", sa.String(128), nullable=False),
@@ -37,9 +39,9 @@ def upgrade() -> None:
         sa.Column("created", sa.Double, nullable=False),
         sa.Column("expires", sa.Double),
     )
-    op.create_index("ix_files_expires", "files", ["expires"])
-    op.create_index("files_of_owner", "files", ["owner", "created", "id"])
-    op.create_table(
+    create_index("ix_files_expires", "files", ["expires"])
+    create_index("files_of_owner", "files", ["owner", "created", "id"])
+    create_table(
         "batches",
         sa.Column("id", sa.String(64), primary_key=True),
         sa.Column("owner", sa.String(128), nullable=False),
@@ -59,22 +61,22 @@ def upgrade() -> None:
         *(sa.Column(count, sa.Integer, nullable=False) for count in ("total", "completed", "failed")),
         sa.Column("usage", sa.Text, nullable=False),
     )
-    op.create_index("ix_batches_status", "batches", ["status"])
-    op.create_index("batches_of_owner", "batches", ["owner", "created", "id"])
-    op.create_table(
+    create_index("ix_batches_status", "batches", ["status"])
+    create_index("batches_of_owner", "batches", ["owner", "created", "id"])
+    create_table(
         "batch_results",
         sa.Column("batch", sa.String(64), sa.ForeignKey("batches.id", ondelete="CASCADE"), primary_key=True),
         sa.Column("line", sa.Integer, primary_key=True),
         sa.Column("failed", sa.Integer, nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
     )
-    op.create_table(
+    create_table(
         "uploads",
         sa.Column("digest", sa.String(71), primary_key=True),
         sa.Column("owner", sa.String(128), nullable=False),
         sa.Column("bytes", sa.BigInteger, nullable=False),
     )
-    op.create_index("ix_uploads_owner", "uploads", ["owner"])
+    create_index("ix_uploads_owner", "uploads", ["owner"])
 
 
 def downgrade() -> None:
