@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from hyperllama.database import schema
 from hyperllama.database.database import FILE, HEAD, Database
@@ -29,7 +30,7 @@ ACT = "INSERT INTO audit (at, actor, act, subject, detail) VALUES (1.0, 'cli', '
 
 async def at_0001(directory: Path, url: str) -> None:
     """A database of the first version, with data."""
-    engine = sa.ext.asyncio.create_async_engine(url)
+    engine = create_async_engine(url)
 
     def work(connection: sa.Connection) -> None:
         schema.upgrade(connection, "0001")
