@@ -1,4 +1,4 @@
-"""Compiled models on disk: found again only by what they were compiled from, written by rename, so never half there."""
+"""Compiled models on disk: found again only by what they were compiled from, published whole by a rename."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ import msgspec
 MANIFEST = "manifest.json"
 
 
-class LoadTimes(msgspec.Struct):
-    """Seconds the last load of each kind took; None: there was none."""
+class ArtifactTimes(msgspec.Struct):
+    """Seconds that the last load of each kind took; None: there was none.
+
+    Not the catalog's times, which are of a model by name, whatever it was compiled from: these belong to a shape, are
+    written in the host, and tell a load that compiles from one that does not.
+    """
 
     cold: float | None = None
     warm: float | None = None
@@ -39,13 +43,13 @@ class Artifacts:
         return (self.folder / MANIFEST).is_file()
 
     def draft(self) -> Path:
-        """An empty folder to write to; :meth:`publish` makes it the found one."""
+        """Return an empty folder to write to; :meth:`publish` makes it the found one. Raises OSError."""
         shutil.rmtree(self._draft, ignore_errors=True)
         self._draft.mkdir(parents=True)
         return self._draft
 
     def publish(self) -> None:
-        """Two hosts that compiled the same at once: the first wins, and both hold the same."""
+        """Make the draft the found folder. Of two hosts that compiled the same at once the first wins."""
         try:
             self._draft.rename(self.folder)
         except OSError:
@@ -55,11 +59,11 @@ class Artifacts:
         shutil.rmtree(self.folder, ignore_errors=True)
         shutil.rmtree(self._draft, ignore_errors=True)
 
-    def times(self) -> LoadTimes:
+    def times(self) -> ArtifactTimes:
         try:
-            return msgspec.json.decode(self._times.read_bytes(), type=LoadTimes)
+            return msgspec.json.decode(self._times.read_bytes(), type=ArtifactTimes)
         except (OSError, msgspec.MsgspecError):
-            return LoadTimes()
+            return ArtifactTimes()
 
     def remember(self, *, cold: bool, seconds: float) -> None:
         times = self.times()
@@ -77,7 +81,7 @@ class Artifacts:
 
 
 def cpu_features() -> str:
-    """What native code may use here: compiled models do not run on a lesser processor."""
+    """Return a digest of what native code may use here: compiled models do not run on a lesser processor."""
     try:
         for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
             if line.startswith(("flags", "Features")):
@@ -87,4 +91,4 @@ def cpu_features() -> str:
     return platform.processor() or platform.machine()
 
 
-__all__ = ("Artifacts", "LoadTimes", "cpu_features")
+__all__ = ("ArtifactTimes", "Artifacts", "cpu_features")

@@ -15,7 +15,7 @@ import msgspec
 from hyperllama.errors import ConfigError, LoadFailed
 from hyperllama.host import available_memory, mapped_memory
 from hyperllama.models import ModelInfo, ModelSpec
-from hyperllama_max import support
+from hyperllama_max import compat, support
 from hyperllama_max.artifacts import Artifacts
 from hyperllama_max.extensions import import_max
 from hyperllama_max.files import ModelFiles
@@ -182,39 +182,23 @@ def _ingredients(spec: ModelSpec, files: ModelFiles, arguments: dict[str, Any], 
 
 
 def _import(artifacts: Artifacts, factory: Callable[[], Any]) -> Any:
-    """Seconds instead of minutes: graphs compiled earlier, each checked against the one it is to stand for."""
-    from max.engine import InferenceSession
-    from max.engine._precompiled_mefs import MefStore
-    from max.graph.graph import KernelLibrary
-
-    verify = KernelLibrary.verify_custom_op
-    # A pure check of graphs that compiled before; half a second for each.
-    KernelLibrary.verify_custom_op = lambda self, custom_op: None
-    InferenceSession.default_mef_store = MefStore.for_import(artifacts.folder, verify_body=True)
-    try:
+    """Build the pipeline from graphs that were compiled earlier: seconds instead of minutes."""
+    with compat.importing_graphs(artifacts.folder):
         return factory()
-    finally:
-        InferenceSession.default_mef_store = None
-        KernelLibrary.verify_custom_op = verify
 
 
 def _export(artifacts: Artifacts, factory: Callable[[], Any]) -> Any:
-    from max.engine import InferenceSession
-    from max.engine._precompiled_mefs import MefStore
-
+    """Build the pipeline, which compiles its graphs, and keep them."""
     try:
-        store = MefStore.for_export(artifacts.draft())
+        draft = artifacts.draft()
     except OSError as error:
         raise ConfigError(f"[plugin.max] cache_dir: {artifacts.folder.parent}: {error.strerror}") from error
-    InferenceSession.default_mef_store = store
     try:
-        pipeline = factory()
-        store.write_manifest()
+        with compat.exporting_graphs(draft):
+            pipeline = factory()
     except BaseException:
         artifacts.discard()
         raise
-    finally:
-        InferenceSession.default_mef_store = None
     artifacts.publish()
     return pipeline
 

@@ -6,15 +6,13 @@ once, or one that was killed while linking, leave half a library there that no l
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import functools
 import importlib
 import os
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-_Compile = Callable[[Path, Path], None]
+from hyperllama_max import compat
 
 
 def import_max() -> None:
@@ -23,7 +21,7 @@ def import_max() -> None:
     A library that cannot be loaded is compiled anew, once. Raises ImportError.
     """
     unloadable: set[str] = set()
-    with _whole_libraries():
+    with compat.library_compiler(lambda in_place: functools.partial(compile_whole, in_place)):
         while True:
             try:
                 importlib.import_module("max.pipelines")
@@ -36,7 +34,7 @@ def import_max() -> None:
                 Path(library).unlink(missing_ok=True)
 
 
-def compile_whole(compile_in_place: _Compile, source: Path, library: Path) -> None:
+def compile_whole(compile_in_place: compat.CompileLibrary, source: Path, library: Path) -> None:
     """Compile beside ``library`` and rename, one process at a time; what another one made meanwhile is taken."""
     folder = os.open(library.parent, os.O_RDONLY)
     try:
@@ -51,18 +49,6 @@ def compile_whole(compile_in_place: _Compile, source: Path, library: Path) -> No
             draft.unlink(missing_ok=True)
     finally:
         os.close(folder)
-
-
-@contextlib.contextmanager
-def _whole_libraries() -> Iterator[None]:
-    from mojo import importer
-
-    in_place = importer._compile_mojo_to_so  # noqa: SLF001 - the importer has no other seam
-    importer._compile_mojo_to_so = functools.partial(compile_whole, in_place)  # noqa: SLF001
-    try:
-        yield
-    finally:
-        importer._compile_mojo_to_so = in_place  # noqa: SLF001
 
 
 __all__ = ("compile_whole", "import_max")

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from hyperllama.errors import GatewayError, InvalidRequest
 from hyperllama.host import Deadline, Jobs
+from hyperllama_max import compat
 from hyperllama_max.utf8 import START, Utf8Masks
 from hyperllama_max.vocabulary import Vocabulary
 
@@ -72,10 +73,10 @@ class GrammarCompiler:
         return lambda context: _attach(context, compiled, self._masks)
 
     def _compile(self, tag: str, deadline: Deadline) -> Any:
-        from max import _xgrammar as xgrammar
-
-        compiler = self._backend._compiler  # noqa: SLF001 - its own methods compile and match in one
-        compiled = compiler.compile_structural_tag(xgrammar.StructuralTag.model_validate_json(tag))
+        xgrammar = compat.xgrammar()
+        compiled = compat.grammar_compiler(self._backend).compile_structural_tag(
+            xgrammar.StructuralTag.model_validate_json(tag)
+        )
         if (digest := blake2b(tag.encode()).digest()) not in self._tried:
             self._try(xgrammar.GrammarMatcher(compiled), deadline)
             self._tried[digest] = None
@@ -107,7 +108,6 @@ class GrammarCompiler:
 
 
 def _attach(context: Any, compiled: Any, masks: Utf8Masks) -> None:
-    from max import _xgrammar as xgrammar
     from max.pipelines.context import GrammarEnforcementState
     from max.pipelines.lib.pipeline_variants.structured_output_backend import XgrammarMatcher
 
@@ -133,7 +133,7 @@ def _attach(context: Any, compiled: Any, masks: Utf8Masks) -> None:
 
     context.grammar = "attached"  # whether a batch needs masks is told from this field
     context.grammar_state = GrammarEnforcementState(grammar_enforced=True, tools_forced=True)
-    context.set_matcher(Matcher(_Utf8Matcher(xgrammar.GrammarMatcher(compiled), masks), context))
+    context.set_matcher(Matcher(_Utf8Matcher(compat.xgrammar().GrammarMatcher(compiled), masks), context))
 
 
 class _Utf8Matcher:

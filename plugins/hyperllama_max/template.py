@@ -12,6 +12,7 @@ from hyperllama.errors import InvalidRequest, UnsupportedFeature
 from hyperllama.generation import Effort, ToolSpec
 from hyperllama.host import Deadline
 from hyperllama.messages import Chat, Image, Message
+from hyperllama_max import compat
 
 SECONDS: Final = 5.0  # that a template may take
 
@@ -27,9 +28,7 @@ class ChatTemplate:
 
     def __init__(self, source: str, variables: Mapping[str, Any], special: Sequence[str]) -> None:
         """``variables``: the special tokens templates name (``bos_token``); ``special``: all special-token text."""
-        from transformers.utils.chat_template_utils import _compile_jinja_template
-
-        self._template = _compile_jinja_template(source)
+        self._template = compat.compile_template(source)
         self._variables = dict(variables)
         self._special = sorted((text for text in special if text), key=len, reverse=True)
 
