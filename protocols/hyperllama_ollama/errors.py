@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hyperllama.errors import (
     CloudDisabled,
     ContextTooLong,
@@ -14,7 +16,7 @@ from hyperllama.errors import (
     RouteNotFound,
     Unauthenticated,
 )
-from hyperllama.spi import ErrorReply, ErrorText
+from hyperllama.spi import ErrorReply, ErrorText, NotOnHub, Reason, Refused, Transfer, TransferFailed, WrongContent
 from hyperllama_ollama.encode.text import dumps
 
 #: What almost every answer says it is.
@@ -27,6 +29,25 @@ TOO_LONG = (
     "the prompt is longer than the context length currently available to the model; shorten the prompt, adjust the "
     "context length in settings, or use a model with a longer context length"
 )
+MISSING = "pull model manifest: file does not exist"
+_TRANSFERS: Mapping[Transfer, str] = {
+    "pull": "pull model",
+    "pull_manifest": "pull model manifest",
+    "push": "push model",
+}
+_REFUSALS: Mapping[Reason, str] = {
+    "model_name": "invalid model name",
+    "digest_format": "invalid digest format",
+    "digest_mismatch": 'digest mismatch, expected "{}", got "{}"',
+    "no_source": "neither 'from' or 'files' was specified",
+    "no_weights": "no files provided to convert",
+    "file_type": "unknown type",
+    "file_name": "file path must be relative, and a plain file name: {}",
+    "not_gguf": "supplied file was not in GGUF format",
+    "quantization": "unsupported quantization type {} - supported types are {}",
+    "quantize_format": "quantization is only supported for GGUF files",
+    "quantize_source": "quantization is only supported for F16 and F32 models",
+}
 _METHODS = ("HEAD", "GET", "POST", "DELETE")
 
 
@@ -93,6 +114,15 @@ def text(error: GatewayError) -> str:
             return f"failed to load model: {error.message}"
         case Overloaded():
             return BUSY
+        case NotOnHub():
+            return MISSING
+        case TransferFailed(transfer=transfer):
+            return f"{_TRANSFERS[transfer]}: {error.message}"
+        case WrongContent():
+            mismatch = _REFUSALS["digest_mismatch"].format(error.expected, error.found)
+            return f"{mismatch}; {error.filename} must be downloaded again"
+        case Refused(reason=reason):
+            return _REFUSALS[reason].format(*error.details)
     return error.message or error.code
 
 
@@ -105,6 +135,7 @@ __all__ = (
     "BARE_JSON",
     "BUSY",
     "JSON",
+    "MISSING",
     "TOO_LONG",
     "Failure",
     "NotImplementedHere",

@@ -143,7 +143,6 @@ class CreateRequest(_Request, frozen=True, kw_only=True):
     draft_files: dict[str, str] = {}
     draft_quantize: str = ""
     template: str = ""
-    go_template: str = ""  # what :attr:`template` was if no engine can render it
     license: tuple[str, ...] = ()
     system: str = ""
     parameters: dict[str, Any] | None = None  # None: those of the base stay
@@ -159,15 +158,6 @@ class CreateRequest(_Request, frozen=True, kw_only=True):
     @property
     def target(self) -> str:
         return self.model or self.name
-
-    @property
-    def extra(self) -> dict[str, Any]:
-        """What only this dialect knows of, to be shown again."""
-        said = {"renderer": self.renderer, "parser": self.parser, "requires": self.requires, "info": self.info}
-        found = {key: value for key, value in said.items() if value}
-        if self.template or self.go_template:
-            found["template"] = self.go_template  # a Jinja one takes its place, too
-        return found
 
 
 __all__ = (

@@ -28,6 +28,7 @@ from hyperllama.modelstore.disk_store import DiskModelStore
 from hyperllama.modelstore.hub import Hub
 from hyperllama.modelstore.integrity import check
 from hyperllama.modelstore.manifests import Manifests
+from hyperllama.spi import Recipe
 
 CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
 NAMES = ("org/small", "org/other", "one", "two", "three")
@@ -59,17 +60,8 @@ class StoreListing:
     def fill(self, found: Any) -> None: ...
 
 
-def recipe(base: str, text: str, files: dict[str, str]) -> Any:
-    empty: dict[str, Any] = {
-        "adapters": {},
-        "draft_files": {},
-        "quantize": "",
-        "quantization": "",
-        "remote_host": "",
-        "extra": {},
-    }
-    parts = {"from_": base, "files": files, "system": text, "template": "", "license": (), "messages": ()}
-    return SimpleNamespace(**empty, **parts, parameters={"seed": 1})
+def recipe(base: str, text: str, files: dict[str, str]) -> Recipe:
+    return Recipe(base=base, files=files, system=text, parameters={"seed": 1})
 
 
 async def change(store: DiskModelStore, chance: random.Random) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,21 +15,19 @@ from hyperllama.models import ModelSpec
 from hyperllama.modelstore.disk_store import DiskModelStore
 from hyperllama.modelstore.hub import Hub
 from hyperllama.modelstore.integrity import check
+from hyperllama.spi import Recipe, RecipeMessage
+from tests.support.ollama_words import refused
 
 CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
 GGUF = b"GGUF" + bytes(100)
 
 
-def recipe(**said: Any) -> Any:
-    nothing: dict[str, Any] = {
-        "from_": "", "files": {}, "adapters": {}, "draft_files": {}, "template": "", "license": (), "system": "",
-        "parameters": None, "messages": (), "quantize": "", "quantization": "", "remote_host": "", "extra": {},
-    }  # fmt: skip
-    return SimpleNamespace(**{**nothing, **said})
+def recipe(**said: Any) -> Recipe:
+    return Recipe(**said)
 
 
 async def create(store: DiskModelStore, name: str, **said: Any) -> list[str]:
-    return [step.status async for step in store.create(recipe(**said), name, CALLER)]
+    return [step.phase async for step in store.create(recipe(**said), name, CALLER)]
 
 
 async def upload(store: DiskModelStore, data: bytes) -> str:
@@ -50,7 +47,7 @@ def manifest(store: DiskModelStore, name: str) -> Any:
 async def test_a_model_of_an_uploaded_file_lists_it_under_its_name(store: DiskModelStore) -> None:
     digest = await upload(store, GGUF)
     said = await create(store, "mine", files={"m.gguf": digest})
-    assert said == ["parsing GGUF", f"using existing layer {digest}", "writing manifest", "success"]
+    assert said == ["reading_gguf", "reusing", "writing", "done"]
     view = store.views.path(manifest(store, "mine").digest)
     assert (view / "m.gguf").read_bytes() == GGUF
     assert check(store.directory) == []
@@ -59,8 +56,8 @@ async def test_a_model_of_an_uploaded_file_lists_it_under_its_name(store: DiskMo
 async def test_a_derived_model_keeps_what_it_does_not_replace(store: DiskModelStore) -> None:
     files = {"m.gguf": await upload(store, GGUF)}
     await create(store, "base", files=files, system="be kind", parameters={"seed": 1, "top_k": 5}, license=("MIT",))
-    turn = SimpleNamespace(role="user", content="hi")
-    await create(store, "above", from_="base", parameters={"seed": 2}, messages=(turn,), template="{% x %}")
+    turn = RecipeMessage("user", "hi")
+    await create(store, "above", base="base", parameters={"seed": 2}, messages=(turn,), template="{% x %}")
     found = manifest(store, "above").manifest
     assert found.spec.parameters == {"seed": 2, "top_k": 5}
     assert (found.spec.system, found.license, found.parent) == ("be kind", ("MIT",), "base:latest")
@@ -73,7 +70,7 @@ async def test_a_model_of_a_configured_one_points_to_its_files(
 ) -> None:
     spec = ModelSpec(name="given", engine="sim", source="builtin:x", aliases=("g",), preload=True, max_length=64)
     shelf.configured_names["given"] = spec
-    await create(store, "mine", from_="given", system="short answers")
+    await create(store, "mine", base="given", system="short answers")
     found = manifest(store, "mine").manifest
     assert found.layers == ()
     assert found.spec == ModelSpec(engine="sim", source="builtin:x", max_length=64, system="short answers")
@@ -85,7 +82,7 @@ async def test_names_of_the_configuration_are_not_overwritten_or_deleted(store: 
     for work in (store.delete("given", CALLER), store.copy("second", "given", CALLER)):
         with pytest.raises(InvalidRequest, match="belongs to the gateway's configuration"):
             await work
-    assert [step.status async for step in store.pull("given", CALLER)] == ["pulling manifest", "success"]
+    assert [step.phase async for step in store.pull("given", CALLER)] == ["resolving", "done"]
 
 
 async def test_a_shared_file_goes_with_the_last_model_that_names_it(store: DiskModelStore) -> None:
@@ -121,10 +118,9 @@ async def test_what_is_not_there_cannot_be_copied_or_deleted(store: DiskModelSto
         ({"files": {"m.gguf": "TEXT"}}, "supplied file was not in GGUF format"),
         ({"files": {"m.bin": "GGUF"}}, "unknown type"),
         ({"files": {"config.json": "CODE", "m.gguf": "GGUF"}}, "auto_map"),
-        ({"from_": "x", "remote_host": "y"}, "bad remote"),
-        ({"from_": "x", "quantize": "q9"}, "unsupported quantization type Q9 - supported types are F32, Q4_0"),
-        ({"from_": "x", "adapters": {"a.safetensors": "x"}}, "adapters are not supported"),
-        ({"from_": "x", "draft_files": {"d.gguf": "x"}}, "draft models are not supported"),
+        ({"base": "x", "quantization": "q9"}, "unsupported quantization type Q9 - supported types are F32, Q4_0"),
+        ({"base": "x", "adapters": {"a.safetensors": "x"}}, "adapters are not supported"),
+        ({"base": "x", "draft_files": {"d.gguf": "x"}}, "draft models are not supported"),
     ],
 )
 async def test_what_cannot_be_created_is_refused_before_a_line(store: DiskModelStore, said: Any, text: str) -> None:
@@ -133,13 +129,13 @@ async def test_what_cannot_be_created_is_refused_before_a_line(store: DiskModelS
         if said["files"] == {"config.json": "GGUF"}:
             data["GGUF"] = b"{}"
         said = {"files": {name: await upload(store, data[key]) for name, key in said["files"].items()}}
-    with pytest.raises(InvalidRequest, match=text):
+    with refused(InvalidRequest, text):
         await anext(store.create(recipe(**said), "mine", CALLER))
 
 
 async def test_creating_from_what_is_not_here_pulls_it_first(store: DiskModelStore) -> None:
-    said = await create(store, "mine", from_="org/small", system="s")
-    assert said[0] == "pulling manifest" and said[-1] == "success" and said.count("success") == 1
+    said = await create(store, "mine", base="org/small", system="s")
+    assert said[0] == "resolving" and said[-1] == "done" and said.count("done") == 1
     assert {name.short for name in store.manifests.names()} == {"mine", "org/small"}
 
 
@@ -149,7 +145,7 @@ async def test_an_upload_of_other_bytes_is_refused_and_leaves_nothing(store: Dis
 
     wanted = f"sha256:{'0' * 64}"
     found = hashlib.sha256(b"other").hexdigest()
-    with pytest.raises(InvalidRequest, match=f'digest mismatch, expected "{wanted}", got "sha256:{found}"'):
+    with refused(InvalidRequest, f'digest mismatch, expected "{wanted}", got "sha256:{found}"'):
         await store.put_blob(wanted, content(), CALLER)
     assert store.directory.names("blobs") == []
 

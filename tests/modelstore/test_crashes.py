@@ -65,7 +65,7 @@ async def main():
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
         try:
             async for step in store.pull("org/small", kill_loop.CALLER):
-                last = step.status
+                last = step.phase
         except GatewayError as error:
             last = error.message
         said.append([last, [name.short for name in store.manifests.names()], check(store.directory)])
@@ -81,7 +81,7 @@ def test_a_full_disk_ends_the_pull_and_the_next_one_goes_on(tmp_path: Path, hub:
     assert done.returncode == 0, done.stderr[-2000:]
     full, after = json.loads(done.stdout.splitlines()[-1])
     assert full == ["pull model: not enough space on the disk", [], []]
-    assert after == ["success", ["org/small"], []]
+    assert after == ["done", ["org/small"], []]
     assert hub.gets("model.safetensors")[1].startswith("bytes=")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +13,8 @@ from hyperllama.errors import ConfigError, GatewayError, InvalidRequest
 from hyperllama.identity import LOCAL, Caller
 from hyperllama.modelstore.disk_store import DiskModelStore
 from hyperllama.modelstore.names import hex_of, stored_name
+from hyperllama.spi import Recipe
+from tests.support.ollama_words import refused
 
 CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
 HEX = "a" * 64
@@ -81,7 +82,7 @@ def test_there_are_two_hundred_hostile_digests_and_names() -> None:
 
 async def test_hostile_digests_touch_nothing_outside(store: DiskModelStore, canary: Path) -> None:
     for digest in DIGESTS:
-        with pytest.raises(InvalidRequest, match="invalid digest format"):
+        with refused(InvalidRequest, "invalid digest format"):
             hex_of(digest)
         with pytest.raises(InvalidRequest):
             await store.has_blob(digest, CALLER)
@@ -94,7 +95,7 @@ async def test_hostile_digests_touch_nothing_outside(store: DiskModelStore, cana
 
 async def test_hostile_names_touch_nothing_outside(store: DiskModelStore, canary: Path, hub: Any) -> None:
     for name in NAMES:
-        with pytest.raises(InvalidRequest, match="invalid model name"):
+        with refused(InvalidRequest, "invalid model name"):
             stored_name(name)
         for work in (store.copy(name, "x", CALLER), store.copy("x", name, CALLER), store.delete(name, CALLER)):
             with pytest.raises(GatewayError):
@@ -102,7 +103,7 @@ async def test_hostile_names_touch_nothing_outside(store: DiskModelStore, canary
         for steps in (store.pull(name, CALLER), store.push(name, CALLER)):
             with pytest.raises(InvalidRequest):
                 async for step in steps:
-                    assert step.status == "retrieving manifest"
+                    assert step.phase == "locating"
     assert hub.requests == []
 
 
@@ -112,9 +113,7 @@ async def test_hostile_file_names_of_a_model_are_refused(store: DiskModelStore, 
     digest = "sha256:" + hashlib.sha256(b"hostile").hexdigest()
     await store.put_blob(digest, _content(), CALLER)
     for path in (*PATHS, "model.bin", "x.pkl", "run.py", "a/model.safetensors", ".safetensors", "", "c:model.gguf"):
-        empty: dict[str, Any] = {"adapters": {}, "draft_files": {}, "quantize": "", "quantization": "", "extra": {}}
-        parts = {"from_": "", "system": "", "template": "", "license": (), "messages": (), "remote_host": ""}
-        asked = SimpleNamespace(**empty, **parts, files={path: digest}, parameters=None)
+        asked = Recipe(files={path: digest})
         with pytest.raises(InvalidRequest):
             async for _ in store.create(asked, "made", CALLER):
                 pass

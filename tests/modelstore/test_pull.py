@@ -17,12 +17,13 @@ from hyperllama.modelstore.disk_store import DiskModelStore
 from hyperllama.modelstore.hub import Hub
 from hyperllama.modelstore.hub_reference import chosen
 from hyperllama.modelstore.integrity import check
-from hyperllama.modelstore.shared_work import Step
+from hyperllama.spi import Progress
+from tests.support.ollama_words import line, refused
 
 CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
 
 
-async def pull(store: DiskModelStore, name: str) -> list[Step]:
+async def pull(store: DiskModelStore, name: str) -> list[Progress]:
     return [step async for step in store.pull(name, CALLER)]
 
 
@@ -34,11 +35,12 @@ async def test_the_lines_of_a_pull_are_ollamas(store: DiskModelStore, hub: Any) 
     steps = await pull(store, "hf.co/org/small")
     weights = hub.repos["org/small"]["model.safetensors"]
     digest = hashlib.sha256(weights).hexdigest()
-    said = [step.status for step in steps]
-    assert said[0] == "pulling manifest"
-    assert said[-3:] == ["verifying sha256 digest", "writing manifest", "success"]
-    large = [step for step in steps if step.status == f"pulling {digest[:12]}"]
-    assert large[-1] == Step(f"pulling {digest[:12]}", f"sha256:{digest}", len(weights), len(weights))
+    said = [step.phase for step in steps]
+    assert said[0] == "resolving"
+    assert said[-3:] == ["verifying", "writing", "done"]
+    large = [step for step in steps if step.phase == "downloading" and step.digest == f"sha256:{digest}"]
+    assert large[-1] == Progress("downloading", f"sha256:{digest}", len(weights), len(weights))
+    assert line(large[-1])["status"] == f"pulling {digest[:12]}"
     assert listed(store) == ["hf.co/org/small"]
     assert check(store.directory) == []
 
@@ -58,8 +60,8 @@ async def test_a_short_name_is_looked_up_in_the_table(store: DiskModelStore) -> 
 @pytest.mark.parametrize("name", ["nobody", "org/nothing", "example.org/org/small", "hf.co/library/x"])
 async def test_a_model_that_is_not_there_fails_after_the_first_line(store: DiskModelStore, name: str) -> None:
     steps = store.pull(name, CALLER)
-    assert (await anext(steps)).status == "pulling manifest"
-    with pytest.raises(ModelNotFound, match="pull model manifest: file does not exist"):
+    assert (await anext(steps)).phase == "resolving"
+    with refused(ModelNotFound, "pull model manifest: file does not exist"):
         await anext(steps)
     assert listed(store) == []
 
@@ -93,7 +95,7 @@ async def test_a_later_pull_goes_on_where_an_earlier_one_was_left(
 async def test_wrong_bytes_are_not_kept(store: DiskModelStore, hub: Any) -> None:
     right = hub.repos["org/small"]["model.safetensors"]
     hub.wrong["model.safetensors"] = right[:-1] + b"\xff"
-    with pytest.raises(StoreFailed, match="digest mismatch"):
+    with refused(StoreFailed, "digest mismatch"):
         await pull(store, "org/small")
     digest = f"sha256:{hashlib.sha256(right).hexdigest()}"
     assert store.blobs.size(digest) is None and store.blobs.partial_size(digest) == 0
@@ -139,7 +141,7 @@ async def test_two_clients_share_one_download(store: DiskModelStore, hub: Any) -
     await third.aclose()  # one that leaves stops nobody
     hold.set()
     for steps in await asyncio.gather(first, second):
-        assert steps[-1].status == "success"
+        assert steps[-1].phase == "done"
     assert hub.gets("model.safetensors") == [""]
 
 
@@ -152,7 +154,7 @@ async def test_two_repositories_with_the_same_weights_do_not_disturb_each_other(
     await asyncio.to_thread(hub.held.wait, 30)
     hold.set()
     for steps in await asyncio.gather(*tasks):
-        assert steps[-1].status == "success"
+        assert steps[-1].phase == "done"
     assert hub.gets("model.safetensors") == [""]
     assert check(store.directory) == []
 
@@ -219,8 +221,8 @@ async def test_pushing_needs_a_token(store: DiskModelStore) -> None:
 async def test_pushing_sends_the_files_with_the_gateways_token(store: DiskModelStore, hub: Any) -> None:
     await pull(store, "org/small")
     store._hub = Hub({"HF_ENDPOINT": hub.url, "HF_TOKEN": "hf_test"})
-    steps = [step.status async for step in store.push("org/small", CALLER)]
-    assert steps[0] == "retrieving manifest" and steps[-2:] == ["pushing manifest", "success"]
+    steps = [step.phase async for step in store.push("org/small", CALLER)]
+    assert steps[0] == "locating" and steps[-2:] == ["publishing", "done"]
     sent = {name: data for name, data in hub.repos["org/small"].items() if not name.endswith((".bin", ".py"))}
     assert hub.pushed == sent
     assert set(hub.tokens) == {"Bearer hf_test"}
@@ -228,9 +230,9 @@ async def test_pushing_sends_the_files_with_the_gateways_token(store: DiskModelS
 
 async def test_pushing_what_is_not_here_says_so_in_the_stream(store: DiskModelStore) -> None:
     steps = store.push("org/none", CALLER)
-    assert [(await anext(steps)).status, (await anext(steps)).status] == [
-        "retrieving manifest",
-        "couldn't retrieve manifest",
+    assert [(await anext(steps)).phase, (await anext(steps)).phase] == [
+        "locating",
+        "not_located",
     ]
     with pytest.raises(ModelNotFound):
         await anext(steps)

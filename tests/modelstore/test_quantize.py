@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +15,8 @@ from hyperllama.errors import GatewayError, InvalidRequest
 from hyperllama.identity import LOCAL, Caller
 from hyperllama.modelstore.disk_store import DiskModelStore
 from hyperllama.modelstore.integrity import check
-from hyperllama.modelstore.shared_work import Step
+from hyperllama.spi import Progress, Recipe
+from tests.support.ollama_words import line, refused
 
 gguf = pytest.importorskip("gguf")
 np = pytest.importorskip("numpy")
@@ -50,14 +50,11 @@ async def upload(store: DiskModelStore, data: bytes) -> str:
     return digest
 
 
-def recipe(digest: str, quantize: str, name: str = "m.gguf") -> Any:
-    return SimpleNamespace(
-        from_="", files={name: digest}, adapters={}, draft_files={}, template="", license=(), system="", extra={},
-        parameters=None, messages=(), quantize=quantize, quantization="", remote_host="",
-    )  # fmt: skip
+def recipe(digest: str, quantize: str, name: str = "m.gguf") -> Recipe:
+    return Recipe(files={name: digest}, quantization=quantize)
 
 
-async def create(store: DiskModelStore, asked: Any) -> list[Step]:
+async def create(store: DiskModelStore, asked: Any) -> list[Progress]:
     return [step async for step in store.create(asked, "made", CALLER)]
 
 
@@ -69,10 +66,12 @@ def reader(store: DiskModelStore) -> Any:
 async def test_matrices_are_quantized_and_embeddings_are_not(store: DiskModelStore, tmp_path: Path) -> None:
     source = await upload(store, file(tmp_path / "m.gguf", gguf.GGMLQuantizationType.F16).read_bytes())
     steps = await create(store, recipe(source, "q4_0"))
-    said = [step.status for step in steps]
-    assert said[0] == "parsing GGUF" and said[-2:] == ["writing manifest", "success"]
-    lines = [step for step in steps if step.status == "quantizing F16 model to Q4_0"]
-    assert lines[-1].digest == "0" * 19 and lines[-1].completed == lines[-1].total > 0
+    said = [step.phase for step in steps]
+    assert said[0] == "reading_gguf" and said[-2:] == ["writing", "done"]
+    last = [step for step in steps if step.phase == "quantizing"][-1]
+    assert last.encodings == ("F16", "Q4_0") and last.completed == last.total > 0
+    written = line(last)
+    assert (written["status"], written["digest"]) == ("quantizing F16 model to Q4_0", "0" * 19)
     found = reader(store)
     kinds = {tensor.name: tensor.tensor_type.name for tensor in found.tensors}
     assert kinds == {"token_embd.weight": "F32", "blk.0.attn_q.weight": "Q4_0", "blk.0.attn_norm.weight": "F32"}
@@ -85,16 +84,16 @@ async def test_matrices_are_quantized_and_embeddings_are_not(store: DiskModelSto
 
 async def test_what_no_engine_loads_becomes_something_one_does(store: DiskModelStore, tmp_path: Path) -> None:
     source = await upload(store, file(tmp_path / "m.gguf", gguf.GGMLQuantizationType.Q8_0).read_bytes())
-    assert (await create(store, recipe(source, "f32")))[-1].status == "success"
+    assert (await create(store, recipe(source, "f32")))[-1].phase == "done"
     assert {tensor.tensor_type.name for tensor in reader(store).tensors} == {"F32"}
 
 
 async def test_what_is_quantized_already_or_no_gguf_file_is_refused(store: DiskModelStore, tmp_path: Path) -> None:
     source = await upload(store, file(tmp_path / "m.gguf", gguf.GGMLQuantizationType.Q8_0).read_bytes())
-    with pytest.raises(InvalidRequest, match="quantization is only supported for F16 and F32 models"):
+    with refused(InvalidRequest, "quantization is only supported for F16 and F32 models"):
         await create(store, recipe(source, "Q4_0"))
     other = await upload(store, b"\x02\0\0\0\0\0\0\0{}")
-    with pytest.raises(InvalidRequest, match="only supported for GGUF files"):
+    with refused(InvalidRequest, "quantization is only supported for GGUF files"):
         await create(store, recipe(other, "F32", "m.safetensors"))
     assert list(store.manifests.names()) == []
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NoReturn
 
 import msgspec
@@ -18,6 +17,7 @@ from hyperllama.messages import Chat, Message, Text
 from hyperllama.models import ModelSpec
 from hyperllama.modelstore.manifests import Layer, Manifest
 from hyperllama.modelstore.names import stored_name
+from hyperllama.spi import Recipe, RecipeMessage
 from hyperllama.stream import collect
 
 CALLER = Caller(protocol="test", principal=LOCAL, request_id="r")
@@ -126,11 +126,8 @@ async def test_a_store_that_cannot_be_read_leaves_what_is_offered(tmp_path: Path
 async def test_the_opening_messages_of_a_model_go_before_every_conversation_with_it(tmp_path: Path) -> None:
     """Whatever the dialect: the gateway puts them there, below the protocols."""
     app = application(tmp_path)
-    turns = (SimpleNamespace(role="user", content="ping"), SimpleNamespace(role="assistant", content="pong"))
-    recipe = SimpleNamespace(
-        from_="sim", files={}, adapters={}, draft_files={}, template="", license=(), system="", parameters=None,
-        messages=turns, quantize="", quantization="", remote_host="", extra={},
-    )  # fmt: skip
+    turns = (RecipeMessage("user", "ping"), RecipeMessage("assistant", "pong"))
+    recipe = Recipe(base="sim", messages=turns)
     async for _ in app.models.store.create(recipe, "polite", CALLER):
         pass
     said = Message(role="user", parts=(Text("again"),))

@@ -25,12 +25,19 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from hyperllama.app.application import create_app
 from hyperllama.config import load
 from hyperllama.embedding import EmbeddingRequest, Embeddings
-from hyperllama.errors import GatewayError, InvalidRequest, MethodNotAllowed, ModelNotFound, RouteNotFound
+from hyperllama.errors import (
+    GatewayError,
+    InvalidRequest,
+    MethodNotAllowed,
+    ModelNotFound,
+    RouteNotFound,
+    UnsupportedFeature,
+)
 from hyperllama.generation import GenerationRequest, Timings, TokenChunk, Usage
 from hyperllama.identity import LOCAL, Caller, Principal
 from hyperllama.messages import Chat, Input, Prompt, PromptTokens
 from hyperllama.models import LoadProgress, ModelInfo, RunningModel
-from hyperllama.spi import Gateway
+from hyperllama.spi import Gateway, NotOnHub, Progress, Recipe, Refused
 from hyperllama.stream import TokenStream
 from hyperllama_ollama import wire
 from hyperllama_ollama.protocol import Ollama
@@ -95,6 +102,12 @@ class FakeGateway:
     loaded: set[str] = field(default_factory=set)
     closed: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))  # released by each close
     store: FakeStore | None = None
+
+    @property
+    def model_store(self) -> FakeStore:
+        if self.store is None:
+            raise UnsupportedFeature("no store")
+        return self.store
 
     def says(self, *texts: str, **last: object) -> None:
         """Answer with ``texts``; ``last`` are fields of the last chunk."""
@@ -174,35 +187,30 @@ class FakeGateway:
         return f"<{' '.join(map(str, ids))}>"
 
 
-class Step(msgspec.Struct, frozen=True):
-    status: str
-    digest: str = ""
-    total: int = 0
-    completed: int = 0
-
-
 class FakeStore:
-    """``hyperllama_ollama.management.ModelStore`` that holds one model and counts blobs."""
+    """``hyperllama.spi.ModelStore`` that holds one model and counts blobs."""
+
+    quantizations = ("F32", "Q4_0")
 
     def __init__(self) -> None:
         self.blobs: dict[str, int] = {}
 
-    async def create(self, request: wire.CreateRequest, name: str, caller: Caller) -> AsyncGenerator[Step, None]:
-        if not request.from_ and not request.files:
-            raise InvalidRequest("neither 'from' or 'files' was specified")
-        yield Step("success")
+    async def create(self, recipe: Recipe, name: str, caller: Caller) -> AsyncGenerator[Progress, None]:
+        if not recipe.base and not recipe.files:
+            raise Refused("no source", reason="no_source")
+        yield Progress("done")
 
-    async def pull(self, name: str, caller: Caller, *, insecure: bool) -> AsyncGenerator[Step, None]:
-        yield Step("pulling manifest")
+    async def pull(self, name: str, caller: Caller, *, insecure: bool) -> AsyncGenerator[Progress, None]:
+        yield Progress("resolving")
         if name != "llama3.2:latest":
-            raise ModelNotFound("pull model manifest: file does not exist")
-        yield Step("pulling dde5aa3fc5ff", "sha256:dde5aa3fc5ff", 10)
-        yield Step("pulling dde5aa3fc5ff", "sha256:dde5aa3fc5ff", 10, 10)
-        yield Step("success")
+            raise NotOnHub("not there")
+        yield Progress("downloading", "sha256:dde5aa3fc5ff", 10)
+        yield Progress("downloading", "sha256:dde5aa3fc5ff", 10, 10)
+        yield Progress("done")
 
-    async def push(self, name: str, caller: Caller, *, insecure: bool) -> AsyncGenerator[Step, None]:
-        yield Step("retrieving manifest")
-        yield Step("success")
+    async def push(self, name: str, caller: Caller, *, insecure: bool) -> AsyncGenerator[Progress, None]:
+        yield Progress("locating")
+        yield Progress("done")
 
     async def copy(self, source: str, destination: str, caller: Caller) -> None:
         self._find(source)

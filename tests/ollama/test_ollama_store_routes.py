@@ -76,6 +76,7 @@ def test_trap_24_creating_checks_names_and_files_first(http: httpx.Client, store
         "neither 'from' or 'files' was specified",
         "application/json",
     )
+    assert _error(create(**{"from": "x", "remote_host": "y"})) == (400, "bad remote")
     assert _lines(create(**{"from": "llama3.2"})) == [{"status": "success"}]
 
 

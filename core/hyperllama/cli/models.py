@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hyperllama.config import Config
     from hyperllama.database.database import Database
     from hyperllama.identity import Caller
-    from hyperllama.modelstore.shared_work import Step
+    from hyperllama.spi import Progress as Report
 
 
 @click.group()
@@ -168,7 +168,7 @@ def _caller() -> Caller:
     return Caller(protocol="cli", principal=msgspec.structs.replace(LOCAL, name=user()), request_id="cli")
 
 
-def _steps(config_path: Path | None, start: Callable[[Models, Caller], AsyncGenerator[Step, None]]) -> None:
+def _steps(config_path: Path | None, start: Callable[[Models, Caller], AsyncGenerator[Report, None]]) -> None:
     """Run the work with a progress bar for each file."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
@@ -183,16 +183,23 @@ def _steps(config_path: Path | None, start: Callable[[Models, Caller], AsyncGene
                 async with aclosing(start(built.models, _caller())) as steps:
                     async for step in steps:
                         if not step.total:
-                            progress.console.print(step.status)
+                            progress.console.print(_sentence(step))
                             continue
-                        if step.status not in bars:
-                            bars[step.status] = progress.add_task(step.status, total=step.total)
-                        progress.update(bars[step.status], completed=step.completed)
+                        sentence = _sentence(step)
+                        if sentence not in bars:
+                            bars[sentence] = progress.add_task(sentence, total=step.total)
+                        progress.update(bars[sentence], completed=step.completed)
             finally:
                 await built.models.store.close()
                 await built.database.close()
 
     _guarded(lambda: asyncio.run(work()))
+
+
+def _sentence(report: Report) -> str:
+    """Return a line for a person about one report of the store."""
+    words = report.phase.replace("_", " ").capitalize()
+    return f"{words} {report.digest.removeprefix('sha256:')[:12]}".rstrip()
 
 
 def _guarded(work: Callable[[], T]) -> T:

@@ -8,9 +8,8 @@ from contextlib import aclosing
 from hyperllama.database.audit import Actor, AuditLog
 from hyperllama.identity import Caller
 from hyperllama.modelstore.disk_store import DiskModelStore
-from hyperllama.modelstore.recipe import Recipe
-from hyperllama.modelstore.shared_work import Step
 from hyperllama.modelstore.upload_quota import UploadQuota
+from hyperllama.spi import Progress, Recipe
 
 
 class AuditedStore:
@@ -22,16 +21,20 @@ class AuditedStore:
         self._audit = audit
         self._room = room
 
+    @property
+    def quantizations(self) -> tuple[str, ...]:
+        return self._store.quantizations
+
     def refresh(self) -> None:
         self._store.refresh()
 
-    def pull(self, name: str, caller: Caller, *, insecure: bool = False) -> AsyncGenerator[Step, None]:
+    def pull(self, name: str, caller: Caller, *, insecure: bool = False) -> AsyncGenerator[Progress, None]:
         return self._watched("models.pull", name, caller, self._store.pull(name, caller, insecure=insecure))
 
-    def create(self, request: Recipe, name: str, caller: Caller) -> AsyncGenerator[Step, None]:
+    def create(self, request: Recipe, name: str, caller: Caller) -> AsyncGenerator[Progress, None]:
         return self._watched("models.create", name, caller, self._store.create(request, name, caller))
 
-    def push(self, name: str, caller: Caller, *, insecure: bool = False) -> AsyncGenerator[Step, None]:
+    def push(self, name: str, caller: Caller, *, insecure: bool = False) -> AsyncGenerator[Progress, None]:
         return self._watched("models.push", name, caller, self._store.push(name, caller, insecure=insecure))
 
     async def copy(self, source: str, destination: str, caller: Caller) -> None:
@@ -56,8 +59,8 @@ class AuditedStore:
         return new
 
     async def _watched(
-        self, act: str, name: str, caller: Caller, steps: AsyncGenerator[Step, None]
-    ) -> AsyncGenerator[Step, None]:
+        self, act: str, name: str, caller: Caller, steps: AsyncGenerator[Progress, None]
+    ) -> AsyncGenerator[Progress, None]:
         async with self._audit.watching(act, name, Actor.of(caller)), aclosing(steps):
             async for step in steps:
                 yield step

@@ -16,6 +16,7 @@ from typing import BinaryIO
 from hyperllama.errors import InvalidRequest, StoreFailed
 from hyperllama.modelstore.confined import ConfinedDirectory
 from hyperllama.modelstore.names import hex_of
+from hyperllama.spi import Refused
 from hyperllama.system.files import full
 
 FOLDER = "blobs"
@@ -107,7 +108,12 @@ class Blobs:
             size = os.fstat(written.fileno()).st_size
         if want is not None and hex_of(found) != hex_of(want):
             self._directory.unlink(FOLDER, name)
-            raise InvalidRequest(f'digest mismatch, expected "{want}", got "{found}"', param="digest")
+            raise Refused(
+                f"The content has the digest {found}, not {want}.",
+                reason="digest_mismatch",
+                param="digest",
+                details=(want, found),
+            )
         self._directory.rename((FOLDER,), name, _file(found))
         return found, size
 

@@ -15,13 +15,14 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 import structlog
 
-from hyperllama.errors import ConfigError, Forbidden, InvalidRequest, ModelNotFound, StoreFailed
+from hyperllama.errors import ConfigError, Forbidden, InvalidRequest, ModelNotFound, Overloaded
 from hyperllama.identity import Caller
 from hyperllama.models import ModelSpec
 from hyperllama.modelstore import recipe as recipes
@@ -33,14 +34,17 @@ from hyperllama.modelstore.manifests import Layer, Manifest, Manifests, Stored
 from hyperllama.modelstore.model_directories import ModelDirectories
 from hyperllama.modelstore.model_source import StoreSource
 from hyperllama.modelstore.names import HOST, NAMESPACE, TAG, StoredName, hex_of, stored_name
-from hyperllama.modelstore.quantization import Reencoding
-from hyperllama.modelstore.recipe import Base, Recipe
-from hyperllama.modelstore.shared_work import SharedWork, Step, Stopped
+from hyperllama.modelstore.quantization import SUPPORTED, Reencoding
+from hyperllama.modelstore.recipe import Base
+from hyperllama.modelstore.shared_work import SharedWork, Stopped
 from hyperllama.modelstore.uploaded_layers import layers_of
+from hyperllama.spi import NotOnHub, Progress, Recipe, TransferFailed
+from hyperllama.system.executors import Workers
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
+TRANSFERS = 4  # pulls and pushes at once
 ORPHANS = 3600.0  # seconds that an uploaded file waits for a model to be made of it
 _PIECE = 2**20
 _HUBS = ("hf.co", "huggingface.co")
@@ -85,12 +89,19 @@ class DiskModelStore:
         self.source = StoreSource(self.manifests, self.views)
         self._names = {key.casefold().removesuffix(f":{TAG}"): value for key, value in names.items()}
         self._hub = hub or Hub()
+        self._transfers = Workers("transfers", TRANSFERS, waiting=4 * TRANSFERS, refusal=_busy)
+        self._quantizers = Workers("quantizing", 1, waiting=4, refusal=_busy)
+        self._disk = Workers("model-files", 4, waiting=256, refusal=_busy)  # hashing, writing, laying out
         self._shelf: StoreListing | None = None
         self._seen = -1  # the mark of the last change that the shelf shows
         self._pulls: dict[tuple[str, str, str, str], SharedWork] = {}
         self._pinned: list[set[str]] = []
         self._changing = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
+
+    @property
+    def quantizations(self) -> tuple[str, ...]:
+        return SUPPORTED
 
     def attach(self, shelf: StoreListing) -> None:
         """Before anything else is asked of it."""
@@ -111,20 +122,23 @@ class DiskModelStore:
     async def open(self) -> None:
         """Tidy up after whoever died in here."""
         if self.directory.root.is_dir():
-            await asyncio.to_thread(self._collect)
+            await self._disk.run(self._collect)
 
     async def close(self) -> None:
         """Break off pulls, which can be gone on with, and finish what else is under way."""
         for shared in self._pulls.values():
             shared.stop()
         await asyncio.gather(*(shared.task for shared in self._pulls.values()), *self._tasks, return_exceptions=True)
+        self._transfers.close()
+        self._quantizers.close()
+        self._disk.close()
 
     # --- models ---
 
-    async def pull(self, name: str, caller: Caller, *, insecure: bool = False) -> AsyncGenerator[Step, None]:
+    async def pull(self, name: str, caller: Caller, *, insecure: bool = False) -> AsyncGenerator[Progress, None]:
         """Concurrent pulls of one model are one download, which stops when all who asked have left."""
         wanted = self._writable(name, caller, configured=True)
-        yield Step("pulling manifest")
+        yield Progress("resolving")
         if self._shelved.configured(wanted.short):
             await self._shelved.fetch(wanted.short)
         else:
@@ -139,41 +153,41 @@ class DiskModelStore:
             async with aclosing(shared.watch()) as steps:
                 async for step in steps:
                     yield step
-        yield Step("success")
+        yield Progress("done")
 
-    async def create(self, request: Recipe, name: str, caller: Caller) -> AsyncGenerator[Step, None]:
+    async def create(self, request: Recipe, name: str, caller: Caller) -> AsyncGenerator[Progress, None]:
         wanted = self._writable(name, caller)
         recipes.check(request)
         with self._pins() as pins:
             if request.files:
                 pins |= {f"sha256:{hex_of(digest.lower())}" for digest in request.files.values()}
-                layers = await asyncio.to_thread(layers_of, request.files, self.blobs)
+                layers = await self._disk.run(lambda: layers_of(request.files, self.blobs))
                 if any(layer.filename.lower().endswith(".gguf") for layer in layers):
-                    yield Step("parsing GGUF")
+                    yield Progress("reading_gguf")
                 start, parent = Manifest(layers=layers), ""
             else:
-                parent = stored_name(request.from_).tagged
-                if self._base(request.from_, caller) is None:
-                    async with aclosing(self.pull(request.from_, caller)) as steps:
+                parent = stored_name(request.base).tagged
+                if self._base(request.base, caller) is None:
+                    async with aclosing(self.pull(request.base, caller)) as steps:
                         async for step in steps:
-                            if step.status != "success":
+                            if step.phase != "done":
                                 yield step
-                base = self._base(request.from_, caller)
+                base = self._base(request.base, caller)
                 if base is None:
-                    raise ModelNotFound(f"model '{request.from_}' not found", param="from")
+                    raise ModelNotFound(f"model '{request.base}' not found", param="from")
                 start = recipes.manifest_of(base)
             if kind := recipes.quantization(request):
-                work = Reencoding(start.layers, kind, self.blobs, pins)
+                work = Reencoding(start.layers, kind, self.blobs, pins, self._quantizers)
                 async with aclosing(work.watch()) as steps:
                     async for step in steps:
                         yield step
                 start = msgspec.structs.replace(start, layers=work.layers)
             for layer in start.layers:
-                yield Step(f"using existing layer {layer.digest}")
+                yield Progress("reusing", layer.digest)
             manifest = recipes.applied(request, start, parent)
-            yield Step("writing manifest")
+            yield Progress("writing")
             await self._finish(self._commit(wanted, manifest))
-        yield Step("success")
+        yield Progress("done")
 
     async def copy(self, source: str, destination: str, caller: Caller) -> None:
         """Raises ModelNotFound when there is no ``source``."""
@@ -188,17 +202,17 @@ class DiskModelStore:
     async def delete(self, name: str, caller: Caller) -> None:
         """Raises ModelNotFound. A loaded model is offered no longer, and unloaded when its requests have ended."""
         wanted = stored_name(name)
-        if self._base(name, caller) is None and await asyncio.to_thread(self.manifests.find, wanted) is None:
+        if self._base(name, caller) is None and await self._disk.run(lambda: self.manifests.find(wanted)) is None:
             raise ModelNotFound(f"model '{name}' not found", param="model")
         await self._finish(self._delete(self._writable(name, caller)))
 
-    async def push(self, name: str, caller: Caller, *, insecure: bool = False) -> AsyncGenerator[Step, None]:
+    async def push(self, name: str, caller: Caller, *, insecure: bool = False) -> AsyncGenerator[Progress, None]:
         """To the repository that the name says, with the gateway's own token."""
-        yield Step("retrieving manifest")
+        yield Progress("locating")
         wanted = stored_name(name)
         base = self._base(name, caller)
         if base is None or base.manifest is None or not base.manifest.layers:
-            yield Step("couldn't retrieve manifest")
+            yield Progress("not_located")
             raise ModelNotFound(f"model '{name}' not found in the store", param="model")
         if wanted.namespace.casefold() == NAMESPACE or wanted.host.casefold() not in (HOST, *_HUBS):
             raise InvalidRequest("only to the Hub: call the model org/name or hf.co/org/name", param="model")
@@ -206,37 +220,37 @@ class DiskModelStore:
 
         async def work(shared: SharedWork) -> None:
             repo = f"{wanted.namespace}/{wanted.model}"
-            await asyncio.to_thread(self._hub.send, repo, layers, self.blobs, say=shared.say)
+            await self._transfers.run(lambda: self._hub.send(repo, layers, self.blobs, report=shared.report))
 
         shared = SharedWork(work, f"push {wanted.short}")
         async with aclosing(shared.watch()) as steps:
             async for step in steps:
                 yield step
-        yield Step("pushing manifest")
-        yield Step("success")
+        yield Progress("publishing")
+        yield Progress("done")
 
     # --- blobs ---
 
     async def has_blob(self, digest: str, caller: Caller) -> bool:
-        return await asyncio.to_thread(self.blobs.size, digest) is not None
+        return await self._disk.run(lambda: self.blobs.size(digest)) is not None
 
     async def put_blob(self, digest: str, content: AsyncIterator[bytes], caller: Caller) -> bool:
         """Whether it is new; one that is there is not read. Raises InvalidRequest when the digest is another."""
         hex_of(digest)
         try:
-            if await asyncio.to_thread(self.blobs.whole, digest):
+            if await self._disk.run(lambda: self.blobs.whole(digest)):
                 return False
-            await asyncio.to_thread(self.blobs.need, 0)
+            await self._disk.run(lambda: self.blobs.need(0))
             with self.blobs.partial(None) as (name, file):
                 pending = bytearray()
                 async for piece in content:
                     pending += piece
                     if len(pending) >= _PIECE:
                         self.blobs.need(len(pending))
-                        await asyncio.to_thread(file.write, bytes(pending))
+                        await self._disk.run(partial(file.write, bytes(pending)))
                         pending.clear()
-                await asyncio.to_thread(file.write, bytes(pending))
-                await asyncio.to_thread(self.blobs.keep, name, file, want=digest)
+                await self._disk.run(partial(file.write, bytes(pending)))
+                await self._disk.run(lambda: self.blobs.keep(name, file, want=digest))
         except OSError as error:
             raise failed(error) from error
         return True
@@ -272,20 +286,20 @@ class DiskModelStore:
                 quant = f":{name.tag}" if name.tag.casefold() != TAG else ""
                 return parse(f"{name.namespace}/{name.model}{quant}")
         except ConfigError as error:
-            raise ModelNotFound(MISSING, param="model") from error
-        raise ModelNotFound(MISSING, param="model")
+            raise NotOnHub(MISSING, param="model") from error
+        raise NotOnHub(MISSING, param="model")
 
     async def _pull(self, shared: SharedWork, name: StoredName, reference: HubReference) -> None:
         try:
             with self._pins() as pins:
-                repository, layers = await asyncio.to_thread(self._download, shared, reference, pins)
-                shared.say(Step("writing manifest"))
+                repository, layers = await self._transfers.run(lambda: self._download(shared, reference, pins))
+                shared.report(Progress("writing"))
                 origin = f"hf:{repository.repo}@{repository.commit}"
                 manifest = Manifest(layers=layers, spec=ModelSpec(), source=origin)
                 await self._finish(self._commit(name, manifest))
         except Stopped as error:
             log.info("pull stopped, to be gone on with", model=name.short)
-            raise StoreFailed("pull model: stopped; pull again to go on") from error
+            raise TransferFailed("stopped; pull again to go on") from error
         finally:
             if self._pulls.get(name.key) is shared:
                 del self._pulls[name.key]
@@ -303,13 +317,13 @@ class DiskModelStore:
         layers = []
         for file in repository.files:
             shared.check()
-            layer = self._hub.fetch(repository, file, self.blobs, say=shared.say, check=shared.check)
+            layer = self._hub.fetch(repository, file, self.blobs, report=shared.report, check=shared.check)
             pins.add(layer.digest)
             with self.blobs.open(layer.digest) as opened:
                 if runs_code(layer.filename, opened):
-                    raise StoreFailed(f"pull model: {layer.filename} asks to run code of the repository (auto_map)")
+                    raise TransferFailed(f"{layer.filename} asks to run code of the repository (auto_map)")
             layers.append(layer)
-        shared.say(Step("verifying sha256 digest"))  # each was, from the disk, when it got its name
+        shared.report(Progress("verifying"))  # each was, from the disk, when it got its name
         return repository, tuple(layers)
 
     async def _commit(self, name: StoredName, manifest: Manifest) -> None:
@@ -320,31 +334,31 @@ class DiskModelStore:
                 raise failed(error) from error
 
     async def _write(self, name: StoredName, manifest: Manifest) -> None:
-        old = await asyncio.to_thread(self.manifests.find, name)
+        old = await self._disk.run(lambda: self.manifests.find(name))
         spelt = old.name if old is not None else name
         digest = hashlib.sha256(manifest.encode()).hexdigest()
         try:
-            view = await asyncio.to_thread(self.views.make, manifest, digest)
+            view = await self._disk.run(lambda: self.views.make(manifest, digest))
             try:
                 put = await self._shelved.prepare(spelt, manifest, digest)
             except ConfigError as error:
                 sentence = str(error).replace(str(view), spelt.short).removeprefix(f"models.{spelt.short}: ")
                 raise InvalidRequest(sentence, param="model") from error
-            stored, old = await asyncio.to_thread(self.manifests.write, spelt, manifest)
+            stored, old = await self._disk.run(lambda: self.manifests.write(spelt, manifest))
         except BaseException:
-            await asyncio.to_thread(self._release, manifest.layers if old is None else ())
+            await self._disk.run(lambda: self._release(manifest.layers if old is None else ()))
             raise
         put(stored)
         if old is not None and old.digest != stored.digest:
-            await asyncio.to_thread(self._release, old.manifest.layers)
+            await self._disk.run(lambda: self._release(old.manifest.layers))
 
     async def _delete(self, name: StoredName) -> None:
         async with self._changing:
-            old = await asyncio.to_thread(self.manifests.remove, name)
+            old = await self._disk.run(lambda: self.manifests.remove(name))
             if old is None:
                 raise ModelNotFound(f"model '{name.short}' not found", param="model")
             self._shelved.withdraw(old.name.short)
-            await asyncio.to_thread(self._release, old.manifest.layers)
+            await self._disk.run(lambda: self._release(old.manifest.layers))
 
     async def _finish(self, work: Coroutine[Any, Any, T]) -> T:
         """``work`` to its end, even when whoever asked is gone."""
@@ -379,6 +393,10 @@ class DiskModelStore:
                 self.views.collect(stored.digest for stored in self.manifests.all())
         except (OSError, ValueError, msgspec.MsgspecError) as error:
             log.warning("the store was not tidied up", reason=type(error).__name__)
+
+
+def _busy() -> Overloaded:
+    return Overloaded("The model store is busy; try again later.", retry_after=10.0)
 
 
 __all__ = ("DiskModelStore", "StoreListing")

@@ -11,20 +11,22 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
-from hyperllama.errors import GatewayError, InvalidRequest, ModelNotFound, StoreFailed
+from hyperllama.errors import GatewayError, StoreFailed
+from hyperllama.modelstore import hub_compat
 from hyperllama.modelstore.blobs import Blobs
 from hyperllama.modelstore.hub_reference import HubReference, chosen
 from hyperllama.modelstore.manifests import Layer
-from hyperllama.modelstore.shared_work import Say, Step, Stopped
+from hyperllama.modelstore.shared_work import Report, Stopped
+from hyperllama.spi import NotOnHub, Progress, Refused, Transfer, TransferFailed, WrongContent
 from hyperllama.system.files import full
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-PIECE = 256 * 1024  # bytes asked of the client at a time
+TIMEOUT = 20.0
 PAUSE = 0.06  # seconds between two lines about one file
+MISSING = "The Hub has no such model, or this gateway may not see it."
 SETTINGS = ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json")
-MISSING = "pull model manifest: file does not exist"
 
 
 class HubFile(msgspec.Struct, frozen=True):
@@ -37,6 +39,8 @@ class HubFile(msgspec.Struct, frozen=True):
 
 
 class Repository(msgspec.Struct, frozen=True):
+    """A revision of a repository, and the files of it that are a model."""
+
     repo: str
     commit: str
     files: tuple[HubFile, ...]
@@ -45,20 +49,26 @@ class Repository(msgspec.Struct, frozen=True):
 class Hub:
     """Blocks: use in threads. Raises GatewayError with the sentence a client is to read."""
 
-    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, environ: Mapping[str, str] = os.environ, *, timeout: float = TIMEOUT) -> None:
+        """``timeout``: seconds that the Hub may be silent."""
         self._environ = environ
+        self._timeout = timeout
 
     def look(self, reference: HubReference) -> Repository:
         """Raises ModelNotFound, StoreFailed."""
         try:
-            info = self._api().model_info(reference.repo, revision=reference.revision, files_metadata=True)
+            info = self._api().model_info(
+                reference.repo, revision=reference.revision, files_metadata=True, timeout=self._timeout
+            )
         except Exception as error:
             raise translated(error) from error
         siblings = {item.rfilename: item for item in info.siblings or ()}
         names = chosen(siblings, reference.quant)
         if not names:
             what = f"GGUF file with {reference.quant!r} in its name" if reference.quant else "safetensors or GGUF file"
-            raise StoreFailed(f"pull model manifest: '{reference.repo}' holds no {what} that is whole by itself")
+            raise TransferFailed(
+                f"'{reference.repo}' holds no {what} that is whole by itself", transfer="pull_manifest"
+            )
         files = []
         for name in names:
             item = siblings[name]
@@ -67,37 +77,37 @@ class Hub:
         return Repository(reference.repo, info.sha or "main", tuple(files))
 
     def fetch(
-        self, repository: Repository, file: HubFile, blobs: Blobs, *, say: Say, check: Callable[[], None]
+        self, repository: Repository, file: HubFile, blobs: Blobs, *, report: Report, check: Callable[[], None]
     ) -> Layer:
         """The file as a blob, checked; goes on where an earlier download broke off. ``check`` raises to stop it."""
         want = f"sha256:{file.sha256}" if file.sha256 is not None else None
         if want is not None and blobs.whole(want):
-            say(_pulling(want, file.size, file.size))
+            report(_downloading(want, file.size, file.size))
             return Layer(file.name, want, file.size)
         try:
             with blobs.partial(want, wait=check) as (name, raw):
                 if want is not None and blobs.whole(want):  # another fetched it meanwhile
                     blobs.drop(name)
-                    say(_pulling(want, file.size, file.size))
+                    report(_downloading(want, file.size, file.size))
                     return Layer(file.name, want, file.size)
                 if file.size and raw.tell() > file.size:
                     raw.truncate(0)
                     raw.seek(0)
-                sink = _Sink(raw, want, file.size, say=say, check=check)
+                sink = _Sink(raw, want, file.size, report=report, check=check)
                 self._get(repository, file, sink, raw.tell())
                 if file.sha1 is not None:
                     _check_git(raw, file)
                 digest, size = blobs.keep(name, raw, want=want)
-        except InvalidRequest as error:
-            raise StoreFailed(f"{error.message}; {file.name} must be downloaded again") from error
+        except Refused as error:
+            raise WrongContent(file.name, *error.details) from error
         except (GatewayError, Stopped):
             raise
         except Exception as error:
             raise translated(error) from error
-        say(_pulling(digest, size, size))
+        report(_downloading(digest, size, size))
         return Layer(file.name, digest, size)
 
-    def send(self, repo: str, layers: Sequence[Layer], blobs: Blobs, *, say: Say) -> None:
+    def send(self, repo: str, layers: Sequence[Layer], blobs: Blobs, *, report: Report) -> None:
         """Raises StoreFailed, with "unauthorized" in it where there is no token or not the right."""
         token = self._environ.get("HF_TOKEN", "")
         if not token:
@@ -106,45 +116,37 @@ class Hub:
         try:
             api.create_repo(repo, exist_ok=True, private=True)
             for layer in layers:
-                say(Step(f"pushing {layer.digest[7:19]}", layer.digest, layer.size))
+                report(Progress("uploading", layer.digest, layer.size))
                 with blobs.open(layer.digest) as file:
                     api.upload_file(path_or_fileobj=file, path_in_repo=layer.filename, repo_id=repo)
-                say(Step(f"pushing {layer.digest[7:19]}", layer.digest, layer.size, layer.size))
+                report(Progress("uploading", layer.digest, layer.size, layer.size))
         except Exception as error:
-            raise translated(error, doing="push") from error
+            raise translated(error, transfer="push") from error
 
     def _api(self, token: str | None = None) -> HfApi:
-        os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-        from huggingface_hub import HfApi
-        from huggingface_hub.utils.tqdm import disable_progress_bars
-
-        disable_progress_bars()
-        return HfApi(endpoint=self._endpoint(), token=token)
+        return hub_compat.api(self._endpoint(), token, self._timeout)
 
     def _endpoint(self) -> str | None:
         return self._environ.get("HF_ENDPOINT") or None
 
     def _get(self, repository: Repository, file: HubFile, sink: _Sink, have: int) -> None:
-        from huggingface_hub import constants, hf_hub_url
-        from huggingface_hub.file_download import http_get
-        from huggingface_hub.utils._headers import build_hf_headers
+        from huggingface_hub import hf_hub_url
 
-        # Its own pieces of 10 MiB would show progress late, and lose as much of every connection that breaks.
-        constants.DOWNLOAD_CHUNK_SIZE = PIECE
         url = hf_hub_url(repository.repo, file.name, revision=repository.commit, endpoint=self._endpoint())
-        sink.report()
-        headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
-        http_get(url, sink, resume_size=have, headers=headers, expected_size=file.size or None)  # type: ignore[arg-type]  # all of a file that it uses
+        sink.show()
+        hub_compat.download(url, sink, have=have, size=file.size or None)
 
 
 class _Sink:
     """The file as the client writes to it: counts, tells, and stops when nobody waits."""
 
-    def __init__(self, file: BinaryIO, digest: str | None, total: int, *, say: Say, check: Callable[[], None]) -> None:
+    def __init__(
+        self, file: BinaryIO, digest: str | None, total: int, *, report: Report, check: Callable[[], None]
+    ) -> None:
         self._file = file
         self._digest = digest
         self._total = total
-        self._say = say
+        self._report = report
         self._check = check
         self._said = 0.0
 
@@ -152,13 +154,13 @@ class _Sink:
         self._check()
         written = self._file.write(data)
         if time.monotonic() - self._said >= PAUSE:
-            self.report()
+            self.show()
         return written
 
-    def report(self) -> None:
+    def show(self) -> None:
         self._said = time.monotonic()
         if self._digest is not None:
-            self._say(_pulling(self._digest, self._total, self._file.tell()))
+            self._report(_downloading(self._digest, self._total, self._file.tell()))
 
     def tell(self) -> int:
         return self._file.tell()
@@ -184,40 +186,44 @@ def runs_code(name: str, file: BinaryIO) -> bool:
     return isinstance(found, dict) and "auto_map" in found
 
 
-def translated(error: Exception, *, doing: str = "pull") -> GatewayError:
+def translated(error: Exception, *, transfer: Transfer = "pull") -> GatewayError:
     """A foreign exception as ours. No address, no path, no token is in it."""
     from huggingface_hub import errors
 
     if isinstance(error, GatewayError):
         return error
+    if "Timeout" in type(error).__name__:
+        return TransferFailed("the Hub does not answer; try again later", transfer=transfer)
     match error:
         case errors.GatedRepoError():
-            return StoreFailed(f"{doing} model: access denied: ask for access to it at the Hub, and set HF_TOKEN")
+            return TransferFailed("access denied: ask for access to it at the Hub, and set HF_TOKEN", transfer=transfer)
         case errors.RepositoryNotFoundError() | errors.RevisionNotFoundError() | errors.EntryNotFoundError():
             return (
-                ModelNotFound(MISSING) if doing == "pull" else StoreFailed("push model: unauthorized or no such place")
+                NotOnHub(MISSING)
+                if transfer == "pull"
+                else TransferFailed("unauthorized or no such place", transfer=transfer)
             )
         case errors.OfflineModeIsEnabled():
-            return StoreFailed(f"{doing} model: the gateway is offline (HF_HUB_OFFLINE)")
+            return TransferFailed("the gateway is offline (HF_HUB_OFFLINE)", transfer=transfer)
         case errors.HfHubHTTPError():
             status = error.response.status_code if error.response is not None else 0
             word = (
                 "unauthorized" if status == 401 else "access denied" if status == 403 else f"the Hub answered {status}"
             )
-            return StoreFailed(f"{doing} model: {word}")
+            return TransferFailed(word, transfer=transfer)
         case errors.HFValidationError():
-            return ModelNotFound(MISSING)
+            return NotOnHub(MISSING)
         case OSError() if full(error):
-            return StoreFailed(f"{doing} model: not enough space on the disk")
+            return TransferFailed("not enough space on the disk", transfer=transfer)
         case OSError() if "onsistency" in str(error):
-            return StoreFailed(f"{doing} model: the connection broke off; pull again to go on")
+            return TransferFailed("the connection broke off; pull again to go on", transfer=transfer)
         case OSError() if error.errno is not None:
-            return StoreFailed(f"{doing} model: {os.strerror(error.errno)}")
-    return StoreFailed(f"{doing} model: {type(error).__name__}; try again")
+            return TransferFailed(os.strerror(error.errno), transfer=transfer)
+    return TransferFailed(f"{type(error).__name__}; try again", transfer=transfer)
 
 
-def _pulling(digest: str, total: int, completed: int) -> Step:
-    return Step(f"pulling {digest[7:19]}", digest, total, completed)
+def _downloading(digest: str, total: int, completed: int) -> Progress:
+    return Progress("downloading", digest, total, completed)
 
 
 def _check_git(file: BinaryIO, wanted: HubFile) -> None:

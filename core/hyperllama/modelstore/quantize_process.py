@@ -19,7 +19,8 @@ def main(source: str, target: str, kind: str) -> None:
         reader = gguf.GGUFReader(source)
         before = _kind_of(reader)
         if kind != "F32" and before not in _PLAIN:
-            raise ValueError("quantization is only supported for F16 and F32 models")
+            _tell({"error": "source"})
+            return
         _write(reader, target, kind, before)
     except (NotImplementedError, ValueError) as error:
         _tell({"error": str(error) or type(error).__name__})

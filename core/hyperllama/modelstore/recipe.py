@@ -1,57 +1,16 @@
-"""What a request to create a model says, whichever dialect it came in; and the base it starts from."""
+"""A recipe applied to the manifest of its base."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
 import msgspec
 
-from hyperllama.errors import InvalidRequest, UnsupportedFeature
+from hyperllama.errors import UnsupportedFeature
 from hyperllama.models import ModelInfo, ModelSpec
 from hyperllama.modelstore import quantization as encodings
 from hyperllama.modelstore.manifests import Manifest, Turn
-
-
-class Said(Protocol):
-    @property
-    def role(self) -> str: ...
-    @property
-    def content(self) -> str: ...
-
-
-class Recipe(Protocol):
-    """Empty means not said; of ``parameters`` None does."""
-
-    @property
-    def from_(self) -> str: ...
-    @property
-    def files(self) -> Mapping[str, str]: ...
-    @property
-    def adapters(self) -> Mapping[str, str]: ...
-    @property
-    def draft_files(self) -> Mapping[str, str]: ...
-    @property
-    def template(self) -> str: ...
-    @property
-    def license(self) -> Sequence[str]: ...
-    @property
-    def system(self) -> str: ...
-    @property
-    def parameters(self) -> Mapping[str, Any] | None: ...
-    @property
-    def messages(self) -> Sequence[Said]: ...
-    @property
-    def quantize(self) -> str: ...
-    @property
-    def quantization(self) -> str: ...
-    @property
-    def remote_host(self) -> str: ...
-    @property
-    def extra(self) -> Mapping[str, Any]:
-        """What is kept with the model for the dialect to show again."""
-        ...
+from hyperllama.spi import Recipe, Refused
 
 
 class Base(msgspec.Struct, frozen=True):
@@ -63,11 +22,9 @@ class Base(msgspec.Struct, frozen=True):
 
 
 def check(recipe: Recipe) -> None:
-    """Raises InvalidRequest for what this store cannot make."""
-    if not recipe.from_ and not recipe.files:
-        raise InvalidRequest("neither 'from' or 'files' was specified", param="from")
-    if recipe.remote_host:
-        raise InvalidRequest("bad remote", param="remote_host")
+    """Raise InvalidRequest for what this store cannot make."""
+    if not recipe.base and not recipe.files:
+        raise Refused("A model must be made from a base or from files.", reason="no_source", param="from")
     if recipe.adapters:
         raise UnsupportedFeature(
             "adapters are not supported: MAX runs LoRA on GPUs only, from a model's options in the configuration",
@@ -82,13 +39,12 @@ def check(recipe: Recipe) -> None:
 
 
 def quantization(recipe: Recipe) -> str:
-    """What the weights are to be encoded in; empty: as they are. Raises InvalidRequest."""
-    asked = recipe.quantize or recipe.quantization
-    return encodings.kind_of(asked) if asked else ""
+    """Return the encoding for the weights; empty: they stay as they are. Raise Refused."""
+    return encodings.kind_of(recipe.quantization) if recipe.quantization else ""
 
 
 def manifest_of(base: Base) -> Manifest:
-    """``base`` as a manifest: a stored one's own, else one that points to where the configuration finds its files."""
+    """Return ``base`` as a manifest: a stored one's own, else one with the source that the configuration names."""
     if base.manifest is not None:
         return base.manifest
     spec = msgspec.structs.replace(base.spec, name="", aliases=(), preload=False, template=None)
@@ -99,7 +55,7 @@ def manifest_of(base: Base) -> Manifest:
 
 
 def applied(recipe: Recipe, start: Manifest, parent: str) -> Manifest:
-    """``start`` with what ``recipe`` says in place of its own."""
+    """Return ``start`` changed by ``recipe``."""
     spec = start.spec
     if recipe.system:
         spec = msgspec.structs.replace(spec, system=recipe.system)
@@ -118,4 +74,4 @@ def applied(recipe: Recipe, start: Manifest, parent: str) -> Manifest:
     return found
 
 
-__all__ = ("Base", "Recipe", "Said", "applied", "check", "manifest_of", "quantization")
+__all__ = ("Base", "applied", "check", "manifest_of", "quantization")

@@ -1,24 +1,15 @@
-"""Lines of progress, and work that several clients watch: it is done once, and stops when the last one leaves."""
+"""Work that several clients watch: it is done once, and stops when the last one leaves."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TypeAlias
 
-import msgspec
+from hyperllama.spi import Progress
 
-
-class Step(msgspec.Struct, frozen=True):
-    """``digest`` is empty and ``total`` 0 where a line has none."""
-
-    status: str
-    digest: str = ""
-    total: int = 0
-    completed: int = 0
-
-
-Say = Callable[[Step], None]
+Report: TypeAlias = Callable[[Progress], None]
 
 
 class Stopped(Exception):
@@ -26,11 +17,11 @@ class Stopped(Exception):
 
 
 class SharedWork:
-    """One piece of work. ``say`` may be called from any thread."""
+    """One piece of work. ``report`` may be called from any thread."""
 
     def __init__(self, work: Callable[[SharedWork], Awaitable[None]], name: str) -> None:
         self._loop = asyncio.get_running_loop()
-        self._lines: dict[str, Step] = {}
+        self._latest: dict[tuple[str, str], Progress] = {}
         self._news = asyncio.Event()
         self._stop = threading.Event()
         self._watchers = 0
@@ -39,31 +30,31 @@ class SharedWork:
 
     @property
     def leaving(self) -> bool:
-        """Nobody waits; it is stopping or over."""
+        """Whether it is stopping, since nobody waits, or over."""
         return self._stop.is_set() or self.task.done()
 
-    def say(self, step: Step) -> None:
-        self._loop.call_soon_threadsafe(self._take, step)
+    def report(self, progress: Progress) -> None:
+        self._loop.call_soon_threadsafe(self._take, progress)
 
     def check(self) -> None:
-        """Raises Stopped when the work should end. For the working thread, between two pieces."""
+        """Raise Stopped when the work should end. For the working thread, between two pieces."""
         if self._stop.is_set():
             raise Stopped
 
     def stop(self) -> None:
         self._stop.set()
 
-    async def watch(self) -> AsyncGenerator[Step, None]:
-        """Every line so far, then each as it comes: of one file the latest only. Raises what ended the work."""
+    async def watch(self) -> AsyncGenerator[Progress, None]:
+        """Yield each report so far and each as it comes, of one file the latest only. Raise what ended the work."""
         self._watchers += 1
-        seen: dict[str, Step] = {}
+        seen: dict[tuple[str, str], Progress] = {}
         try:
             while True:
                 news, done = self._news, self.task.done()
-                for key, step in list(self._lines.items()):
-                    if seen.get(key) is not step:
-                        seen[key] = step
-                        yield step
+                for key, progress in list(self._latest.items()):
+                    if seen.get(key) is not progress:
+                        seen[key] = progress
+                        yield progress
                 if done:
                     await self.task
                     return
@@ -79,8 +70,8 @@ class SharedWork:
         finally:
             self._loop.call_soon(self._wake)
 
-    def _take(self, step: Step) -> None:
-        self._lines[step.status] = step
+    def _take(self, progress: Progress) -> None:
+        self._latest[progress.phase, progress.digest] = progress
         self._wake()
 
     def _wake(self) -> None:
@@ -88,4 +79,4 @@ class SharedWork:
         news.set()
 
 
-__all__ = ("Say", "SharedWork", "Step", "Stopped")
+__all__ = ("Report", "SharedWork", "Stopped")

@@ -11,6 +11,7 @@ from hyperllama.modelstore.hub_reference import refused
 from hyperllama.modelstore.manifests import Layer
 from hyperllama.modelstore.model_directories import file_name
 from hyperllama.modelstore.names import hex_of
+from hyperllama.spi import Refused
 
 _TEXT = (".json", ".jinja", ".txt", ".md", ".model")
 
@@ -23,7 +24,7 @@ def layers_of(files: Mapping[str, str], blobs: Blobs) -> tuple[Layer, ...]:
         layers.append(layer)
     names = [layer.filename.lower() for layer in layers]
     if not any(name.endswith((".gguf", ".safetensors")) for name in names):
-        raise InvalidRequest("no files provided to convert", param="files")
+        raise Refused("There are no weights among the files.", reason="no_weights", param="files")
     if len(set(names)) != len(names):
         raise InvalidRequest("two files have one name", param="files")
     return tuple(layers)
@@ -33,11 +34,16 @@ def _layer(name: str, digest: str, blobs: Blobs) -> Layer:
     try:
         file_name(name)
     except ConfigError as error:
-        raise InvalidRequest(f"file path must be relative, and a plain file name: {error}", param="files") from error
+        raise Refused(
+            f"A file of a model must have a plain name: {error}",
+            reason="file_name",
+            param="files",
+            details=(str(error),),
+        ) from error
     kind = name.lower()
     plain = kind.endswith((".gguf", ".safetensors", *_TEXT)) or kind.startswith("license")
     if refused(kind) or not plain:
-        raise InvalidRequest("unknown type", param="files")
+        raise Refused("A file is of a type that no model has.", reason="file_type", param="files")
     size = blobs.size(digest)
     if size is None:
         raise InvalidRequest(f"blob {digest} not found", param="files")
@@ -45,7 +51,7 @@ def _layer(name: str, digest: str, blobs: Blobs) -> Layer:
         raise InvalidRequest(f"blob {digest} is damaged; upload it again", param="files")
     with blobs.open(digest) as file:
         if kind.endswith(".gguf") and file.read(4) != b"GGUF":
-            raise InvalidRequest("supplied file was not in GGUF format", param="files")
+            raise Refused("The file is not in GGUF format.", reason="not_gguf", param="files")
         file.seek(0)
         if runs_code(name, file):
             raise InvalidRequest(f"{name} asks to run code (auto_map)", param="files")

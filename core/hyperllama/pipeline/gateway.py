@@ -19,7 +19,7 @@ from hyperllama.modelstore.audited_store import AuditedStore
 from hyperllama.modelstore.disk_store import DiskModelStore
 from hyperllama.names import of_cloud
 from hyperllama.pipeline.pipeline import EmbedCall, Pipeline
-from hyperllama.spi import Batches, Embeds, Files, LoadedModel, Records, Tokenizes
+from hyperllama.spi import Batches, Embeds, Files, LoadedModel, ModelStore, Records, Tokenizes
 from hyperllama.stream import TokenStream
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ class LocalGateway:
         self._catalog = catalog
         self._pipeline = pipeline
         self._embed = embed
-        self.store = store
+        self._store = store
         self._kept = kept
         self._audit = audit
 
@@ -70,9 +70,14 @@ class LocalGateway:
     def batches(self) -> Batches:
         return _there(self._kept.batches if self._kept is not None else None)
 
+    @property
+    def model_store(self) -> ModelStore:
+        store: ModelStore | None = self._store
+        return _there(store)
+
     def models(self, principal: Principal) -> Sequence[ModelInfo]:
-        if self.store is not None:
-            self.store.refresh()
+        if self._store is not None:
+            self._store.refresh()
         found = [entry.info for entry in self._catalog.entries() if _may_use(principal, entry)]
         return sorted(found, key=lambda info: (-info.modified, info.name))
 
@@ -153,8 +158,8 @@ class LocalGateway:
         return None
 
     def _entry(self, name: str, principal: Principal) -> Entry:
-        if self.store is not None:
-            self.store.refresh()
+        if self._store is not None:
+            self._store.refresh()
         try:
             entry = self._catalog.find(name)
         except ModelNotFound as error:

@@ -13,6 +13,7 @@ from hyperllama.generation import Effort, GenerationRequest, TokenChunk, ToolSpe
 from hyperllama.identity import Caller, Principal
 from hyperllama.messages import Input
 from hyperllama.models import ModelInfo, RunningModel
+from hyperllama.spi.modelstore import ModelStore
 from hyperllama.spi.storage import Batches, Files, Records
 from hyperllama.stream import TokenStream
 
@@ -38,6 +39,11 @@ class Gateway(Protocol):
 
     @property
     def batches(self) -> Batches: ...
+
+    @property
+    def model_store(self) -> ModelStore:
+        """Models on disk. Raises UnsupportedFeature where the gateway keeps none."""
+        ...
 
     def models(self, principal: Principal) -> Sequence[ModelInfo]:
         """Every model the caller may use, newest first."""

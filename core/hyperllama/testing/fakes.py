@@ -17,7 +17,7 @@ from hyperllama.generation import Effort, GenerationRequest, TokenChunk, ToolSpe
 from hyperllama.identity import LOCAL, Caller, Principal
 from hyperllama.messages import Chat, Input, Prompt, PromptTokens
 from hyperllama.models import LoadProgress, ModelInfo, RunningModel
-from hyperllama.spi import Batches, Files, Record, Records
+from hyperllama.spi import Batches, Files, ModelStore, Record, Records
 from hyperllama.stream import TokenStream
 from hyperllama.testing.chunks import chunks
 
@@ -112,6 +112,10 @@ class FakeGateway:
             while self.open != number:
                 self._changed.clear()
                 await self._changed.wait()
+
+    @property
+    def model_store(self) -> ModelStore:
+        raise UnsupportedFeature("there are no models on disk here")
 
     @property
     def files(self) -> Files:

@@ -1,35 +1,39 @@
-"""Create, copy, delete, pull, push, blobs: names and digests are judged here, the work is the store's."""
+"""Create, copy, delete, pull, push, blobs: names and digests are checked here, the work is the store's."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from typing import TypeAlias
 
 import msgspec
 from litestar import delete, post, route
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
-from msgspec import UNSET
 
-from hyperllama.errors import GatewayError, InvalidRequest, ModelNotFound
+from hyperllama.errors import GatewayError, InvalidRequest, ModelNotFound, UnsupportedFeature
+from hyperllama.spi import Gateway, ModelStore, Progress
 from hyperllama.web import GatewayRequest, InjectedGateway, PieceResponse, WholeResponse, caller
+from hyperllama.web import route as route_
 from hyperllama_ollama import described, errors, names, resolve
 from hyperllama_ollama.decode import bodies, recipes
-from hyperllama_ollama.encode import replies
+from hyperllama_ollama.encode import progress, replies
 from hyperllama_ollama.encode.lines import NDJSON
-from hyperllama_ollama.encode.text import dumps, quote
-from hyperllama_ollama.management import Step, store_of
+from hyperllama_ollama.encode.text import quote
+from hyperllama_ollama.errors import NotImplementedHere
 from hyperllama_ollama.routes.answers import OrError, before, empty, read
 
-_WRITE = {"permission": "models:write"}
+
+def _write(asked: type[msgspec.Struct] | None = None) -> dict[str, object]:
+    return route_(permission="models:write", accepts=asked)
 
 
 def _progressing(asked: type[msgspec.Struct]) -> dict[str, object]:
-    return {**_WRITE, "accepts": asked, "answers": replies.Progress, "streams": NDJSON}
+    return route_(permission="models:write", accepts=asked, answers=replies.Progress, streams=NDJSON)
 
 
-Steps = Callable[[], AsyncGenerator[Step, None]]
+Steps: TypeAlias = Callable[[], AsyncGenerator[Progress, None]]
 
 
 @post("/api/create", status_code=200, opt=_progressing(described.CREATE), before_request=before)
@@ -41,10 +45,10 @@ async def create(request: GatewayRequest, gateway: InjectedGateway) -> ASGIRespo
         _check_files(files)
     if asked.draft_quantize and not asked.draft_files:
         raise InvalidRequest("--draft-quantize requires a DRAFT model", param="draft_quantize")
-    store = store_of(gateway)
+    store = _store(gateway)
 
-    async def steps() -> AsyncGenerator[Step, None]:
-        recipe = await asyncio.to_thread(recipes.checked, asked)
+    async def steps() -> AsyncGenerator[Progress, None]:
+        recipe = await asyncio.to_thread(recipes.recipe, asked)
         async with aclosing(store.create(recipe, name, who)) as found:
             async for step in found:
                 yield step
@@ -59,9 +63,9 @@ async def pull(request: GatewayRequest, gateway: InjectedGateway) -> ASGIRespons
     name = names.stored(resolve.parse(asked.target, resolve.PULL))
     if name is None:
         raise InvalidRequest("invalid model name", param="model")
-    store = store_of(gateway)
+    store = _store(gateway)
 
-    async def steps() -> AsyncGenerator[Step, None]:
+    async def steps() -> AsyncGenerator[Progress, None]:
         async with aclosing(store.pull(name.short, who, insecure=asked.insecure)) as found:
             async for step in found:
                 yield step
@@ -79,9 +83,9 @@ async def push(request: GatewayRequest, gateway: InjectedGateway) -> ASGIRespons
         raise InvalidRequest("model is required", param="model")
     name = names.parse(asked.target)
     short = asked.target if name is None else name.short  # the store refuses what is no name, when it has begun
-    store = store_of(gateway)
+    store = _store(gateway)
 
-    async def steps() -> AsyncGenerator[Step, None]:
+    async def steps() -> AsyncGenerator[Progress, None]:
         async with aclosing(store.push(short, who, insecure=asked.insecure)) as found:
             async for step in found:
                 yield step
@@ -89,7 +93,7 @@ async def push(request: GatewayRequest, gateway: InjectedGateway) -> ASGIRespons
     return _progress(steps, stream=asked.stream is not False, failed=500)
 
 
-@post("/api/copy", status_code=200, opt={**_WRITE, "accepts": described.COPY}, before_request=before)
+@post("/api/copy", status_code=200, opt=_write(described.COPY), before_request=before)
 async def copy(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
     who = caller(request, "ollama")
     asked = await read(bodies.copy, await request.body())
@@ -99,13 +103,18 @@ async def copy(request: GatewayRequest, gateway: InjectedGateway) -> ASGIRespons
     if destination is None:
         raise InvalidRequest(f"destination {quote(asked.destination)} is invalid", param="destination")
     try:
-        await store_of(gateway).copy(source.short, destination.short, who)
+        await _store(gateway).copy(source.short, destination.short, who)
     except ModelNotFound as error:
         raise ModelNotFound(f"model {quote(asked.source)} not found", param="source") from error
     return empty()
 
 
-@delete("/api/delete", status_code=200, opt={**_WRITE, "accepts": described.DELETE}, before_request=before)
+@delete(
+    "/api/delete",
+    status_code=200,
+    opt=_write(described.DELETE),
+    before_request=before,
+)
 async def delete_(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
     who = caller(request, "ollama")
     asked = await read(bodies.delete, await request.body())
@@ -113,24 +122,30 @@ async def delete_(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResp
     if name is None:
         raise InvalidRequest(resolve.DELETE.malformed(asked.target), param="model")
     try:
-        await store_of(gateway).delete(name.short, who)
+        await _store(gateway).delete(name.short, who)
     except ModelNotFound as error:
         raise ModelNotFound(resolve.DELETE.missing(asked.target), param="model") from error
     return empty()
 
 
-@route("/api/blobs/{digest:str}", http_method="HEAD", status_code=200, opt=_WRITE, before_request=before)
+@route(
+    "/api/blobs/{digest:str}",
+    http_method="HEAD",
+    status_code=200,
+    opt=_write(),
+    before_request=before,
+)
 async def head_blob(request: GatewayRequest, gateway: InjectedGateway, digest: FromPath[str]) -> ASGIResponse:
     found = names.digest(digest)
     if found is None:
         return empty(400)
-    return empty(200 if await store_of(gateway).has_blob(found, caller(request, "ollama")) else 404)
+    return empty(200 if await _store(gateway).has_blob(found, caller(request, "ollama")) else 404)
 
 
 @post(
     "/api/blobs/{digest:str}",
     status_code=201,
-    opt={**_WRITE, "statuses": (200, 201)},
+    opt=route_(permission="models:write", statuses=(200, 201)),
     before_request=before,
     request_max_body_size=None,
 )
@@ -138,7 +153,7 @@ async def post_blob(request: GatewayRequest, gateway: InjectedGateway, digest: F
     found = names.digest(digest)
     if found is None:
         raise InvalidRequest("invalid digest format", param="digest")
-    new = await store_of(gateway).put_blob(found, request.stream(), caller(request, "ollama"))
+    new = await _store(gateway).put_blob(found, request.stream(), caller(request, "ollama"))
     return empty(201 if new else 200)
 
 
@@ -159,7 +174,7 @@ def _check_files(files: Mapping[str, str]) -> None:
 
 
 def _progress(steps: Steps, *, stream: bool, failed: int) -> ASGIResponse:
-    """Lines, or the last one alone. ``failed``: the status of a refusal that would have been a line."""
+    """Return lines, or the last one alone. ``failed``: the status of a refusal that would have been a line."""
     if stream:
         return OrError(PieceResponse(_lines(steps), NDJSON))
 
@@ -167,11 +182,11 @@ def _progress(steps: Steps, *, stream: bool, failed: int) -> ASGIResponse:
         last = b""
         try:
             async for step in steps():
-                last = _line(step)
+                last = progress.line(step)
         except ModelNotFound as error:
-            raise errors.Failure(error.message) from error
+            raise errors.Failure(errors.text(error)) from error
         except InvalidRequest as error:
-            raise (errors.Failure if failed == 500 else InvalidRequest)(error.message) from error
+            raise (errors.Failure if failed == 500 else InvalidRequest)(errors.text(error)) from error
         return last
 
     return OrError(WholeResponse(work, errors.BARE_JSON))
@@ -182,7 +197,7 @@ async def _lines(steps: Steps) -> AsyncGenerator[bytes, None]:
     source = steps()
     try:
         async for step in source:
-            yield _line(step) + b"\n"
+            yield progress.line(step) + b"\n"
             begun = True
     except GatewayError as error:
         if not begun:
@@ -192,15 +207,12 @@ async def _lines(steps: Steps) -> AsyncGenerator[bytes, None]:
         await source.aclose()
 
 
-def _line(step: Step) -> bytes:
-    return dumps(
-        replies.Progress(
-            status=step.status,
-            digest=step.digest or UNSET,
-            total=step.total or UNSET,
-            completed=step.completed or UNSET,
-        )
-    )
+def _store(gateway: Gateway) -> ModelStore:
+    """Return the gateway's model store. Raise NotImplementedHere where it has none."""
+    try:
+        return gateway.model_store
+    except UnsupportedFeature as error:
+        raise NotImplementedHere("this server has no model store: models are named in its configuration") from error
 
 
 __all__ = ("copy", "create", "delete_", "head_blob", "post_blob", "pull", "push")

@@ -1,0 +1,63 @@
+"""Everything of huggingface_hub that is not its documented interface, or changes it in place. It has a test.
+
+``pyproject.toml`` bounds the release; a new major one is one file's work.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from huggingface_hub import HfApi
+
+    class Sink(Protocol):
+        """The part of a file that a download uses."""
+
+        def write(self, data: bytes) -> int: ...
+        def tell(self) -> int: ...
+        def seek(self, offset: int, whence: int = 0) -> int: ...
+        def truncate(self, size: int | None = None) -> int: ...
+        def flush(self) -> None: ...
+
+
+PIECE = 256 * 1024  # bytes asked of the client at a time
+RETRIES = 1  # of a connection that breaks; what was loaded is kept, so the next pull goes on from there
+
+
+def api(endpoint: str | None, token: str | None, timeout: float) -> HfApi:
+    """Return the client. ``timeout``: seconds of silence after which it gives up; its own default is never."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    import httpx
+    from huggingface_hub import HfApi, constants, set_client_factory
+    from huggingface_hub.utils import _http
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    disable_progress_bars()
+
+    def client() -> httpx.Client:
+        made = _http.default_client_factory()
+        made.timeout = httpx.Timeout(timeout)
+        return made
+
+    set_client_factory(client)
+    constants.HF_HUB_DOWNLOAD_TIMEOUT = max(1, round(timeout))
+    return HfApi(endpoint=endpoint, token=token)
+
+
+def download(url: str, sink: Sink, *, have: int, size: int | None) -> None:
+    """Write the file at ``url`` to ``sink``, from byte ``have`` on. Blocks; raises what the client raises."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils._headers import build_hf_headers
+
+    # Its own pieces of 10 MiB would show progress late, and lose as much of every connection that breaks.
+    constants.DOWNLOAD_CHUNK_SIZE = PIECE
+    headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
+    file = cast("BinaryIO", sink)  # all of a file that it uses
+    http_get(url, file, resume_size=have, headers=headers, expected_size=size, _nb_retries=RETRIES)
+
+
+__all__ = ("PIECE", "RETRIES", "api", "download")
