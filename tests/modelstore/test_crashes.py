@@ -55,6 +55,7 @@ from hyperllama.errors import GatewayError
 from hyperllama.modelstore.integrity import check
 from hyperllama.modelstore.hub import Hub
 from hyperllama.modelstore.disk_store import DiskModelStore
+from hyperllama_ollama import errors
 
 async def main():
     store = DiskModelStore(Path(sys.argv[1]), names={}, hub=Hub({"HF_ENDPOINT": sys.argv[2]}))
@@ -67,7 +68,7 @@ async def main():
             async for step in store.pull("org/small", kill_loop.CALLER):
                 last = step.phase
         except GatewayError as error:
-            last = error.message
+            last = errors.text(error)
         said.append([last, [name.short for name in store.manifests.names()], check(store.directory)])
     print(json.dumps(said))
 

@@ -131,7 +131,7 @@ async def test_the_opening_messages_of_a_model_go_before_every_conversation_with
     async for _ in app.models.store.create(recipe, "polite", CALLER):
         pass
     said = Message(role="user", parts=(Text("again"),))
-    opened = [Message(role=turn.role, parts=(Text(turn.content),)) for turn in turns]
+    opened = (Message(role="user", parts=(Text("ping"),)), Message(role="assistant", parts=(Text("pong"),)))
     whole = await app.gateway.tokenize("polite", Chat((*opened, said), opened=True), CALLER)
     assert await app.gateway.tokenize("polite", Chat((said,)), CALLER) == whole
     assert await app.gateway.tokenize("sim", Chat((said,)), CALLER) != whole
