@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -105,3 +107,27 @@ def test_this_checkout_has_no_circle_and_keeps_its_border() -> None:
         house.trespasses(report.modules, frozenset(module.name for module in report.modules), ROOT / "pyproject.toml")
         == []
     )
+
+
+def test_what_the_design_says_of_imports_is_what_the_linter_holds() -> None:
+    design = (ROOT / "core" / "DESIGN.md").read_text("utf-8").partition("## Imports")[2].partition("\n## ")[0]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    assert [line[2:] for line in design.splitlines() if line.startswith("- ")] == [each["name"] for each in contracts]
+    layers = next(each["layers"] for each in contracts if each["type"] == "layers")
+    assert design.partition("```\n")[2].partition("\n```")[0].splitlines() == layers
+    public = next(each for each in contracts if each["type"] == "public_api")
+    shown, faces = design.partition("Public: ")[2].partition("Faces: ")[::2]
+    assert re.findall(r"`(\w+)`", shown) == [name.removeprefix("hyperllama.") for name in public["public"]]
+    assert re.findall(r"`(\w+)`", faces.partition(".")[0]) == [n.removeprefix("hyperllama.") for n in public["faces"]]
+
+
+def test_every_path_and_module_that_the_design_names_exists() -> None:
+    core = ROOT / "core" / "hyperllama"
+    design = (ROOT / "core" / "DESIGN.md").read_text("utf-8").replace("`config.toml`", "")
+    paths = re.findall(r"`([a-z_]+/[a-z_/]*(?:\.\w+)?)`", design)
+    pairs = re.findall(r"`([a-z]+)\.([a-z_]+)", design)
+    modules = [f"{room}/{name}.py" for room, name in pairs if (core / room).is_dir()]
+    assert len(paths) > 10
+    assert len(modules) > 15
+    tops = (ROOT, ROOT / "core", core)
+    assert [each for each in paths + modules if not any((top / each).exists() for top in tops)] == []

@@ -1,7 +1,7 @@
 """The bars of reliability and security that the gateway is held to, and the figures last measured against them.
 
     python tests/faults/table.py            the table
-    python tests/faults/table.py --write    and into core/DESIGN.md
+    python tests/faults/table.py --write    and into tests/faults/README.md
 
 Every test of a bar is named ``test_<id>_...`` and records its figure in ``build/faults.json`` when it runs; figures of
 the full counts (``pytest -m nightly tests/faults``) stand before those of the default run.
@@ -19,7 +19,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "build" / "faults.json"
-DESIGN = ROOT / "core" / "DESIGN.md"
+README = Path(__file__).with_name("README.md")
 BEGIN, END = "<!-- bars: python tests/faults/table.py --write -->", "<!-- /bars -->"
 
 #: Id: what goes wrong, and what must hold.
@@ -98,7 +98,7 @@ def record(test: str, figure: str, *, rounds: int, full: bool) -> None:
 
 def rows() -> list[tuple[str, str, str, str, str, str]]:
     """Bar, what, limit, last figure, rounds, date."""
-    results, names = _results(), tests()
+    results, names, kept_rows = _results(), tests(), _written()
     lines = []
     for bar, (what, limit) in BARS.items():
         entries = []
@@ -108,7 +108,8 @@ def rows() -> list[tuple[str, str, str, str, str, str]]:
         figures = "; ".join(dict.fromkeys(entry["figure"] for entry in entries))
         rounds = sum(entry["rounds"] for entry in entries)
         date = max((entry["date"] for entry in entries), default="")
-        lines.append((bar, what, limit, figures or "not run", f"{rounds:,}", date))
+        measured = (figures, f"{rounds:,}", date) if figures else kept_rows.get(bar, ("not run", "0", ""))
+        lines.append((bar, what, limit, *measured))
     return lines
 
 
@@ -118,11 +119,18 @@ def markdown() -> str:
 
 
 def write() -> None:
-    """The table between its marks in core/DESIGN.md."""
-    text = DESIGN.read_text("utf-8")
+    """Put the table between its marks in ``README.md``."""
+    text = README.read_text("utf-8")
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
-    DESIGN.write_text(f"{before}{BEGIN}\n{markdown()}\n{END}{after}", "utf-8")
+    README.write_text(f"{before}{BEGIN}\n{markdown()}\n{END}{after}", "utf-8")
+
+
+def _written() -> dict[str, tuple[str, str, str]]:
+    """Return what the table in ``README.md`` shows: figure, rounds and date by bar."""
+    shown = README.read_text("utf-8").partition(BEGIN)[2].partition(END)[0] if README.exists() else ""
+    cells = [line.strip("| ").split(" | ") for line in shown.splitlines() if line.count(" | ") == 5]
+    return {row[0]: (row[3], row[4], row[5]) for row in cells}
 
 
 def _results() -> dict[str, dict[str, dict[str, Any]]]:

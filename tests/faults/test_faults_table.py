@@ -1,4 +1,4 @@
-"""The table of bars is whole: each has a test here and a row in core/DESIGN.md."""
+"""The table of bars is whole: each has a test here and a row in README.md."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ def test_every_bar_has_a_test() -> None:
     assert set(table.tests().values()) == set(table.BARS)
 
 
-def test_every_bar_has_its_row_in_the_design() -> None:
-    text = table.DESIGN.read_text("utf-8")
+def test_every_bar_has_its_row() -> None:
+    text = table.README.read_text("utf-8")
     shown = text.partition(table.BEGIN)[2].partition(table.END)[0]
     rows = {line.split(" | ")[0].removeprefix("| "): line for line in shown.splitlines()}
     for bar, (what, limit) in table.BARS.items():
