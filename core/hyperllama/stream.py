@@ -1,4 +1,4 @@
-"""Tokens on their way out, and what must be let go when they stop."""
+"""Streams of tokens, and the resources to release when they end."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from hyperllama.generation import Completion, Timings, TokenChunk, Usage
 from hyperllama.messages import ToolCall
 
 Release: TypeAlias = Callable[[], Awaitable[None]]
-#: Takes chunks as they come, on the event loop; False: not these, their reader must be woken.
+#: Takes chunks as they come, on the event loop. False: it does not take these, and their reader must be woken.
 Take: TypeAlias = Callable[[Sequence[TokenChunk]], bool]
 
 
-LAG: Final = 64 * 1024  # characters of one answer that wait for its reader: ten thousand tokens and more
+LAG: Final = 64 * 1024  # characters of one answer that wait for its reader; each chunk counts 64 more
 CROWD: Final = 128  # chunks that wait before they are joined
 
 
 class ChunkSource(Protocol):
-    """Where chunks come from, in batches."""
+    """A producer of chunks, in batches."""
 
     async def batch(self) -> Sequence[TokenChunk]:
         """Wait until chunks are there and return all that are ready; an empty sequence is the end."""
@@ -102,11 +102,11 @@ class ChunkQueue:
     __slots__ = ("_due", "_ended", "_error", "_full", "_on_close", "_ready", "_take", "_waiter")
 
     def __init__(self, on_close: Callable[[], None] | None = None) -> None:
-        """``on_close`` runs once when the reader closes before the end: tell the producer to stop."""
+        """``on_close`` runs once when the reader closes before the end, to stop the producer."""
         self._ready: list[TokenChunk] = []
         self._waiter: asyncio.Future[None] | None = None
         self._take: Take | None = None
-        self._due = False  # ``_pass_on`` is called in a moment
+        self._due = False  # ``_pass_on`` is scheduled
         self._ended = False
         self._error: BaseException | None = None
         self._full = CROWD
@@ -191,12 +191,21 @@ class ChunkQueue:
                 self._ready = []
             else:
                 waiter.set_result(None)
-        except Exception as error:  # noqa: BLE001 - the reader's own, to be raised where it waits
-            waiter.set_exception(error)
+        except BaseException as error:  # noqa: BLE001 - the reader's own, to be raised where it waits
+            waiter.set_exception(_raisable(error))
+
+
+def _raisable(error: BaseException) -> Exception:
+    """Return ``error`` as one that a future can raise: no StopIteration, and no exit of the event loop."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    failure = RuntimeError(f"the reader's callback raised {type(error).__name__}")
+    failure.__cause__ = error
+    return failure
 
 
 def _joined(chunks: Sequence[TokenChunk]) -> list[TokenChunk]:
-    """Runs of tokens that are text alone, or reasoning alone, each in one chunk."""
+    """Join runs of chunks that are text alone, or reasoning alone, each to one chunk."""
     out: list[TokenChunk] = []
     for kind, run in groupby(chunks, _kind):
         few = list(run)
@@ -205,7 +214,7 @@ def _joined(chunks: Sequence[TokenChunk]) -> list[TokenChunk]:
 
 
 def _one(chunks: Sequence[TokenChunk]) -> TokenChunk:
-    """Their tokens, as one chunk's."""
+    """Return one chunk with the tokens of all."""
     return TokenChunk(
         text="".join(chunk.text for chunk in chunks),
         reasoning="".join(chunk.reasoning for chunk in chunks),
@@ -216,18 +225,19 @@ def _one(chunks: Sequence[TokenChunk]) -> TokenChunk:
 
 
 def _kind(chunk: TokenChunk) -> Literal["", "text", "reasoning"]:
-    """What its tokens are; empty: there is more to it."""
+    """Return what the chunk consists of; empty: more than text or reasoning."""
     if (chunk.text and chunk.reasoning) or chunk != _one((chunk,)):
         return ""
     return "reasoning" if chunk.reasoning else "text"
 
 
 def _size(chunk: TokenChunk) -> int:
-    return len(chunk.text) + len(chunk.reasoning) + 2 * len(chunk.token_ids) + 16 * len(chunk.logprobs)
+    calls = sum(len(call.arguments) for call in chunk.tool_calls)
+    return 64 + len(chunk.text) + len(chunk.reasoning) + calls + 2 * len(chunk.token_ids) + 16 * len(chunk.logprobs)
 
 
 class Collector:
-    """Chunks added up to a :class:`Completion`."""
+    """Adds chunks up to a :class:`Completion`."""
 
     def __init__(self) -> None:
         self._chunks: list[TokenChunk] = []
@@ -238,7 +248,7 @@ class Collector:
         return True
 
     def result(self) -> Completion:
-        """The whole generation. Call once its last chunk was added."""
+        """Return the whole generation. Call once its last chunk was added."""
         chunks = self._chunks
         last = chunks[-1] if chunks else TokenChunk(finish_reason="stop", tokens=0)
         whole = _one(chunks)

@@ -1,1 +1,1 @@
-"""What is read out of a model's text, whatever the engine: chunks in, chunks out."""
+"""Parsers of a model's text, for every engine: chunks in, chunks out."""

@@ -1,4 +1,4 @@
-"""Tool calls as models write them in JSON, decoded."""
+"""Decoding of tool calls as models write them in JSON."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Calls = list[tuple[str, str]]
 
 
 def decode(text: str, *, name: str | None = None, known: Collection[str] | None = None) -> Calls | None:
-    """Name and arguments, as JSON text of an object, of each call in ``text``; None: those are no calls.
+    """Return name and arguments (JSON text of an object) of each call in ``text``; None when it holds no calls.
 
-    ``name``: ``text`` is that tool's arguments alone. ``known``: calls of other tools are none.
+    ``name``: ``text`` is that tool's arguments alone. ``known``: calls of other tools do not count.
     """
     try:
         calls = _read(text, name)
@@ -60,7 +60,7 @@ def _calls(written: Sequence[_Written]) -> Calls | None:
 
 
 def _arguments(raw: bytes) -> str | None:
-    """As they were written, if they are an object; those that were left out are an empty one."""
+    """Return the arguments as written, if they are an object; missing ones are an empty object."""
     if not raw:
         return "{}"
     value: object = msgspec.json.decode(raw)
@@ -76,7 +76,7 @@ def _arguments(raw: bytes) -> str | None:
 
 
 def _read_loosely(text: str, name: str | None) -> Calls | None:
-    """Models put real line ends into strings, which JSON forbids: then spelled anew."""
+    """Read JSON with real line ends in its strings, which JSON forbids and models write."""
     try:
         value = json.loads(text, strict=False, parse_constant=_refuse)
         return _read(json.dumps(value, ensure_ascii=False), name)
@@ -85,7 +85,7 @@ def _read_loosely(text: str, name: str | None) -> Calls | None:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 __all__ = ("Calls", "decode")

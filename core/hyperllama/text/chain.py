@@ -1,4 +1,4 @@
-"""Which transforms a request needs, in order: reasoning, tool calls, stop strings. None where it needs none."""
+"""The transforms that a request needs, in order: reasoning, tool calls, stop strings."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Chain:
 
 
 def parsers() -> Mapping[str, TransformFactory]:
-    """The built-in ones, by the names that ``tool_parser`` and ``reasoning_parser`` take."""
+    """Return the built-in parsers by the names that ``tool_parser`` and ``reasoning_parser`` take."""
     return {**families(), **{name: tool_calls(written) for name, written in formats().items()}}
 
 
 def compose(
     request: GenerationRequest, info: ModelInfo, spec: ModelSpec, parsers: Mapping[str, TransformFactory]
 ) -> Transform | None:
-    """What every chunk of the answer must pass; None: nothing, the usual case.
+    """Return the transform of every chunk of the answer; None: none is needed, the usual case.
 
     The transform may end the answer before the engine does: see :class:`hyperllama.text.stops.StopStrings`.
     """
@@ -53,7 +53,7 @@ def compose(
 
 
 def reasoning_of(info: ModelInfo) -> str:
-    """The reasoning parser for a model whose table names none: as its chat template writes it."""
+    """Return the reasoning parser of a model whose table names none, by its chat template."""
     if "[THINK]" in info.template:
         return "magistral"
     if "<seed:think>" in info.template:
@@ -62,7 +62,7 @@ def reasoning_of(info: ModelInfo) -> str:
 
 
 def tools_of(info: ModelInfo) -> str:
-    """The tool parser likewise; what its template does not say, its family does."""
+    """Return the tool parser likewise, by its chat template or else its family."""
     template, family = info.template, info.family.lower()
     if "[TOOL_CALLS]" in template or (not template and family.startswith(("mistral", "mixtral", "ministral"))):
         return "mistral"
@@ -74,7 +74,7 @@ def tools_of(info: ModelInfo) -> str:
 
 
 def check(specs: Iterable[ModelSpec], parsers: Mapping[str, TransformFactory]) -> None:
-    """Raises ConfigError for a model whose table names a parser that nobody offers."""
+    """Raise ConfigError for a model whose table names an unknown parser."""
     for spec in specs:
         for key, name in (("tool_parser", spec.tool_parser), ("reasoning_parser", spec.reasoning_parser)):
             if name is None or name == ENGINE or name in parsers:

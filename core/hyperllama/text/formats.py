@@ -1,4 +1,4 @@
-"""How families of models write a tool call into their text."""
+"""The formats in which families of models write a tool call into their text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Format(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def formats() -> dict[str, Format]:
-    """By the names that ``tool_parser`` takes. ``json`` reads what it can of all of them."""
+    """Return the formats by the names that ``tool_parser`` takes. ``json`` reads all of them as far as it can."""
     return {
         "hermes": Format(marks=("<tool_call>",), closes=("</tool_call>",)),
         "llama": Format(marks=("<|python_tag|>",), bare="{", separators=";,", closes=("<|eom_id|>", "<|eot_id|>")),

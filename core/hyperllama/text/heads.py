@@ -1,4 +1,4 @@
-"""What stands between the mark of a tool call and its JSON: space, a name, or a name and marks of its own."""
+"""The head of a tool call, between its mark and its JSON: space, a name, or a name and marks of its own."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 
 
 class Head(msgspec.Struct, frozen=True):
-    """``json`` is where the JSON begins. ``name``: what was named before it; None: nothing."""
+    """``json`` is the offset of the JSON. ``name``: the tool named before it; None: no name."""
 
     json: int
     name: str | None = None
 
 
 class NoHead(msgspec.Struct, frozen=True):
-    """The text behind the mark is no call. ``more``: it may still become one."""
+    """The text after the mark is not a call. ``more``: it may still become one."""
 
     more: bool
 

@@ -1,4 +1,4 @@
-"""Log probabilities of text that is held back: they leave when the first character of their token does."""
+"""Log probabilities of text that is held back. Each leaves with the first character of its token."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class LogprobQueue:
             self._entries.append((None, left))
 
     def take(self, characters: int) -> tuple[TokenLogprob, ...]:
-        """Move on by ``characters``; the log probabilities of the tokens that begin among them."""
+        """Advance by ``characters``, and return the log probabilities of the tokens that begin among them."""
         taken, entries = [], self._entries
         while entries:
             item, length = entries[0]
@@ -42,7 +42,7 @@ class LogprobQueue:
         return tuple(taken)
 
     def drop(self, characters: int) -> None:
-        """Move on by ``characters`` that are no text of the answer."""
+        """Advance by ``characters`` that are not part of the answer."""
         if characters:
             self.take(characters)
 

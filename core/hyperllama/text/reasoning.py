@@ -1,4 +1,4 @@
-"""Reasoning spans: what a model thinks aloud before its answer, told from the answer."""
+"""Reasoning spans: separates what a model thinks aloud from the answer that follows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hyperllama.text.logprobs import LogprobQueue
 
 
 class Marks(msgspec.Struct, frozen=True):
-    """What opens and closes a span."""
+    """The strings that open and close a span."""
 
     start: str
     end: str
@@ -25,7 +25,7 @@ class Marks(msgspec.Struct, frozen=True):
 class _Phase(Enum):
     LEAD = auto()  # nothing but space yet
     INSIDE = auto()
-    AFTER = auto()  # the space behind the span
+    AFTER = auto()  # the space after the span
     TEXT = auto()
 
 
@@ -37,7 +37,7 @@ class ReasoningSpans:
     none, and passes everything through once the engine itself has sent reasoning.
     """
 
-    __slots__ = ("_held", "_inside", "_logprobs", "_marks", "_opened", "_pending", "_phase", "_tokens")
+    __slots__ = ("_held", "_inside", "_logprobs", "_marks", "_opened", "_pending", "_phase", "_spaces", "_tokens")
 
     def __init__(self, marks: Marks, *, opened: bool = False, logprobs: bool = False) -> None:
         self._marks = marks
@@ -45,7 +45,8 @@ class ReasoningSpans:
         self._phase = _Phase.LEAD
         self._inside = False  # something of the span has been shown
         self._held = ""
-        self._pending = 0  # tokens of which it is not known yet
+        self._spaces: list[str] = []  # held behind ``_held``, which is space, too
+        self._pending = 0  # tokens not yet counted as reasoning or text
         self._tokens = 0
         self._logprobs = LogprobQueue() if logprobs else None
 
@@ -55,18 +56,31 @@ class ReasoningSpans:
         if self._phase is _Phase.TEXT and not self._held:
             return chunk if chunk.finish_reason is None else self._counted(chunk)
         last = chunk.finish_reason is not None
-        buffer = self._held + chunk.text
-        reasoning, text = self._split(buffer, last=last)
+        dropped, reasoning, text = 0, "", ""
+        if last or not self._undecided(chunk.text):
+            buffer = "".join((self._held, *self._spaces, chunk.text))
+            self._spaces.clear()
+            reasoning, text = self._split(buffer, last=last)
+            dropped = len(buffer) - len(self._held) - len(text)
         self._count(chunk.tokens, reasoning, text)
         out = replace(chunk, text=text, reasoning=chunk.reasoning + reasoning)
         if self._logprobs is not None:
             self._logprobs.add(chunk)
-            self._logprobs.drop(len(buffer) - len(self._held) - len(text))
+            self._logprobs.drop(dropped)
             out = replace(out, logprobs=self._logprobs.take(len(text)))
         return self._counted(out) if last else out
 
+    def _undecided(self, text: str) -> bool:
+        """Hold ``text`` unread when it decides nothing, so that a long run of space costs each character once."""
+        if not text:
+            return True
+        if self._held and text.isspace() and (self._spaces or self._held.isspace()):
+            self._spaces.append(text)
+            return True
+        return False
+
     def _split(self, buffer: str, *, last: bool) -> tuple[str, str]:
-        """Reasoning, then text; the rest is held."""
+        """Return reasoning, then text; hold the rest."""
         self._held = ""
         if self._phase is _Phase.LEAD:
             start, said = self._marks.start, buffer.lstrip()
@@ -87,7 +101,7 @@ class ReasoningSpans:
         return reasoning, buffer if self._phase is _Phase.TEXT else ""
 
     def _think(self, buffer: str, *, last: bool) -> tuple[str, str]:
-        """What is known to be reasoning, and what comes after the span."""
+        """Return the reasoning so far, and the text after the span."""
         if not self._inside:
             buffer = buffer.lstrip()
         thought, closed, rest = buffer.partition(self._marks.end)
@@ -116,7 +130,7 @@ class ReasoningSpans:
 
 
 def overlap(text: str, mark: str) -> int:
-    """How many characters at the end of ``text`` begin ``mark``, short of all of it."""
+    """Return the number of characters at the end of ``text`` that begin ``mark``, short of all of it."""
     for length in range(min(len(mark) - 1, len(text)), 0, -1):
         if mark.startswith(text[-length:]):
             return length
@@ -124,13 +138,13 @@ def overlap(text: str, mark: str) -> int:
 
 
 def opens(template: str, marks: Marks) -> bool:
-    """Whether a chat template's invitation to answer opens a span and leaves it open."""
+    """Return whether the generation prompt of a chat template opens a span and leaves it open."""
     _, found, tail = template.rpartition("add_generation_prompt")
     return bool(found) and tail.count(marks.start) > tail.count(marks.end)
 
 
 def spans(marks: Marks, *, opened: bool | None = None) -> TransformFactory:
-    """Makes :class:`ReasoningSpans`. ``opened`` None: as the model's chat template says."""
+    """Return a factory of :class:`ReasoningSpans`. ``opened`` None: as the model's chat template says."""
 
     def make(request: GenerationRequest, info: ModelInfo) -> Transform | None:
         if not isinstance(request.input, Chat):
@@ -147,7 +161,7 @@ def spans(marks: Marks, *, opened: bool | None = None) -> TransformFactory:
 
 
 def families() -> dict[str, Callable[[GenerationRequest, ModelInfo], Transform | None]]:
-    """By the names that ``reasoning_parser`` takes."""
+    """Return the built-in factories by the names that ``reasoning_parser`` takes."""
     think = Marks("<think>", "</think>")
     return {
         "think": spans(think),

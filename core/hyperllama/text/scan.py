@@ -1,4 +1,4 @@
-"""Where a JSON value ends, found while it comes in: each character is looked at once."""
+"""The end of a JSON value, found while it streams in: each character is read once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _OPEN = {"{": "}", "[": "]"}
 
 
 class Broken(Exception):
-    """No JSON from here on; ``at`` is the offset in the text that was fed."""
+    """Raised where the text stops being JSON; ``at`` is the offset in the text that was fed."""
 
     def __init__(self, at: int) -> None:
         super().__init__(at)
@@ -18,7 +18,7 @@ class Broken(Exception):
 
 
 class JsonScanner:
-    """Follows brackets and quotes, nothing finer: what it finds still has to be decoded."""
+    """Follows brackets and quotes, nothing finer: the value it finds still has to be decoded."""
 
     __slots__ = ("_closing", "_escaped", "_quoted")
 
@@ -28,7 +28,7 @@ class JsonScanner:
         self._escaped = False
 
     def feed(self, text: str, at: int = 0) -> int:
-        """The offset behind the value, -1 while it goes on. The first character ever fed must open an object or array.
+        """Return the offset after the value, -1 while it goes on. The first character fed must open an object or array.
 
         Raises Broken at a character that no JSON has there.
         """

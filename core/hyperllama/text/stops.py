@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 from msgspec.structs import replace
@@ -22,13 +23,14 @@ class StopStrings:
     Tokens that begin at or after the stop string lose their log probabilities; ``token_ids`` stay what was generated.
     """
 
-    __slots__ = ("_called", "_firsts", "_held", "_logprobs", "_matchers", "_prompt", "_reasoning", "_tokens")
+    __slots__ = ("_called", "_firsts", "_held", "_length", "_logprobs", "_matchers", "_prompt", "_reasoning", "_tokens")
 
     def __init__(self, stops: Sequence[str], *, logprobs: bool = False) -> None:
         """Empty strings match nothing. ``logprobs``: chunks carry them."""
         self._matchers = [_Matcher(stop) for stop in dict.fromkeys(stops) if stop]
         self._firsts = frozenset(matcher.stop[0] for matcher in self._matchers)
-        self._held = ""
+        self._held: deque[str] = deque()  # pieces, so that holding back costs each character once
+        self._length = 0  # of them together
         self._called = False
         self._prompt: Usage | None = None
         self._tokens = 0
@@ -53,17 +55,29 @@ class StopStrings:
             found = matcher.advance(text, end)
             if found and (not stop or found < end or len(matcher.stop) > len(stop)):
                 end, stop = found, matcher.stop
-        whole = self._held + text
+        before = self._length
+        self._held.append(text)
+        self._length += len(text)
         if stop:
-            return self._end(chunk, whole[: len(self._held) + end - len(stop)], stop)
+            return self._end(chunk, self._take(before + end - len(stop)), stop)
         held = max(matcher.state for matcher in self._matchers)
         if held and (chunk.finish_reason is not None or chunk.tool_calls):
             held = 0  # nothing that follows can complete it
             for matcher in self._matchers:
                 matcher.state = 0
-        shown = whole[: len(whole) - held]
-        self._held = whole[len(shown) :]
-        return self._shown(chunk, shown)
+        return self._shown(chunk, self._take(self._length - held))
+
+    def _take(self, characters: int) -> str:
+        """Return the first ``characters`` of the text held back, and hold the rest."""
+        self._length -= characters
+        taken = []
+        while self._held and len(self._held[0]) <= characters:
+            taken.append(self._held.popleft())
+            characters -= len(taken[-1])
+        if characters:
+            taken.append(self._held[0][:characters])
+            self._held[0] = self._held[0][characters:]
+        return "".join(taken)
 
     def _shown(self, chunk: TokenChunk, text: str) -> TokenChunk:
         if self._logprobs is None:
@@ -98,7 +112,7 @@ class _Matcher:
         self._borders = [0, 0]  # of each prefix; longer ones when a text gets that far
 
     def advance(self, text: str, end: int) -> int:
-        """Where in ``text[:end]`` the stop string is first complete; 0: nowhere."""
+        """Return the offset in ``text[:end]`` at which the stop string is first complete; 0: nowhere."""
         stop, state, at = self.stop, self.state, 0
         while at < end:
             if not state:
@@ -119,7 +133,7 @@ class _Matcher:
         return 0
 
     def _border(self, length: int) -> int:
-        """The longest proper prefix of the first ``length`` characters that is also their end."""
+        """Return the length of the longest proper prefix of the first ``length`` characters that is also their end."""
         stop, borders = self.stop, self._borders
         while len(borders) <= length:
             border, last = borders[-1], stop[len(borders) - 1]
@@ -130,7 +144,7 @@ class _Matcher:
 
 
 def stop_strings(request: GenerationRequest, info: ModelInfo) -> Transform | None:
-    """What the request needs: None where neither it nor the model has a stop string."""
+    """Return the transform for the stop strings of the request or its model; None without any."""
     asked = request.sampling.stop
     stops = info.stop if asked is None else tuple(stop for stop in asked if stop)
     return StopStrings(stops, logprobs=request.sampling.logprobs is not None) if stops else None

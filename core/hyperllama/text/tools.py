@@ -1,4 +1,4 @@
-"""Tool calls that a model writes into its text, told from the text."""
+"""Tool calls that a model writes into its text, separated from the text."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Mode(Enum):
 
 
 class ToolCalls:
-    """A call is passed on whole, as one delta, once its JSON is complete and a call; text around it flows.
+    """A call is passed on whole, as one delta, once its JSON is complete and valid; text around it flows.
 
     What looked like a call and is none is given back as the text it was, marks and all, and so is a call that the
     end cuts off. Only the marks of calls that were passed on are dropped, and the space around them. With
@@ -48,6 +48,8 @@ class ToolCalls:
         self._firsts = frozenset(mark[0] for mark in format.marks)
         self._mode = _Mode.BEGINNING
         self._held = ""  # seen and not decided
+        self._spaces: list[str] = []  # held behind it
+        self._spacious = False  # whatever space follows ``_held`` decides nothing
         self._raw: list[str] = []  # all of the call that is coming in, space and mark first
         self._json: list[str] = []  # and its JSON
         self._name: str | None = None
@@ -78,8 +80,15 @@ class ToolCalls:
         return self._finished(out) if chunk.finish_reason is not None else out
 
     def _steps(self, text: str, *, last: bool) -> None:
-        rest: str | None = self._held + text
-        self._held = ""
+        if not last and self._held:
+            if not text:
+                return
+            if self._spacious and text.isspace():  # a long run of space costs each character once
+                self._spaces.append(text)
+                return
+        rest: str | None = "".join((self._held, *self._spaces, text))
+        self._held, self._spacious = "", False
+        self._spaces.clear()
         while rest is not None:
             match self._mode:
                 case _Mode.HEAD:
@@ -91,7 +100,7 @@ class ToolCalls:
                 case _:
                     rest = self._text(rest, last=last)
 
-    # Each step takes what is not decided yet and returns what remains of it; None: it needs the next chunk.
+    # Each step takes the undecided text and returns what remains of it; None: it needs the next chunk.
 
     def _text(self, rest: str, *, last: bool) -> str | None:
         if self._mode is _Mode.BEGINNING:
@@ -100,7 +109,7 @@ class ToolCalls:
                 self._begin(rest[: len(rest) - len(said)], "")
                 return said
             if not last and any(mark.startswith(said) for mark in self._format.marks):
-                self._held = rest
+                self._held, self._spacious = rest, not said
                 return None
             self._mode = _Mode.TEXT
             for mark in self._format.marks:
@@ -160,7 +169,7 @@ class ToolCalls:
         then = said[1:].lstrip() if said[:1] and said[0] in self._format.separators else said
         undecided = not then or any(mark.startswith(said) for mark in (*closes, *self._format.marks))
         if undecided and not last:
-            self._held = rest
+            self._held, self._spacious = rest, not then
             return None
         if not then or (last and any(close.startswith(said) for close in closes)):
             self._output.drop(len(rest))
@@ -174,7 +183,7 @@ class ToolCalls:
         return said
 
     def _begin(self, space: str, mark: str) -> None:
-        """Behind ``space`` and ``mark``; empty: the JSON begins without one."""
+        """Start a call after ``space`` and ``mark``; an empty mark: the JSON begins without one."""
         self._raw, self._json, self._name, self._scanner = [space + mark], [], None, JsonScanner()
         self._mode = _Mode.HEAD if mark else _Mode.JSON
         self._certain = bool(mark) and not mark.startswith("```")
@@ -198,7 +207,7 @@ class ToolCalls:
 
 
 class _Output:
-    """What one chunk becomes. Characters are shown or dropped in the order in which they came."""
+    """The output of one chunk. Characters are shown or dropped in the order in which they came."""
 
     def __init__(self, logprobs: LogprobQueue | None) -> None:
         self._queue = logprobs
@@ -232,7 +241,7 @@ class _Output:
 
 
 def tool_calls(format: Format) -> TransformFactory:
-    """Makes :class:`ToolCalls` for requests that offer tools and allow them."""
+    """Return a factory of :class:`ToolCalls`, for requests that offer tools and allow them."""
 
     def make(request: GenerationRequest, info: ModelInfo) -> Transform | None:
         if not request.tools or isinstance(request.tool_choice, NoTool):
