@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle, islice
 from typing import Any
 
 import pytest
@@ -110,7 +111,7 @@ def test_reading_grows_with_the_answer(maker: str, read: list[int]) -> None:
     for begin, period in (*SHAPES, *random_shapes(60)):
         costs = []
         for size in (150, 600):
-            tokens = [*begin, *(period * size)[:size]]
+            tokens = [*begin, *islice(cycle(period), size)]
             read[0] = 0
             parser = make()
             assert parser is not None
@@ -124,7 +125,7 @@ def test_the_cut_into_tokens_changes_nothing(maker: str) -> None:
     """Held space is shown or dropped as if it had come in one piece."""
     make = MAKERS[maker]
     for begin, period in (*SHAPES, *random_shapes(60)):
-        tokens = [*begin, *(period * 20)[:20], "end"]
+        tokens = [*begin, *islice(cycle(period), 20), "end"]
         one, other = make(), make()
         assert one is not None
         assert other is not None

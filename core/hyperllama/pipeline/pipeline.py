@@ -250,11 +250,18 @@ class Pipeline:
         try:
             await call.finish()
         finally:
-            for observer in self._observers:
-                try:
-                    observer.finished(call)
-                except Exception as failure:  # noqa: BLE001 - an observer may not break what it watches
-                    log.error("observer failed", observer=type(observer).__name__, reason=repr(failure))
+            self._notify(call)
+
+    def _notify(self, call: Call) -> None:
+        interruption: BaseException | None = None
+        for observer in self._observers:
+            try:
+                observer.finished(call)
+            except BaseException as failure:  # noqa: BLE001 - an observer may not break what it watches
+                log.error("observer failed", observer=type(observer).__name__, reason=repr(failure))
+                interruption = interruption if isinstance(failure, Exception) else failure
+        if interruption is not None:
+            raise interruption
 
 
 def _tenant(caller: Caller) -> str:

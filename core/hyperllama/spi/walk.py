@@ -81,8 +81,9 @@ class Call(msgspec.Struct, kw_only=True):
             callback = self.on_finish.pop()
             try:
                 await callback(self)
-            except Exception:
-                log.exception("a callback of on_finish failed", callback=getattr(callback, "__qualname__", ""))
+            except Exception as error:  # noqa: BLE001 - it may not keep the others from giving back what they hold
+                name = getattr(callback, "__qualname__", type(callback).__name__)
+                log.error("a callback of on_finish failed", callback=name, reason=repr(error)[:500])
             except BaseException as error:  # noqa: BLE001 - the others give back what they hold first
                 interruption = error
         if interruption is not None:
