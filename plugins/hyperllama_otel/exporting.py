@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import threading
 from importlib.metadata import version
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -12,20 +14,35 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
 from hyperllama_otel.settings import OtelSettings
 
+LAST_FLUSH = 2.0  # seconds that the end of the process waits for the collector
+
 
 def provider(settings: OtelSettings) -> TracerProvider:
-    """One that is no global: libraries in this process are not traced by it."""
+    """Return a provider that is no global: libraries in this process are not traced by it.
+
+    Its last spans are sent when the process ends, which takes ``LAST_FLUSH`` at most: a collector that does not answer
+    loses them.
+    """
     resource = Resource.create(
         {"service.name": settings.service_name, "service.version": version("hyperllama-gateway")}
     )
-    made = TracerProvider(sampler=ParentBased(TraceIdRatioBased(settings.sample)), resource=resource)
+    sampler = ParentBased(TraceIdRatioBased(settings.sample))
+    made = TracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
     exporter = OTLPSpanExporter(
         endpoint=f"{settings.endpoint.rstrip('/')}/v1/traces",
         headers=dict(settings.headers),
         timeout=settings.timeout,
     )
     made.add_span_processor(BatchSpanProcessor(exporter))
+    atexit.register(flush, made)
     return made
 
 
-__all__ = ("provider",)
+def flush(made: TracerProvider) -> None:
+    """Send what waits and end the threads. Blocks, for ``LAST_FLUSH`` seconds at most."""
+    thread = threading.Thread(target=made.shutdown, name="otel-flush", daemon=True)
+    thread.start()
+    thread.join(LAST_FLUSH)
+
+
+__all__ = ("LAST_FLUSH", "flush", "provider")
