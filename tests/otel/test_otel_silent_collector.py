@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import socket
 import threading
 
@@ -31,5 +32,5 @@ def test_the_last_flush_gives_up_on_a_silent_collector(monkeypatch: pytest.Monke
 def test_the_provider_is_flushed_by_us_alone() -> None:
     made = exporting.provider(OtelSettings(endpoint="http://127.0.0.1:9"))
     assert made._atexit_handler is None  # its own would wait for as long as the exporter retries
-    exporting.atexit.unregister(exporting.flush)
+    atexit.unregister(exporting.flush)
     made.shutdown()
