@@ -54,3 +54,25 @@ def test_trap_29_what_is_no_key_is_a_401_in_ollamas_shape(keyed: httpx.Client, v
 def test_what_says_that_a_server_is_there_needs_no_key(keyed: httpx.Client) -> None:
     assert keyed.head("/").status_code == keyed.get("/api/version").status_code == 200
     assert keyed.get("/api/tags").status_code == 401
+
+
+@pytest.mark.parametrize("kept", [0, "0s", -1, "-1", "1h", 301])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/generate", {"prompt": "x"}),
+        ("/api/generate", {}),
+        ("/api/chat", {"messages": [{"role": "user", "content": "x"}]}),
+        ("/api/chat", {"messages": []}),
+        ("/api/embed", {"input": []}),
+    ],
+)
+def test_a_key_that_may_only_ask_does_not_unload_or_pin_a_model(
+    keyed: httpx.Client, path: str, body: dict[str, object], kept: object
+) -> None:
+    asked = {"model": "talker", "stream": False, **body, "keep_alive": kept}
+    reply = keyed.post(path, json=asked, headers={"x-api-key": KEY})
+    assert (reply.status_code, "models:write" in reply.json()["error"]) == (403, True)
+    for less in ("5m", "1ms"):  # the configured time, and one that would unload it for everybody: the timer stays
+        reply = keyed.post(path, json={**asked, "keep_alive": less}, headers={"x-api-key": KEY})
+        assert reply.status_code == 200, reply.text

@@ -45,6 +45,9 @@ class CatalogSync:
             except ConfigError as error:
                 log.error("a stored model cannot be offered", model=stored.name.short, reason=str(error))
                 continue
+            except Exception as error:  # noqa: BLE001 - files of a stranger; one model must not hide the others
+                log.error("a stored model cannot be offered", model=stored.name.short, reason=type(error).__name__)
+                continue
             self._put(entry, stored)
 
     def configured(self, name: str) -> bool:
@@ -69,7 +72,15 @@ class CatalogSync:
 
     async def prepare(self, name: StoredName, manifest: Manifest, digest: str) -> Callable[[Stored], None]:
         spec = spec_of(name, manifest, digest, self._views)
-        entry = await asyncio.to_thread(self._catalog.describe, spec)
+        try:
+            entry = await asyncio.to_thread(self._catalog.describe, spec)
+        except ConfigError:
+            raise
+        except Exception as error:  # files of a stranger: any field of any type, at any depth
+            log.warning("a model's files cannot be understood", model=name.short, reason=type(error).__name__)
+            raise ConfigError(
+                "the model's files cannot be understood; is config.json as the model needs it?"
+            ) from error
         return lambda stored: self._put(entry, stored)
 
     def withdraw(self, name: str) -> None:

@@ -52,10 +52,10 @@ class AuditedStore:
         if self._room is None:
             return await self._store.put_blob(digest, content, caller)
         owner = caller.principal.id
-        async with aclosing(self._room.counted(owner, content)) as counted:
+        async with self._room.counting(owner, content) as counted:
             new = await self._store.put_blob(digest, counted, caller)
-        if new:
-            await self._room.took(owner, digest)
+            if new:
+                await self._room.took(owner, digest)
         return new
 
     async def _watched(

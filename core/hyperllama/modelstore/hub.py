@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 TIMEOUT = 20.0
+_RUNS_CODE = frozenset({"auto_map", "_attn_implementation_internal"})  # the second names a kernel to fetch
 PAUSE = 0.06  # seconds between two lines about one file
 MISSING = "The Hub has no such model, or this gateway may not see it."
 SETTINGS = ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json")
@@ -176,14 +177,23 @@ class _Sink:
 
 
 def runs_code(name: str, file: BinaryIO) -> bool:
-    """Whether settings ask for code of the repository to be run. Raises StoreFailed for what is no JSON object."""
+    """Return whether settings ask for foreign code to be run. Raise StoreFailed for what is no JSON."""
     if name not in SETTINGS:
         return False
     try:
         found = json.loads(file.read(64 * 2**20))
     except (ValueError, RecursionError) as error:
         raise StoreFailed(f"{name} cannot be read as JSON") from error
-    return isinstance(found, dict) and "auto_map" in found
+    waiting = [found]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if not _RUNS_CODE.isdisjoint(value):
+                return True
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+    return False
 
 
 def translated(error: Exception, *, transfer: Transfer = "pull") -> GatewayError:

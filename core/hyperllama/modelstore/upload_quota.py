@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from hyperllama.database.database import Database
@@ -22,20 +24,38 @@ class UploadQuota:
         self._database = database
         self._blobs = blobs
         self._most = most
+        self._arriving: Counter[str] = Counter()  # bytes of uploads that are under way
 
-    async def counted(self, owner: str, content: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-        """``content``, until it is more than the owner has room for: raises PayloadTooLarge then."""
-        left = self._most - await self.used(owner)
-        async for piece in content:
-            left -= len(piece)
-            if left < 0:
-                raise PayloadTooLarge(
-                    f"What this key uploads may take {self._most} bytes, and this is more; delete models first."
-                )
-            yield piece
+    @asynccontextmanager
+    async def counting(
+        self, owner: str, content: AsyncIterator[bytes]
+    ) -> AsyncGenerator[AsyncGenerator[bytes, None], None]:
+        """Hand on ``content``, which raises PayloadTooLarge when all that the owner has and sends is too much.
+
+        What arrives counts until the end of the block: record the upload with :meth:`took` within.
+        """
+        taken = 0
+
+        async def counted() -> AsyncGenerator[bytes, None]:
+            nonlocal taken
+            used = await self.used(owner)
+            async for piece in content:
+                taken += len(piece)
+                self._arriving[owner] += len(piece)
+                if used + self._arriving[owner] > self._most:
+                    raise self._refusal()
+                yield piece
+
+        try:
+            async with aclosing(counted()) as pieces:
+                yield pieces
+        finally:
+            self._arriving[owner] -= taken
+            if not self._arriving[owner]:
+                del self._arriving[owner]
 
     async def used(self, owner: str) -> int:
-        """Bytes of the owner's uploads that are still there."""
+        """Return the bytes of the owner's uploads that are still there."""
         from sqlalchemy import delete, select
 
         from hyperllama.database.tables import uploads
@@ -49,11 +69,33 @@ class UploadQuota:
         return sum(found.values()) - sum(found[name] for name in gone)
 
     async def took(self, owner: str, digest: str) -> None:
-        """The owner brought this blob, and it was new."""
+        """Record a new blob of the owner. Raise PayloadTooLarge, and the blob is gone, when it is too much.
+
+        Recorded first and summed then, one owner at a time: no two processes can both find room for the last bytes.
+        """
+        from sqlalchemy import func, select, text
+
+        from hyperllama.database.tables import uploads
+
         size = await asyncio.to_thread(self._blobs.size, digest)
-        if size is not None:
+        if size is None:
+            return
+        try:
             async with self._database.begin() as connection:
+                if connection.dialect.name == "postgresql":
+                    await connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:owner))"), {"owner": owner})
                 await connection.execute(_upsert(connection.dialect.name, owner, digest, size))
+                total = await connection.scalar(select(func.sum(uploads.c.bytes)).where(uploads.c.owner == owner))
+                if int(total or 0) > self._most:
+                    raise self._refusal()
+        except PayloadTooLarge:
+            await asyncio.to_thread(self._blobs.remove, digest)
+            raise
+
+    def _refusal(self) -> PayloadTooLarge:
+        return PayloadTooLarge(
+            f"What this key uploads may take {self._most} bytes, and this is more; delete models first."
+        )
 
 
 def _upsert(dialect: str, owner: str, digest: str, size: int) -> Executable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hyperllama.errors import ConfigError, InvalidRequest
+from hyperllama.errors import ConfigError, InvalidRequest, StoreFailed
 from hyperllama.modelstore.blobs import Blobs
 from hyperllama.modelstore.hub import runs_code
 from hyperllama.modelstore.hub_reference import refused
@@ -53,7 +53,11 @@ def _layer(name: str, digest: str, blobs: Blobs) -> Layer:
         if kind.endswith(".gguf") and file.read(4) != b"GGUF":
             raise Refused("The file is not in GGUF format.", reason="not_gguf", param="files")
         file.seek(0)
-        if runs_code(name, file):
+        try:
+            code = runs_code(name, file)
+        except StoreFailed as error:
+            raise InvalidRequest(error.message, param="files") from error
+        if code:
             raise InvalidRequest(f"{name} asks to run code (auto_map)", param="files")
     return Layer(name, digest, size)
 
