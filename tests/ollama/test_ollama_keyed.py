@@ -56,7 +56,7 @@ def test_what_says_that_a_server_is_there_needs_no_key(keyed: httpx.Client) -> N
     assert keyed.get("/api/tags").status_code == 401
 
 
-@pytest.mark.parametrize("kept", [0, "0s", -1, "-1", "1h", 301])
+@pytest.mark.parametrize("kept", [0, "0s", -1, "-1s", "1h", 301])
 @pytest.mark.parametrize(
     ("path", "body"),
     [
