@@ -1,4 +1,4 @@
-"""Embeddings of several clients in one engine call, as :mod:`hyperllama.queue.gathering` has them wait."""
+"""Embeddings of several clients in one engine call, gathered by :mod:`hyperllama.queue.gathering`."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class EmbedBatcher:
         self.inputs = 0
 
     def reload(self, settings: Queue) -> None:
-        """Take on new bounds, from the next group of calls on."""
+        """Apply new bounds, from the next group of calls on."""
         self._settings = settings
 
     async def embed(self, model: Embeds, request: EmbeddingRequest) -> Embeddings:
-        """As ``model.embed``, perhaps together with others'. One client's bad input is no other's error."""
+        """Embed as ``model.embed`` does, perhaps together with others. Bad input of one client fails no other."""
         if not self._settings.embed_batching:
             self._count(len(request.inputs))
             return await model.embed(request)
@@ -65,7 +65,7 @@ class _Group(Gathering[EmbeddingRequest, Embeddings]):
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         size = len(request.inputs)
-        if self.idle or size >= self._most:  # no task of its own, for a client that waits for nobody
+        if self.idle or size >= self._most:  # no other client waits: spare the task
             self._count(size)
             return await self.alone(self._model.embed(request), size)
         return await self.ask(request, size)
@@ -81,7 +81,7 @@ class _Group(Gathering[EmbeddingRequest, Embeddings]):
 
 
 def _split(answer: Embeddings, requests: Sequence[EmbeddingRequest]) -> list[Embeddings]:
-    """Each request's part. Tokens are the engine's count by input, or their sum shared out by the texts' lengths."""
+    """Return each request's part. Tokens are counted by the engine, or its sum is divided by the texts' lengths."""
     parts = []
     start = 0
     counts = answer.input_tokens or _shares(answer.prompt_tokens, requests)

@@ -1,8 +1,8 @@
 """Requests of several clients in one engine call.
 
-A lone client waits for nobody: its request goes at once. What comes while a call is under way is gathered, and goes
-together when it ends. The clients whose answers just went out are likely to be back in a moment, so a gathered batch
-waits a little for them, for as long as that keeps paying off and never above the longest delay.
+A request of a lone client is sent at once. Requests that arrive during an engine call are gathered and sent together
+when it ends. The clients that were just answered are likely to send again soon, so a gathered batch waits a little for
+them, as long as that pays off and never longer than the longest delay.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _Item(Generic[Q, A]):
 
 
 class Gathering(Generic[Q, A]):
-    """What may go together: one model's requests, or those of them with the same flags."""
+    """Gathers requests that may share an engine call: those of one model, or of one model with the same flags."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Gathering(Generic[Q, A]):
         return not self._running and not self._waiting and not self._expected
 
     async def ask(self, request: Q, size: int) -> A:
-        """The answer to ``request``, perhaps made together with others'. One client's mistake is no other's error."""
+        """Answer ``request``, perhaps together with others. A bad request of one client fails no other."""
         idle = self.idle
         item: _Item[Q, A] = _Item(request, size, asyncio.get_running_loop().create_future())
         self._waiting.append(item)
@@ -89,7 +89,7 @@ class Gathering(Generic[Q, A]):
             raise
 
     async def alone(self, work: Awaitable[A], size: int) -> A:
-        """``work`` is an engine call for one client, which ends with its answer; others gather meanwhile."""
+        """Await ``work``, an engine call for one client, while other requests gather."""
         began = self._clock()
         self._running += 1
         try:
@@ -105,7 +105,7 @@ class Gathering(Generic[Q, A]):
         self._length += (passed - self._length) / 8 if self._length else passed
 
     def _ended(self, size: int, clients: int) -> None:
-        """A call is over: whoever gathered meanwhile goes, now or when those it served are back."""
+        """Send what gathered during a call, now or after a short wait for the clients it served."""
         if self._running or self._expected or (clients == 1 and not self._waiting):
             return
         most, longest = self._bounds()
@@ -118,14 +118,14 @@ class Gathering(Generic[Q, A]):
         self._timer = asyncio.get_running_loop().call_later(delay, self._late, self._size)
 
     def _late(self, before: int) -> None:
-        """Not everyone came back in time."""
+        """Send the batch whose wait is over, and learn whether waiting paid off."""
         self._timer = None
         gained = self._size > before
         self._patience = min(self._patience * 1.25, 1.0) if gained else max(self._patience / 2, 0.001)
         self._flush()
 
     def _flush(self) -> None:
-        """Send what has gathered, in calls of at most the bound; without overlap the first of them, if none runs."""
+        """Send gathered requests in calls of at most the bound; without overlap in one call, if none runs."""
         if self._timer is not None:  # everyone came back before it went off
             self._patience = min(self._patience * 1.25, 1.0)
             self._timer.cancel()
@@ -200,7 +200,7 @@ def _fail(batch: Sequence[_Item[Q, A]], error: GatewayError) -> None:
 
 
 def _abandon(batch: Sequence[_Item[Q, A]], task: asyncio.Task[None], _: asyncio.Future[A]) -> None:
-    """Nobody waits for this batch any more."""
+    """Cancel an engine call when every client of its batch has left."""
     if all(item.future.cancelled() for item in batch):
         task.cancel()
 

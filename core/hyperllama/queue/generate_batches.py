@@ -21,7 +21,7 @@ KEPT = 64  # models whose pace is remembered
 
 
 class GenerateBatcher:
-    """``generate`` stands in for ``LoadedModel.generate``; models that batch by themselves are asked as ever."""
+    """``generate`` replaces ``LoadedModel.generate``; models that batch by themselves are called as they are."""
 
     def __init__(self, settings: Queue, *, clock: Callable[[], float] = time.perf_counter) -> None:
         self._settings = settings
@@ -29,7 +29,7 @@ class GenerateBatcher:
         self._groups: dict[int, Gathering[GenerationRequest, TokenStream]] = {}
 
     def reload(self, settings: Queue) -> None:
-        """Take on a new delay."""
+        """Apply a new delay."""
         self._settings = settings
 
     async def generate(self, model: LoadedModel, request: GenerationRequest) -> TokenStream:
@@ -64,7 +64,7 @@ class GenerateBatcher:
         )
 
     def _forget(self) -> None:
-        """Ids of models that are gone must not stay; what others' groups learned is lost with them."""
+        """Drop idle groups, since ids of unloaded models must not stay; what the groups learned is lost."""
         if len(self._groups) >= KEPT:
             self._groups = {name: group for name, group in self._groups.items() if not group.idle}
 
