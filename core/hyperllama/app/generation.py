@@ -9,7 +9,7 @@ from hyperllama.app.models import Models
 from hyperllama.app.plugins import Plugins
 from hyperllama.app.storage import Storage
 from hyperllama.config import Config
-from hyperllama.observability.metrics import Metrics
+from hyperllama.observability.metrics import LedgerState, Metrics
 from hyperllama.observability.request_record import AccessObserver
 from hyperllama.pipeline.gateway import Kept, LocalGateway
 from hyperllama.pipeline.pipeline import Pipeline
@@ -52,6 +52,7 @@ def build_pipeline(config: Config, plugins: Plugins, storage: Storage, models: M
     metrics = None
     if config.metrics.enabled:
         metrics = Metrics(models.catalog, pipeline, limits.queue, embeds, storage.batches.tally)
+        metrics.add(LedgerState(storage.ledger))
         pipeline.add_observer(metrics)
     return Generation(pipeline, gateway, embeds, generates, metrics)
 

@@ -65,18 +65,18 @@ class KeyStore:
 
     async def all(self) -> list[Key]:
         """Every key, revoked ones too, newest first."""
-        async with self._database.begin() as connection:
+        async with self._database.read() as connection:
             rows = await connection.execute(select(tables.keys).order_by(tables.keys.c.created.desc()))
             return [_key(row) for row in rows]
 
     async def get(self, name: str) -> Key:
         """By name or id; a revoked one only by id. Raises NotFound."""
-        async with self._database.begin() as connection:
+        async with self._database.read() as connection:
             return await _get(connection, name)
 
     async def find(self, wanted: bytes) -> Found | None:
         """Whose secret has this digest; None: nobody's."""
-        async with self._database.begin() as connection:
+        async with self._database.read() as connection:
             columns = (tables.keys, tables.secrets.c.digest.label("digest"), tables.secrets.c.expires.label("until"))
             joined = select(*columns).join(tables.secrets, tables.secrets.c.key == tables.keys.c.id)
             row = (await connection.execute(joined.where(tables.secrets.c.digest == wanted.hex()))).one_or_none()
@@ -130,7 +130,7 @@ class KeyStore:
 
     async def revision(self) -> tuple[int, bool]:
         """A number that grows with every change, and whether there ever was a key: the last one's end opens no door."""
-        async with self._database.begin() as connection:
+        async with self._database.read() as connection:
             number = await connection.scalar(
                 select(tables.revisions.c.number).where(tables.revisions.c.name == REVISION)
             )

@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from hyperllama.catalog.catalog import Catalog
 from hyperllama.database.batches import Tally
+from hyperllama.database.usage import Ledger
 from hyperllama.observability.request_record import RequestRecord
 from hyperllama.pipeline.pipeline import Pipeline
 from hyperllama.queue.embed_batches import EmbedBatcher
@@ -129,6 +130,17 @@ class _Bound:
                 self._between.observe((call.last - call.first) / 1e9 / (call.tokens - 1))
 
 
+class LedgerState(Collector):
+    """What the ledger of usage could not keep."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def collect(self) -> Iterable[Metric]:
+        text = "Rows of usage that the database does not take, or that were too many while it was away"
+        yield CounterMetricFamily("hyperllama_usage_rows_lost", text, value=self._ledger.lost)
+
+
 class _State(Collector):
     """What is true at the moment of the scrape."""
 
@@ -211,4 +223,4 @@ def _gauge(name: str, text: str, *more: str) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"hyperllama_{name}", text, labels=["model", *more])
 
 
-__all__ = ("Metrics",)
+__all__ = ("LedgerState", "Metrics")
