@@ -61,6 +61,7 @@ TO_HOST: list[Any] = [
     frames.Embed(3, EmbeddingRequest(model="m", inputs=("a", (1, 2)))),
     frames.Tokenize(4, Prompt("a", "b")),
     frames.Detokenize(5, (1, 2)),
+    frames.DetokenizeEach(5, (1, 2)),
     frames.Drain(),
     frames.Ping(9),
 ]
@@ -75,6 +76,7 @@ FROM_HOST: list[Any] = [
     frames.Embedded(3, Embeddings((b"\0\0\0\0",), 4)),
     frames.Tokens(4, (1, 2)),
     frames.Detokenized(5, "ab"),
+    frames.Texts(5, ("a", "b")),
     frames.Pong(9, 1, 0.5, 2, 3),
     frames.Fatal("why"),
 ]

@@ -108,6 +108,8 @@ async def test_embeddings_and_tokens_come_back(start):
     assert (await model.embed(EmbeddingRequest(model="m", inputs=("a", "b")))).vectors == (b"a", b"b")
     assert await model.tokenize(Prompt("hi")) == (104, 105)
     assert await model.detokenize((104, 105)) == "hi"
+    assert await model.token_texts((104, 105, 104)) == ("h", "i", "h")
+    assert await model.token_texts(()) == ()
 
 
 async def test_load_progress_is_reported_with_seconds_since_the_load_began(start):

@@ -147,6 +147,8 @@ class Host:
                 )
             case frames.Detokenize(number, ids):
                 self._begin(number, lambda worker: self._reply(number, worker.detokenize(ids), frames.Detokenized))
+            case frames.DetokenizeEach(number, ids):
+                self._begin(number, lambda worker: self._reply(number, _texts(worker, ids), frames.Texts))
             case frames.Drain():
                 self._draining = True
                 self._end_if_drained()
@@ -254,6 +256,16 @@ class _Connection(asyncio.Protocol):
 def _make(factory: str) -> Callable[[Host], Worker]:
     module, _, attribute = factory.partition(":")
     return cast("Callable[[Host], Worker]", getattr(importlib.import_module(module), attribute))
+
+
+async def _texts(worker: Worker, ids: Sequence[int]) -> tuple[str, ...]:
+    """Return the text of each token by itself. Other work of the loop goes on in between."""
+    texts: dict[int, str] = {}
+    for number in ids:
+        if number not in texts:
+            texts[number] = await worker.detokenize((number,))
+            await asyncio.sleep(0)
+    return tuple(texts[number] for number in ids)
 
 
 def _first_line(error: BaseException) -> str:

@@ -68,6 +68,13 @@ class Detokenize(Frame, frozen=True, tag="detokenize"):
     ids: tuple[int, ...]
 
 
+class DetokenizeEach(Frame, frozen=True, tag="detokenize_each"):
+    """The question for the text of each of ``ids`` by itself."""
+
+    id: int
+    ids: tuple[int, ...]
+
+
 class Drain(Frame, frozen=True, tag="drain"):
     """Refuse new work, end by itself when the last stream has."""
 
@@ -76,7 +83,7 @@ class Ping(Frame, frozen=True, tag="ping"):
     sequence: int
 
 
-ToHost: TypeAlias = Load | Submit | Cancel | Embed | Tokenize | Detokenize | Drain | Ping
+ToHost: TypeAlias = Load | Submit | Cancel | Embed | Tokenize | Detokenize | DetokenizeEach | Drain | Ping
 
 
 # --- from the host ---------------------------------------------------------------------------------------------------
@@ -135,6 +142,11 @@ class Detokenized(Frame, frozen=True, tag="detokenized"):
     text: str
 
 
+class Texts(Frame, frozen=True, tag="texts"):
+    id: int
+    texts: tuple[str, ...]
+
+
 class Pong(Frame, frozen=True, tag="pong"):
     """The state of the engine. ``steps`` counts what it has done; ``busy`` is the seconds its present step has run, 0:
     it is idle.
@@ -155,7 +167,19 @@ class Fatal(Frame, frozen=True, tag="fatal"):
 
 
 FromHost: TypeAlias = (
-    Hello | Progress | Ready | LoadError | Admitted | Refused | Step | Embedded | Tokens | Detokenized | Pong | Fatal
+    Hello
+    | Progress
+    | Ready
+    | LoadError
+    | Admitted
+    | Refused
+    | Step
+    | Embedded
+    | Tokens
+    | Detokenized
+    | Texts
+    | Pong
+    | Fatal
 )
 
 Side: TypeAlias = Literal["gateway", "host"]
@@ -226,6 +250,7 @@ __all__ = (
     "BadFrameError",
     "Cancel",
     "Detokenize",
+    "DetokenizeEach",
     "Detokenized",
     "Drain",
     "Embed",
@@ -245,6 +270,7 @@ __all__ = (
     "Side",
     "Step",
     "Submit",
+    "Texts",
     "ToHost",
     "Tokenize",
     "Tokens",

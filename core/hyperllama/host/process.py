@@ -128,6 +128,11 @@ class HostedModel:
         text: str = await self._question(lambda number: frames.Detokenize(number, tuple(ids)))
         return text
 
+    async def token_texts(self, ids: Sequence[int]) -> tuple[str, ...]:
+        bounds.check_ids(ids, self._context)
+        texts: tuple[str, ...] = await self._question(lambda number: frames.DetokenizeEach(number, tuple(ids)))
+        return texts
+
     # --- loading
 
     async def load(self, spec: ModelSpec, path: Path | None, report: Report) -> None:
@@ -175,7 +180,9 @@ class HostedModel:
                 self._pending.answer(number, None)
             case frames.Refused(number):
                 self._pending.fail(number, failures.error(message))
-            case frames.Embedded(number, answer) | frames.Tokens(number, answer) | frames.Detokenized(number, answer):
+            case frames.Embedded(number, answer) | frames.Tokens(number, answer):
+                self._pending.answer(number, answer)
+            case frames.Detokenized(number, answer) | frames.Texts(number, answer):
                 self._pending.answer(number, answer)
             case frames.Pong():
                 self._vram = message.vram

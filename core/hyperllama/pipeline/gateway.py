@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -19,7 +20,7 @@ from hyperllama.modelstore.audited_store import AuditedStore
 from hyperllama.modelstore.disk_store import DiskModelStore
 from hyperllama.names import of_cloud
 from hyperllama.pipeline.pipeline import EmbedCall, Pipeline
-from hyperllama.spi import Batches, Embeds, Files, LoadedModel, ModelStore, Records, Tokenizes
+from hyperllama.spi import Batches, Embeds, Files, LoadedModel, ModelStore, Records, Tokenizes, TokenTexts
 from hyperllama.stream import TokenStream
 
 T = TypeVar("T")
@@ -138,6 +139,10 @@ class LocalGateway:
         entry = self._entry(name, caller.principal)
         return await self._pipeline.use("detokenize", caller, entry, lambda model: _tokenizer(model).detokenize(ids))
 
+    async def token_texts(self, name: str, ids: Sequence[int], caller: Caller) -> tuple[str, ...]:
+        entry = self._entry(name, caller.principal)
+        return await self._pipeline.use("detokenize", caller, entry, lambda model: _token_texts(model, ids))
+
     def _allowed(self, keep_alive: float | None, entry: Entry, caller: Caller) -> float | None:
         """Return the ``keep_alive`` that takes effect; None leaves the model's timer as it is.
 
@@ -185,6 +190,17 @@ def _tokenizer(model: LoadedModel) -> Tokenizes:
     if not isinstance(model, Tokenizes):
         raise UnsupportedFeature(f"model '{model.info.name}' does not show its tokenizer", param="model")
     return model
+
+
+async def _token_texts(model: LoadedModel, ids: Sequence[int]) -> tuple[str, ...]:
+    if isinstance(model, TokenTexts):
+        return await model.token_texts(ids)
+    tokenizer = _tokenizer(model)
+    texts = {}
+    for number in dict.fromkeys(ids):
+        texts[number] = await tokenizer.detokenize((number,))
+        await asyncio.sleep(0)
+    return tuple(texts[number] for number in ids)
 
 
 __all__ = ("Kept", "LocalGateway", "embed_alone")

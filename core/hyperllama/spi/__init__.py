@@ -16,6 +16,7 @@ from hyperllama.spi.engines import (
     ModelSource,
     Report,
     Tokenizes,
+    TokenTexts,
 )
 from hyperllama.spi.modelstore import (
     ModelStore,
@@ -116,6 +117,7 @@ __all__ = (
     "Report",
     "Stage",
     "Status",
+    "TokenTexts",
     "Tokenizes",
     "Transfer",
     "TransferFailed",

@@ -85,6 +85,15 @@ class Tokenizes(Protocol):
 
 
 @runtime_checkable
+class TokenTexts(Protocol):
+    """A loaded model that returns the texts of many tokens in one call; the others are called once a token."""
+
+    async def token_texts(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """Return the text of each token by itself. Raises what ``detokenize`` raises."""
+        ...
+
+
+@runtime_checkable
 class Beats(Protocol):
     """A loaded model that works in a process of its own."""
 
@@ -142,5 +151,6 @@ __all__ = (
     "LoadedModel",
     "ModelSource",
     "Report",
+    "TokenTexts",
     "Tokenizes",
 )

@@ -81,6 +81,10 @@ class Gateway(Protocol):
 
     async def detokenize(self, name: str, ids: Sequence[int], caller: Caller) -> str: ...
 
+    async def token_texts(self, name: str, ids: Sequence[int], caller: Caller) -> tuple[str, ...]:
+        """Return the text of each token by itself: one request, however many tokens."""
+        ...
+
 
 class ChunkEncoder(Protocol):
     """Spells one streamed answer in one protocol. Pure: chunks in, bytes out.

@@ -191,6 +191,10 @@ class FakeGateway:
         self.model(name, caller.principal)
         return "".join(map(chr, ids))
 
+    async def token_texts(self, name: str, ids: Sequence[int], caller: Caller) -> tuple[str, ...]:
+        self.model(name, caller.principal)
+        return tuple(map(chr, ids))
+
     def _use(self, name: str, caller: Caller, *, admitted: bool = False) -> ModelInfo:
         self.callers.append(caller)
         info = self.model(name, caller.principal)

@@ -53,7 +53,7 @@ class TokenRoutes(Resource):
             found = await gateway.tokenize(wire.model, prompt, who, tools=tools)
             strings: list[str] | UnsetType = UNSET
             if wire.return_token_strs:
-                strings = [await gateway.detokenize(wire.model, (token,), who) for token in found]
+                strings = list(await gateway.token_texts(wire.model, found, who))
             return sse.JSON.encode(
                 Tokens(count=len(found), max_model_len=info.context_length, tokens=list(found), token_strs=strings)
             )
