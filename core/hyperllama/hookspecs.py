@@ -76,7 +76,7 @@ def hyperllama_protocols(config: Config) -> Iterable[WireProtocol]:
 
 @hookspec
 def hyperllama_auth_providers(config: Config) -> Iterable[AuthProvider]:
-    """Providers asked, in order, who a caller is. The first answer wins.
+    """Return providers that identify callers, in order. The first answer wins.
 
     :param config: the whole configuration.
 
@@ -87,7 +87,7 @@ def hyperllama_auth_providers(config: Config) -> Iterable[AuthProvider]:
 
 @hookspec
 def hyperllama_gates(config: Config) -> Iterable[Gate]:
-    """What decides who goes in, sorted by ``Gate.order``.
+    """Return gates that admit, delay or refuse calls, sorted by ``Gate.order``.
 
     :param config: the whole configuration.
 
@@ -98,7 +98,7 @@ def hyperllama_gates(config: Config) -> Iterable[Gate]:
 
 @hookspec
 def hyperllama_stages(config: Config) -> Iterable[Stage]:
-    """Steps to put around every generation, sorted by ``Stage.order``.
+    """Return steps around every generation, sorted by ``Stage.order``.
 
     :param config: the whole configuration.
 
@@ -142,7 +142,7 @@ def hyperllama_transforms(config: Config) -> Mapping[str, TransformFactory]:
 
 @hookspec
 def hyperllama_lifespan(gateway: Gateway) -> Iterable[AbstractAsyncContextManager[None]]:
-    """What runs beside the server: entered before the first request, left after the last.
+    """Return contexts that are entered before the first request and left after the last.
 
     :param gateway: the running gateway.
 

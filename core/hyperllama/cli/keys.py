@@ -184,7 +184,7 @@ async def revoke(config_path: Path | None, name: str) -> None:
 async def usage(
     config_path: Path | None, name: str | None, since: str, until: str, by: tuple[str, ...], as_json: bool
 ) -> None:
-    """What was used: requests and tokens, of one key or of all."""
+    """Show what was used: requests and tokens, of one key or of all."""
     from hyperllama.database.usage import Ledger
 
     settings = config.load(config_path)
@@ -282,7 +282,7 @@ async def _key_service(settings: Config) -> AsyncGenerator[KeyService, None]:
 
 
 def _show_once(issued: Issued) -> None:
-    """The secret alone on standard output, so that a script can take it."""
+    """Print the secret alone on standard output, so that a script can take it."""
     click.echo(f"{issued.key.name} ({issued.key.id}); this is the only time its key is shown:", err=True)
     click.echo(issued.secret)
 

@@ -99,7 +99,7 @@ cli.add_command(models)
 
 @cli.group()
 def plugins() -> None:
-    """What extends the gateway."""
+    """Inspect plugins."""
 
 
 @plugins.command("list")

@@ -78,7 +78,7 @@ class Tokenizes(Protocol):
     async def tokenize(
         self, input: Input, *, tools: Sequence[ToolSpec] = (), reasoning: bool | Effort | None = None
     ) -> tuple[int, ...]:
-        """The token ids the engine would see, chat template applied: with ``tools`` offered, and told how to think."""
+        """Return the token ids the engine would see, chat template applied, with ``tools`` and ``reasoning``."""
         ...
 
     async def detokenize(self, ids: Sequence[int]) -> str: ...
@@ -109,7 +109,7 @@ class Engine(Protocol):
     def name(self) -> str: ...
 
     def describe(self, spec: ModelSpec, path: Path | None) -> ModelInfo:
-        """What the model is, read from its files without loading it. Runs in a thread; reads files, nothing else.
+        """Describe the model, read from its files without loading it. Runs in a thread; reads files, nothing else.
 
         ``path`` is where its source says the files are; None: the source has none yet or needs none.
         Raises :class:`~hyperllama.errors.ConfigError` when it could never be loaded as configured.

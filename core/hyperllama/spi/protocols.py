@@ -76,7 +76,7 @@ class Gateway(Protocol):
         tools: Sequence[ToolSpec] = (),
         reasoning: bool | Effort | None = None,
     ) -> tuple[int, ...]:
-        """What a generation of ``input`` with these ``tools`` and this ``reasoning`` has as its prompt."""
+        """Return the prompt of a generation of ``input`` with these ``tools`` and this ``reasoning``."""
         ...
 
     async def detokenize(self, name: str, ids: Sequence[int], caller: Caller) -> str: ...
@@ -104,7 +104,7 @@ class ChunkEncoder(Protocol):
         ...
 
     def failure(self, error: GatewayError) -> bytes:
-        """The error, for when the status line has already been sent; nothing follows it."""
+        """Encode the error, for when the status line has already been sent; nothing follows it."""
         ...
 
 

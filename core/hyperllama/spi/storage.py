@@ -74,11 +74,11 @@ class FileSink(Protocol):
     """A file on its way in."""
 
     async def write(self, piece: bytes) -> None:
-        """Raises StoreFailed; PayloadTooLarge, also when the owner has no room left."""
+        """Raise StoreFailed; PayloadTooLarge, also when the owner has no room left."""
         ...
 
     async def keep(self, *, filename: str, purpose: str, seconds: float | None) -> KeptFile:
-        """It is whole. ``seconds``: how long it is kept; None: as long as the configuration says."""
+        """Finish the file, which is whole. ``seconds``: how long it is kept; None: as configured."""
         ...
 
 
@@ -102,7 +102,7 @@ class Files(Protocol):
         ...
 
     async def delete(self, id: str, principal: Principal) -> None:
-        """Raises InvalidRequest while a batch is made from it."""
+        """Raise InvalidRequest while a batch is made from it."""
         ...
 
 
@@ -153,7 +153,7 @@ class Batches(Protocol):
     """What is somebody else's is NotFound."""
 
     async def create(self, wanted: NewBatch, caller: Caller) -> Batch:
-        """Raises InvalidRequest for an input file that is none, RateLimited when the owner has too many open."""
+        """Raise InvalidRequest for an input file that is none, RateLimited when the owner has too many open."""
         ...
 
     async def get(self, id: str, principal: Principal) -> Batch: ...

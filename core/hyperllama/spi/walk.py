@@ -123,7 +123,7 @@ class Transform(Protocol):
     """Chunks to chunks, for one generation: stop strings, reasoning spans, tool calls."""
 
     def feed(self, chunk: TokenChunk) -> TokenChunk:
-        """The chunk to pass on now, perhaps with text held back. The last one (with a finish reason) gives all back."""
+        """Return the chunk to pass on now, perhaps with text held back. The last one gives all back."""
         ...
 
 
@@ -134,7 +134,7 @@ class Observer(Protocol):
     """Told of every finished call: metrics, access log, usage ledger."""
 
     def finished(self, call: Call) -> None:
-        """Synchronous and quick; an exception is logged and changes nothing."""
+        """Record the call, quickly; an exception is logged and changes nothing."""
         ...
 
 
