@@ -315,7 +315,8 @@ async def _lifespan(app: Any) -> typing.AsyncIterator[None]:
 def line(row: Row) -> str:
     """Return a row of the table."""
     spent = " ".join(f"{each:8.3f}" for each in row.seconds)
-    return f"{row.path:32} {row.shape:58} {row.size:>9} {row.status} {spent} {row.growth:6.2f} {row.lag * 1000:7.0f} {row.flags}"
+    head = f"{row.path:32} {row.shape:58} {row.size:>9} {row.status}"
+    return f"{head} {spent} {row.growth:6.2f} {row.lag * 1000:7.0f} {row.flags}"
 
 
 def main() -> None:

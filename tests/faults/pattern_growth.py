@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("core", "protocols", "plugins")
-SIZES = (2_000, 8_000, 32_000)
-ENOUGH = 0.02  # seconds at the largest size; less is no danger at any body's size
+SIZES = (1_000, 4_000, 16_000)
+ENOUGH = 0.01  # seconds at the largest size; less is no danger at any body's size
 LIMIT = 1.5  # exponent
 
 
@@ -137,18 +137,22 @@ def growth(pattern: Pattern) -> Iterator[Finding]:
     for attack in attacks(pattern):
         prefix, unit, tail = attack.split("\0")
         for method in ("search", "match", "fullmatch"):
-            spent = []
-            for size in SIZES:
-                text = prefix + unit * (size // len(unit)) + tail
-                subject = text.encode("latin-1", "replace") if isinstance(pattern.source, bytes) else text
-                started = time.process_time()
-                getattr(compiled, method)(subject)
-                spent.append(time.process_time() - started)
-                if spent[-1] > 2:
-                    break
-            if spent[-1] > ENOUGH and (len(spent) < 3 or spent[-1] > spent[-2] * 4**LIMIT):
-                yield Finding(pattern, attack.replace("\0", " | "), method, tuple(spent))
-                return
+            longest = _spent(compiled, pattern, method, prefix, unit * (SIZES[-1] // len(unit)) + tail)
+            if longest > ENOUGH:
+                shorter = [
+                    _spent(compiled, pattern, method, prefix, unit * (n // len(unit)) + tail) for n in SIZES[:-1]
+                ]
+                if longest > shorter[-1] * 4**LIMIT:
+                    yield Finding(pattern, attack.replace("\0", " | "), method, (*shorter, longest))
+                    return
+
+
+def _spent(compiled: Any, pattern: Pattern, method: str, prefix: str, rest: str) -> float:
+    text = prefix + rest
+    subject = text.encode("latin-1", "replace") if isinstance(pattern.source, bytes) else text
+    started = time.process_time()
+    getattr(compiled, method)(subject)
+    return time.process_time() - started
 
 
 def findings(root: Path = ROOT) -> list[Finding]:
