@@ -92,6 +92,7 @@ def test_marks_inside_strings_count_as_nothing(quote: str, pad: int) -> None:
     assert found == json.loads(body)
 
 
+@pytest.mark.nightly  # a minute
 def test_no_pattern_of_ours_grows_faster_than_its_input() -> None:
     assert [found.pattern for found in pattern_growth.findings()] == []
 
