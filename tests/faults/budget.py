@@ -207,7 +207,7 @@ class Gateway:
         path = folder / "config.toml"
         path.write_text(_CONFIG + f'[store]\npath = "{folder}/store"\n[logs]\nlevel = "error"\n')
         self.app = create_app(load(path, {}))
-        self.litestar = self.app.web.litestar if hasattr(self.app, "web") else self.app.litestar
+        self.litestar = self.app.web.litestar if hasattr(self.app, "web") else self.app.litestar  # type: ignore[attr-defined]
         self.lag = 0.0
 
     def routes(self) -> Iterator[tuple[str, type[msgspec.Struct]]]:
@@ -250,7 +250,7 @@ class Gateway:
         started = time.process_time()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(120):
-                await self.app(scope, receive, send)
+                await self.app(scope, receive, send)  # type: ignore[arg-type]
         return status, time.process_time() - started
 
     async def watch(self) -> None:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import ast
 import re
-import re._constants as codes
-import re._parser as parser
+import re._constants as codes  # type: ignore[import-not-found]
+import re._parser as parser  # type: ignore[import-not-found]
 import time
 from collections.abc import Iterator
 from pathlib import Path

@@ -53,7 +53,7 @@ def test_every_bounded_place_is_counted_over_the_whole_request(
 ) -> None:
     reader = BodyReader(refusals(), BodyLimits(**{bound: 5}))
     names = path.split(".")
-    outer = sum(type_.countable.get(".".join(names[:depth])) == bound for depth in range(1, len(names)))
+    outer = sum(type_.countable.get(".".join(names[:depth])) == bound for depth in range(1, len(names)))  # type: ignore[attr-defined]
     allowed, refused = (_at(names, bound, n) for n in (5 - outer, 6))
     reader.parse(json.dumps(allowed).encode(), type_)
     with pytest.raises(InvalidRequest, match=r"at most 5 ") as caught:
