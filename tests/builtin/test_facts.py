@@ -11,7 +11,7 @@ from typing import Any
 import click
 import pytest
 
-from hyperllama.cli.main import cli
+from hyperllama.cli.commands import cli
 from hyperllama.config import Config
 from hyperllama_builtin.models import BUILTIN
 from hyperllama_builtin.training.facts import FACTS, Fact

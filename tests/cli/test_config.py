@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
-from hyperllama.cli.main import cli
+from hyperllama.cli.commands import cli
 
 TOP = Path(__file__).parents[2] / "config.toml"
 

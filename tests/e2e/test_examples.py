@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from hyperllama.cli.main import cli
+from hyperllama.cli.commands import cli
 from hyperllama.config import load
 
 ROOT = Path(__file__).parents[2]

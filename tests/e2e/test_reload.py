@@ -63,7 +63,7 @@ def test_a_change_is_taken_on_and_running_requests_do_not_notice(start: Callable
         lines = response.iter_lines()
         next(lines)
         write(gateway, MORE)
-        wait_for_log(gateway, "configuration taken on")
+        wait_for_log(gateway, "configuration applied")
         assert ask(gateway, "added").status_code == 200
         assert '"done":true' in list(lines)[-1]
     assert "models.added" in gateway.log()
@@ -97,7 +97,7 @@ def test_a_model_that_is_taken_out_finishes_what_it_does(start: Callable[..., An
         lines = response.iter_lines()
         next(lines)
         write(gateway, '[server]\nport = 0\n[models.added]\nengine = "sim"\n')
-        wait_for_log(gateway, "configuration taken on")
+        wait_for_log(gateway, "configuration applied")
         assert ask(gateway, "sim").status_code == 404
         assert '"done":true' in list(lines)[-1]
     wait_for_log(gateway, '"model":"sim","event":"model unloaded"')

@@ -54,9 +54,9 @@ class Application:
 
     def apply(self, config: Config) -> None:
         """Apply the limits of ``config`` to the next requests. Models are changed in the catalog."""
-        self.config = config
         self.limits.reload(config)
         self.generation.reload(config)
+        self.config = config
 
     def begin_shutdown(self) -> None:
         """Refuse new requests and those that wait; what runs goes on."""

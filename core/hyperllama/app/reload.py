@@ -1,10 +1,11 @@
-"""A changed configuration, taken on while serving: checked first, applied whole or not at all."""
+"""Apply a changed configuration while serving: checked first, applied whole or not at all."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 import structlog
@@ -15,63 +16,78 @@ from hyperllama.catalog.catalog import Entry
 from hyperllama.config import Config
 from hyperllama.database.audit import Act
 from hyperllama.errors import ConfigError
+from hyperllama.system.terminal import one_line
+
+#: A file's time of change and inode; None: it cannot be read.
+Stamp: TypeAlias = "tuple[int, int] | None"
 
 log = structlog.get_logger(__name__)
 
 LIVE = ("models", "limits", "queue")  # every other table needs a restart
-LOOK = 1.0  # seconds between looks at the file
+INTERVAL = 1.0  # seconds between looks at the file
 
 
 class Reloader:
-    """Takes on the file ``path`` when asked and when it changes. Enter nothing, close nothing: run :meth:`watch`."""
+    """Applies the file ``path`` on request and when it changes. Run :meth:`watch` for as long as the gateway serves.
 
-    def __init__(self, app: Application, path: Path) -> None:
+    Whatever a file holds or an engine makes of it, the old configuration stays, the reason is logged, and the next
+    good file is applied.
+    """
+
+    def __init__(self, app: Application, path: Path, *, seen: Stamp | None = None) -> None:
+        """``seen`` is the stamp of the file that ``app`` was built from; None: the file as it is now."""
         self._app = app
         self._path = path
-        self._asked = asyncio.Event()
+        self._seen = seen or stamp(path)
+        self._requested = asyncio.Event()
 
-    def ask(self) -> None:
+    def request(self) -> None:
         """Reload soon. Safe in a signal handler of the event loop."""
-        self._asked.set()
+        self._requested.set()
 
     async def watch(self) -> None:
-        """Until cancelled: reload when asked, or when the file is another than before."""
-        seen = _stamp(self._path)
+        """Reload on request, or when the file is not the one seen last, until cancelled."""
         while True:
-            try:
-                async with asyncio.timeout(LOOK):
-                    await self._asked.wait()
-            except TimeoutError:
-                if (now := _stamp(self._path)) == seen:
+            if (now := stamp(self._path)) != self._seen:
+                self._seen = now
+            else:
+                try:
+                    async with asyncio.timeout(INTERVAL):
+                        await self._requested.wait()
+                except TimeoutError:
                     continue
-                seen = now
-            self._asked.clear()
+            self._requested.clear()
             await self.reload()
 
     async def reload(self) -> bool:
-        """Whether the file was taken on; why not is logged."""
+        """Return whether the file is in force now. If not, log the reason; raise nothing."""
         try:
             new = await asyncio.to_thread(configuration.load, self._path)
             changed = self._changed(new)
             entries = await asyncio.to_thread(self._described, new)
-        except ConfigError as error:
-            log.error("configuration not taken on, the old one stays", reason=str(error))
-            await self._kept("refused", reason=str(error))
+            self._apply(new, entries)
+        except Exception as error:  # noqa: BLE001 - an engine's or a plugin's; reloading must go on
+            await self._refused(error)
             return False
-        if not changed:
-            return True
-        self._apply(new, entries)
-        log.info("configuration taken on", changed=changed)
-        await self._kept("done", changed=changed)
+        if changed:
+            log.info("configuration applied", changed=changed)
+            await self._record("done", changed=changed)
         return True
 
-    async def _kept(self, outcome: str, **detail: object) -> None:
-        """In the audit log; whose doing it was, only the file knows."""
+    async def _refused(self, error: Exception) -> None:
+        reason = one_line(error)
+        if not isinstance(error, ConfigError):
+            reason = f"{type(error).__name__}: {reason}"
+        log.error("configuration not applied, the old one stays", reason=reason)
+        await self._record("refused", reason=reason)
+
+    async def _record(self, outcome: str, **detail: object) -> None:
+        """Write to the audit log; who changed the file is not known."""
         act = Act(act="config.reload", actor="file", subject=self._path.name, outcome=outcome, detail=detail)
         await self._app.storage.audit.record(act)
 
     def _changed(self, new: Config) -> list[str]:
-        """Keys that differ. Raises ConfigError when one of them needs a restart."""
+        """Return the keys that differ. Raise ConfigError when one of them needs a restart."""
         changed = _difference(self._app.config, new)
         fixed = [key for key in changed if key.split(".", 1)[0] not in LIVE or key == "limits.storage"]
         if fixed:
@@ -96,7 +112,7 @@ class Reloader:
 
 
 def _difference(old: Config, new: Config) -> list[str]:
-    """``table.key`` of all that differs, in the file's order; of models, the model."""
+    """Return the ``table.key`` of each difference, in the order of the schema; of models, the model."""
     found = []
     for table in Config.__struct_fields__:
         before, after = getattr(old, table), getattr(new, table)
@@ -111,12 +127,13 @@ def _difference(old: Config, new: Config) -> list[str]:
     return found
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def stamp(path: Path) -> Stamp:
+    """Return what tells one version of a file from the next."""
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
     return status.st_mtime_ns, status.st_ino
 
 
-__all__ = ("Reloader",)
+__all__ = ("Reloader", "Stamp", "stamp")

@@ -1,4 +1,4 @@
-"""One process's life: listen, say so, serve, drain, end."""
+"""Run one gateway in this process: listen, serve, apply changes of its configuration, drain, end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import structlog
 import uvloop
 
 from hyperllama.app.application import Application
-from hyperllama.app.reload import Reloader
+from hyperllama.app.reload import Reloader, Stamp
 from hyperllama.config.exposure import posture
 from hyperllama.server.body_rules import declared_encodings, declared_limits
 from hyperllama.server.bounds import Bounds
@@ -22,20 +22,21 @@ from hyperllama.web.ops import ServerState
 log = structlog.get_logger("hyperllama")
 
 
-def run(app: Application, path: Path | None) -> int:
-    """Serve until stopped; the process's exit code. Blocks. Raises ConfigError when it cannot listen.
+def run(app: Application, path: Path | None, *, seen: Stamp | None = None) -> int:
+    """Serve until stopped and return the exit code of the process. Block. Raise ConfigError when it cannot listen.
 
-    ``path`` is the configuration file, watched for changes; None: there is none.
+    ``path`` is the configuration file, watched for changes since it had the stamp ``seen``; None: there is none.
     """
     security = posture(app.config, keys=app.requires_keys)
-    uvloop.run(_serve(app, path, security))
+    uvloop.run(_serve(app, Reloader(app, path, seen=seen) if path is not None else None, security))
     return 0
 
 
-async def _serve(app: Application, path: Path | None, security: str) -> None:
+async def _serve(app: Application, reloader: Reloader | None, security: str) -> None:
     config = app.config
-    reloader = Reloader(app, path) if path is not None else None
     watch = asyncio.create_task(reloader.watch()) if reloader is not None else None
+    if watch is not None:
+        watch.add_done_callback(_watch_ended)
 
     lag = LoopLag(on_stall=lambda seconds: log.warning("the event loop was busy", seconds=round(seconds, 3)))
 
@@ -50,9 +51,9 @@ async def _serve(app: Application, path: Path | None, security: str) -> None:
         log.info("listening", host=host, port=port, security=security)
         lag.start()
         for name, why in app.models.skipped.items():
-            log.warning("model left out", model=name, reason=why)
+            log.warning("model skipped", model=name, reason=why)
         if config.server.insecure_no_auth:
-            log.warning("no keys are asked for", security=security)
+            log.warning("no keys are required", security=security)
 
     drain = Shutdown(on_begin=app.begin_shutdown)
     await serve(
@@ -60,7 +61,7 @@ async def _serve(app: Application, path: Path | None, security: str) -> None:
         config,
         on_listening=listening,
         drain=drain,
-        on_reload=reloader.ask if reloader is not None else None,
+        on_reload=reloader.request if reloader is not None else _nothing_to_reload,
         abort=app.pipeline.abort,
         guard=guard,
     )
@@ -68,6 +69,15 @@ async def _serve(app: Application, path: Path | None, security: str) -> None:
     if watch is not None:
         watch.cancel()
     log.info("stopped")
+
+
+def _nothing_to_reload() -> None:
+    log.warning("SIGHUP is ignored: there is no configuration file to reload")
+
+
+def _watch_ended(watch: asyncio.Task[None]) -> None:
+    if not watch.cancelled():
+        log.error("the configuration file is no longer watched; restart the gateway", exc_info=watch.exception())
 
 
 __all__ = ("run",)

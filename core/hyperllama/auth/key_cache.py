@@ -17,6 +17,7 @@ import structlog
 
 from hyperllama.auth.grants import at
 from hyperllama.config import Keys, parse_duration
+from hyperllama.database.api_key import PREFIX
 from hyperllama.database.audit import say
 from hyperllama.database.database import Database
 from hyperllama.database.pepper import pepper
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from hyperllama.database.api_key import Found, Key
     from hyperllama.database.key_store import KeyStore
 
-PREFIX = "hlg_"
 WATCH = 0.5  # seconds between looks at the revision
 REMEMBERED = 10_000
 

@@ -115,12 +115,14 @@ class Catalog:
         if engine is None:
             known = ", ".join(sorted(self._engines)) or "none"
             raise ConfigError(f"models.{spec.name}.engine: no engine {spec.engine!r}; installed are: {known}")
-        source, path = self._locate(spec)
         try:
+            source, path = self._locate(spec)
             info = engine.describe(spec, path)
         except ConfigError as error:
             place = "" if str(error).startswith("models.") else f"models.{spec.name}: "
             raise ConfigError(f"{place}{error}") from error
+        except Exception as error:  # files that lie, and engines that trust them: one model, not the gateway
+            raise ConfigError(f"models.{spec.name}: cannot be read: {type(error).__name__}: {error}") from error
         return Entry(spec, info, path, engine=engine, source=source)
 
     def put(self, entry: Entry) -> None:

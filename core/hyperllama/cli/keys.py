@@ -21,6 +21,7 @@ import msgspec
 from hyperllama import config
 from hyperllama.auth.key_service import Change, Draft, KeyService
 from hyperllama.config import Allowance, Config
+from hyperllama.database.api_key import PREFIX
 from hyperllama.database.audit import Actor
 from hyperllama.errors import GatewayError
 from hyperllama.identity import PERMISSIONS
@@ -49,7 +50,7 @@ def _waited_for(command: Callable[P, Coroutine[None, None, None]]) -> Callable[P
 
 @click.group()
 def keys() -> None:
-    """Who may use the gateway."""
+    """Manage API keys."""
 
 
 @keys.command("create")
@@ -76,7 +77,7 @@ async def create(
     priority: int,
     expires: str,
 ) -> None:
-    """Make a key and print its secret, once."""
+    """Create a key and print its secret, once."""
     fields: dict[str, Any] = {"permissions": permissions} if permissions else {}
     draft = Draft(
         name=name,
@@ -98,7 +99,7 @@ async def create(
 @click.pass_obj
 @_waited_for
 async def list_keys(config_path: Path | None, everything: bool, as_json: bool) -> None:
-    """Every key; never a secret."""
+    """List keys, without their secrets."""
     settings = config.load(config_path)
     async with _key_service(settings) as service:
         found = await service.all(ended=everything)
@@ -165,7 +166,7 @@ async def update(
 @click.pass_obj
 @_waited_for
 async def revoke(config_path: Path | None, name: str) -> None:
-    """End a key; running gateways refuse it within a second."""
+    """Revoke a key; running gateways refuse it within a second."""
     async with _key_service(config.load(config_path)) as service:
         key = await service.revoke(name, _actor())
     click.echo(f"{key.name} ({key.id}) is revoked")
@@ -184,7 +185,7 @@ async def revoke(config_path: Path | None, name: str) -> None:
 async def usage(
     config_path: Path | None, name: str | None, since: str, until: str, by: tuple[str, ...], as_json: bool
 ) -> None:
-    """Show what was used: requests and tokens, of one key or of all."""
+    """Show requests and tokens used, of one key or of all."""
     from hyperllama.database.usage import Ledger
 
     settings = config.load(config_path)
@@ -220,7 +221,7 @@ keys.add_command(usage)
 async def audit(
     config_path: Path | None, limit: int, since: str, actor: str, act: str, subject: str, as_json: bool
 ) -> None:
-    """Who did what to keys, models and the configuration, newest first."""
+    """Show the audit log of keys, models and the configuration, newest first."""
     from hyperllama.database.audit import AuditLog
 
     settings = config.load(config_path)
@@ -240,14 +241,14 @@ async def audit(
 @keys.command("hash")
 @click.argument("name", default="example")
 def hash_key(name: str) -> None:
-    """Make a key for the config file: prints the key, and the [keys.static] table with its hash.
+    """Create a key for the configuration file: print the key, and the [keys.static] table with its hash.
 
-    With a key on standard input, hashes that one instead.
+    With a key on standard input, hash that one instead.
     """
     given = "" if sys.stdin.isatty() else sys.stdin.read().strip()
     if given and len(given) < 20:
         raise click.ClickException("a key that short can be guessed; leave standard input empty to have one made")
-    secret = given or "hlk_" + secrets.token_urlsafe(32)
+    secret = given or PREFIX + secrets.token_urlsafe(32)
     if not given:
         click.echo(f"key, shown once:  {secret}\n")
     click.echo(f'[keys.static.{msgspec.json.encode(name).decode()}]\nhash = "sha256:{_sha256(secret)}"')

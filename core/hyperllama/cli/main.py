@@ -1,146 +1,27 @@
-"""The ``hyperllama-gateway`` command: ``serve`` when no sub-command is named."""
+"""The entry point of ``hyperllama-gateway``. Light, so that little time passes before it handles SIGHUP."""
 
 from __future__ import annotations
 
-import gc
-import os
+import signal
 import sys
-from pathlib import Path
 from typing import NoReturn
-
-import click
-
-from hyperllama import __version__
-from hyperllama.cli.config import config_group
-from hyperllama.cli.keys import audit, keys, usage
-from hyperllama.cli.models import models
-from hyperllama.errors import ConfigError
-
-CONFIG_HELP = "The configuration file. Without one: built-in defaults and the built-in model."
-
-
-class _Commands(click.Group):
-    """Our commands, then plugins': those are looked for only when a name is not ours, or all are listed."""
-
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        return super().get_command(context, name) or self._of_plugins(context).get(name)
-
-    def list_commands(self, context: click.Context) -> list[str]:
-        try:
-            theirs = self._of_plugins(context)
-        except ConfigError:  # help must be had with a broken configuration, too
-            theirs = {}
-        return sorted({*super().list_commands(context), *theirs})
-
-    def _of_plugins(self, context: click.Context) -> dict[str, click.Command]:
-        from hyperllama import config
-        from hyperllama.app.plugins import Plugins
-
-        offered = [item.command for item in Plugins(config.load(context.params.get("config_path"))).commands()]
-        return {command.name: command for command in offered if command.name is not None}
-
-
-@click.group(cls=_Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--config", "config_path", type=click.Path(path_type=Path), envvar="HYPERLLAMA_CONFIG", help=CONFIG_HELP)
-@click.option("--insecure-no-auth", is_flag=True, help="Serve other machines without any key. Anyone may do anything.")
-@click.version_option(__version__, prog_name="hyperllama-gateway")
-@click.pass_context
-def cli(context: click.Context, config_path: Path | None, insecure_no_auth: bool) -> None:
-    """One port that speaks Ollama and OpenAI over models that Modular MAX runs."""
-    context.obj = config_path
-    if insecure_no_auth:
-        os.environ["HYPERLLAMA_SERVER_INSECURE_NO_AUTH"] = "true"
-    if context.invoked_subcommand is None:
-        context.invoke(serve)
-
-
-@cli.command()
-@click.pass_obj
-def serve(config_path: Path | None) -> None:
-    """Serve until told to stop (Ctrl-C, SIGTERM)."""
-    from hyperllama import config
-    from hyperllama.app.application import create_app
-    from hyperllama.app.run import run
-    from hyperllama.observability import logging as telemetry
-
-    settings = config.load(config_path)
-    telemetry.configure(settings.logs)
-    app = create_app(settings)
-    gc.freeze()  # what start-up made stays: collections need not look at it again
-    sys.exit(run(app, config_path))
-
-
-@cli.command()
-@click.pass_obj
-def check(config_path: Path | None) -> None:
-    """Say whether the configuration would serve, and what would run."""
-    from hyperllama import config
-    from hyperllama.app.application import create_app
-    from hyperllama.config.exposure import posture
-
-    settings = config.load(config_path)
-    app = create_app(settings)
-    click.echo(f"configuration  {config_path or 'built-in defaults'}")
-    click.echo(f"listens on     {settings.server.host}:{settings.server.port}")
-    click.echo(f"security       {posture(settings, keys=app.requires_keys)}")
-    click.echo(f"store          {settings.store_path}")
-    click.echo(f"protocols      {', '.join(sorted(app.plugins.protocols()))}")
-    click.echo(f"engines        {', '.join(sorted(app.plugins.engines()))}")
-    for entry in app.catalog.entries():
-        info = entry.info
-        what = ", ".join(sorted(info.capabilities)) or "unknown until fetched"
-        click.echo(f"model          {info.name} on {info.engine}: {info.context_length} tokens, {what}")
-    for name, why in app.models.skipped.items():
-        click.echo(f"left out       {name}: {why}")
-
-
-cli.add_command(models)
-
-
-@cli.group()
-def plugins() -> None:
-    """Inspect plugins."""
-
-
-@plugins.command("list")
-@click.pass_obj
-def plugins_list(config_path: Path | None) -> None:
-    """Every installed plugin."""
-    from hyperllama import config
-    from hyperllama.app.plugins import inspect
-
-    for fact in inspect(config.load(config_path)):
-        state = "disabled" if not fact.enabled else "broken" if fact.problem else "loaded"
-        hooks = ", ".join(hook.removeprefix("hyperllama_") for hook in fact.hooks)
-        click.echo(f"{fact.name:<16} {state:<9} {fact.distribution} {fact.version}  {hooks}")
-
-
-@plugins.command("doctor")
-@click.pass_obj
-def plugins_doctor(config_path: Path | None) -> None:
-    """Say what is wrong with a plugin, if anything; exit code 1 then."""
-    from hyperllama import config
-    from hyperllama.app.plugins import inspect
-
-    facts = inspect(config.load(config_path))
-    broken = [fact for fact in facts if fact.problem]
-    for fact in broken:
-        click.echo(f"{fact.name} ({fact.distribution} {fact.version}, {fact.module}): {fact.problem}")
-    if broken:
-        sys.exit(1)
-    click.echo(f"{len(facts)} plugins, nothing wrong")
-
-
-for _command in (config_group, keys, usage, audit):
-    cli.add_command(_command)
 
 
 def main() -> NoReturn:
-    """Entry point. A configuration that cannot be served: one line on standard error, exit code 2."""
+    """Run the command and exit. A configuration that cannot be served: one line on standard error, exit code 2."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # else nohup's: it is to be ignored, whatever the command
+        signal.signal(signal.SIGHUP, ignore_hangup)  # it means "reload", and must not kill a server that starts
+    import click
+
+    from hyperllama.cli.commands import cli
+    from hyperllama.errors import ConfigError
+    from hyperllama.system.terminal import one_line
+
     try:
         code = cli.main(standalone_mode=False)
     except ConfigError as error:
-        _fail(f"hyperllama-gateway: {error}", 2)
+        click.echo(f"hyperllama-gateway: {one_line(error)}", err=True)
+        sys.exit(2)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
@@ -149,9 +30,14 @@ def main() -> NoReturn:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _fail(line: str, code: int) -> NoReturn:
-    click.echo(line, err=True)
-    sys.exit(code)
+def ignore_hangup(*_: object) -> None:
+    """Handle a signal by doing nothing. Unlike SIG_IGN, processes that are started do not inherit it."""
 
 
-__all__ = ("cli", "main")
+def die_of_hangup() -> None:
+    """Let SIGHUP end this process again: it is a command at a terminal, not a server."""
+    if signal.getsignal(signal.SIGHUP) is ignore_hangup:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+__all__ = ("die_of_hangup", "ignore_hangup", "main")

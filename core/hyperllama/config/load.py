@@ -15,8 +15,7 @@ from hyperllama.config.convert import convert
 from hyperllama.config.environment import override
 from hyperllama.config.schema import Config
 from hyperllama.errors import ConfigError
-
-LONGEST = 2048  # characters of a message
+from hyperllama.system.terminal import one_line
 
 
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
@@ -35,7 +34,7 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
     except RecursionError as error:
         raise ConfigError(f"{where}: Tables and lists are nested too deeply.") from error
     except ConfigError as error:
-        raise ConfigError(_one_line(str(error))) from error
+        raise ConfigError(one_line(error)) from error
     return config
 
 
@@ -46,12 +45,6 @@ def _parse(path: Path, where: str) -> dict[str, Any]:
         raise ConfigError(f"{where}: cannot read the configuration: {error.strerror}") from error
     except ValueError as error:  # TOML, UTF-8, or a number of thousands of digits
         raise ConfigError(f"{where}: not valid TOML: {error}") from error
-
-
-def _one_line(text: str) -> str:
-    """Return ``text`` as a terminal and a log may show it: keys of a file may hold anything."""
-    line = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-    return line if len(line) <= LONGEST else line[:LONGEST] + "..."
 
 
 __all__ = ("load",)

@@ -8,6 +8,8 @@ import msgspec
 
 from hyperllama.identity import Permission
 
+PREFIX = "hlg_"  # of every key that the gateway makes: it tells them from tokens and from other services' keys
+
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
     """A key without its secret. Times are unix seconds; ``expires`` None: never; ``revoked`` None: it is not."""
@@ -42,4 +44,4 @@ class Found(msgspec.Struct, frozen=True):
     until: float | None
 
 
-__all__ = ("Found", "Issued", "Key")
+__all__ = ("PREFIX", "Found", "Issued", "Key")

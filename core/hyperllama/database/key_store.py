@@ -16,13 +16,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hyperllama.database import audit, tables
-from hyperllama.database.api_key import Found, Issued, Key
+from hyperllama.database.api_key import PREFIX, Found, Issued, Key
 from hyperllama.database.audit import Act
 from hyperllama.database.database import Database
 from hyperllama.errors import InvalidRequest, NotFound
 from hyperllama.identity import Permission
 
-PREFIX = "hlg_"
 REVISION = "keys"
 
 

@@ -1,4 +1,18 @@
-"""One connection: uvicorn's httptools protocol, fed one judged request at a time and never kept waiting for ever."""
+"""One connection: uvicorn's httptools protocol, fed one checked request at a time and never kept waiting for ever.
+
+The contract with uvicorn, whose internals these are; ``server.py`` uses the last line of it. The upper bound in
+pyproject.toml is the newest version for which tests/server/test_uvicorn_contract.py holds.
+
+- attributes that HttpToolsProtocol sets: ``client``, ``cycle``, ``expect_100_continue``, ``flow``, ``headers``,
+  ``loop``, ``parser``, ``scope``, ``server_state``, ``transport``, ``url``
+- methods that are extended, with ``super()`` called: ``connection_made``, ``connection_lost``, ``on_headers_complete``,
+  ``on_message_complete``; and replaced: ``data_received``, ``eof_received``, ``on_response_complete``
+- of ``cycle``: ``chunked_encoding``, ``disconnected``, ``keep_alive``, ``message_event``, ``response_complete``,
+  ``response_started``, ``waiting_for_100_continue``
+- of ``flow``: ``read_paused``, ``write_paused``, ``resume_reading``, ``resume_writing``
+- ``STATUS_LINE`` by status; of ``server_state``: ``default_headers``, ``total_requests``, ``connections``, ``tasks``
+- of Server: ``capture_signals``, ``main_loop``, ``on_tick``, ``shutdown``, ``servers``, ``lifespan``, ``started``
+"""
 
 from __future__ import annotations
 

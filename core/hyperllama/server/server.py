@@ -54,7 +54,8 @@ async def serve(
 
     ``on_listening`` gets the address once connections are answered. ``abort`` is called when the drain's time is up
     and must make running streams end. A second signal ends everything within two seconds. Signals are handled on the
-    main thread only; elsewhere ``drain.begin`` does what they do. Prints nothing.
+    main thread only; elsewhere ``drain.begin`` does what they do. SIGHUP calls ``on_reload`` and never ends the
+    process, from here to its end. Prints nothing.
     Raises ConfigError when the address cannot be had, and what the application's lifespan raises.
     """
     server = config.server
@@ -276,16 +277,20 @@ def _signals(
     numbers: Sequence[int] = (signal.SIGTERM, signal.SIGINT)
     for number in numbers:
         loop.add_signal_handler(number, stop)
-    if on_reload is not None:
-        loop.add_signal_handler(signal.SIGHUP, on_reload)
+
+    def hang_up(*_: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the gateway has ended
+            loop.call_soon_threadsafe(on_reload or (lambda: None))
+
+    # Not the loop's own handler, which would leave the signal deadly before and after it. It stays: a late one must
+    # not kill what is ending well.
+    signal.signal(signal.SIGHUP, hang_up)
     try:
         yield
     finally:
         if not drain.draining:  # otherwise a late signal would kill what is ending well
             for number in numbers:
                 loop.remove_signal_handler(number)
-        if on_reload is not None:
-            loop.remove_signal_handler(signal.SIGHUP)
 
 
 def _end_process_after(seconds: float, code: int) -> None:

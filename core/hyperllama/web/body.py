@@ -11,7 +11,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 import msgspec
 from litestar import Request
 
-from hyperllama.config import BodyLimits
+from hyperllama.config import BodyLimits, Server
 from hyperllama.errors import InvalidRequest, Unavailable
 from hyperllama.server.zstd import inflated
 from hyperllama.web.counts import BodyCounter, Countable
@@ -104,8 +104,9 @@ class BodyReader:
         headers = {} if request is None else request.headers
         if headers.get("content-type", "").partition(";")[0].strip().lower() in _FORMS:
             raise InvalidRequest("Unsupported Media Type: send the request as application/json.")
-        if headers.get("content-encoding", "").strip().lower() == "zstd":
-            return ParsedBody(await self.in_thread(lambda: decoder(inflated(raw))), self, large=True)
+        if request is not None and headers.get("content-encoding", "").strip().lower() == "zstd":
+            most = request.route_handler.resolve_request_max_body_size() or Server().max_body_bytes
+            return ParsedBody(await self.in_thread(lambda: decoder(inflated(raw, most))), self, large=True)
         if is_large(raw):
             return ParsedBody(await self.in_thread(lambda: decoder(raw)), self, large=True)
         return ParsedBody(decoder(raw), self, large=False)
