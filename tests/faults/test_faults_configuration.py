@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import itertools
 import json
 import math
 import shutil
@@ -126,6 +127,7 @@ FOLDERS: dict[str, Callable[[Path], object]] = {
     "weights gone": lambda folder: [path.unlink() for path in folder.glob("*.safetensors")],
     "weights empty": lambda folder: [(path.unlink(), path.touch()) for path in folder.glob("*.safetensors")],
 }
+NUMBERS = itertools.count()
 WRONG: tuple[Any, ...] = ("x", "", -1, 0, 1e400, 1.5, None, True, [], {}, [None], {"a": []}, 10**400)
 
 
@@ -200,7 +202,8 @@ def every_case(folder: Path, tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
 
 def of_model(tmp_path: Path, model: Path) -> Path:
-    return written(tmp_path, f'{GOOD}[models.wrong]\nengine = "max"\nsource = "{model}"\n'.encode())
+    name = f"wrong-{next(NUMBERS)}"  # the same table again would be no change
+    return written(tmp_path, f'{GOOD}[models.{name}]\nengine = "max"\nsource = "{model}"\n'.encode())
 
 
 def written(tmp_path: Path, raw: bytes) -> Path:

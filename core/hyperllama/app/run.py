@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from pathlib import Path
 
 import structlog
@@ -29,6 +30,8 @@ def run(app: Application, path: Path | None, *, seen: Stamp | None = None) -> in
     """
     security = posture(app.config, keys=app.requires_keys)
     uvloop.run(_serve(app, Reloader(app, path, seen=seen) if path is not None else None, security))
+    # Python takes its own handlers away while it ends; a late SIGHUP would make the exit code -1.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     return 0
 
 
