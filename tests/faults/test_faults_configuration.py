@@ -1,4 +1,5 @@
 """Configuration files and model folders that are wrong in every way: one line, and the gateway goes on with the old."""
+# mypy: disable-error-code="func-returns-value"
 
 from __future__ import annotations
 
