@@ -28,7 +28,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     header_bytes: int = 32 * 1024  # all header lines of a request together
     headers: int = 100
     url_bytes: int = 8 * 1024
-    body_bytes: int = 16 * 1024 * 1024
+    body_bytes: int = Server().max_body_bytes
     chunk_line_bytes: int = 4 * 1024  # one chunk's size and extensions
     chunk_excess_bytes: int = 64 * 1024  # by how much framing may outweigh the data of a chunked body
     header_timeout: float = 10.0  # from accepting, or from the head's first byte, to its last
