@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 class CatalogSync:
-    """``hyperllama.modelstore.disk_store.StoreListing`` over a catalog."""
+    """``hyperllama.modelstore.store_listing.StoreListing`` over a catalog."""
 
     def __init__(self, catalog: Catalog, store: DiskModelStore) -> None:
         self._catalog = catalog

@@ -8,16 +8,14 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
     Awaitable,
-    Callable,
     Coroutine,
     Iterator,
     Mapping,
-    Sequence,
 )
 from contextlib import aclosing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -28,15 +26,17 @@ from hyperllama.models import ModelSpec
 from hyperllama.modelstore import recipe as recipes
 from hyperllama.modelstore.blobs import Blobs, failed
 from hyperllama.modelstore.confined import ConfinedDirectory
-from hyperllama.modelstore.hub import MISSING, Hub, Repository, runs_code
+from hyperllama.modelstore.downloads import download
+from hyperllama.modelstore.hub import MISSING, Hub
 from hyperllama.modelstore.hub_reference import HubReference, parse
-from hyperllama.modelstore.manifests import Layer, Manifest, Manifests, Stored
+from hyperllama.modelstore.manifests import Layer, Manifest, Manifests
 from hyperllama.modelstore.model_directories import ModelDirectories
 from hyperllama.modelstore.model_source import StoreSource
 from hyperllama.modelstore.names import HOST, NAMESPACE, TAG, StoredName, hex_of, stored_name
 from hyperllama.modelstore.quantization import SUPPORTED, Reencoding
 from hyperllama.modelstore.recipe import Base
 from hyperllama.modelstore.shared_work import SharedWork, Stopped
+from hyperllama.modelstore.store_listing import StoreListing
 from hyperllama.modelstore.uploaded_layers import layers_of
 from hyperllama.spi import NotOnHub, Progress, Recipe, TransferFailed
 from hyperllama.system.executors import Workers
@@ -48,32 +48,6 @@ TRANSFERS = 4  # pulls and pushes at once
 ORPHANS = 3600.0  # seconds that an uploaded file waits for a model to be made of it
 _PIECE = 2**20
 _HUBS = ("hf.co", "huggingface.co")
-
-
-class StoreListing(Protocol):
-    """Where the store's models are offered: the catalog, seen from below."""
-
-    def fill(self, found: Sequence[Stored]) -> None:
-        """Offer these models of the store and no others."""
-        ...
-
-    def configured(self, name: str) -> bool:
-        """Whether the configuration or a plugin, not the store, has that name."""
-        ...
-
-    def base(self, name: str) -> Base | None: ...
-
-    async def fetch(self, name: str) -> None:
-        """Bring a configured model's files here."""
-        ...
-
-    async def prepare(self, name: StoredName, manifest: Manifest, digest: str) -> Callable[[Stored], None]:
-        """What puts the model there, once it is written. Raises ConfigError when no engine could load it."""
-        ...
-
-    def withdraw(self, name: str) -> None:
-        """Offered no longer; running requests finish."""
-        ...
 
 
 class DiskModelStore:
@@ -292,7 +266,9 @@ class DiskModelStore:
     async def _pull(self, shared: SharedWork, name: StoredName, reference: HubReference) -> None:
         try:
             with self._pins() as pins:
-                repository, layers = await self._transfers.run(lambda: self._download(shared, reference, pins))
+                repository, layers = await self._transfers.run(
+                    lambda: download(self._hub, self.blobs, reference, shared=shared, pins=pins)
+                )
                 shared.report(Progress("writing"))
                 origin = f"hf:{repository.repo}@{repository.commit}"
                 manifest = Manifest(layers=layers, spec=ModelSpec(), source=origin)
@@ -303,28 +279,6 @@ class DiskModelStore:
         finally:
             if self._pulls.get(name.key) is shared:
                 del self._pulls[name.key]
-
-    def _download(
-        self, shared: SharedWork, reference: HubReference, pins: set[str]
-    ) -> tuple[Repository, tuple[Layer, ...]]:
-        repository = self._hub.look(reference)
-        missing = 0
-        for file in repository.files:
-            digest = f"sha256:{file.sha256}" if file.sha256 is not None else None
-            if digest is None or self.blobs.size(digest) != file.size:
-                missing += file.size - (self.blobs.partial_size(digest) if digest is not None else 0)
-        self.blobs.need(missing)
-        layers = []
-        for file in repository.files:
-            shared.check()
-            layer = self._hub.fetch(repository, file, self.blobs, report=shared.report, check=shared.check)
-            pins.add(layer.digest)
-            with self.blobs.open(layer.digest) as opened:
-                if runs_code(layer.filename, opened):
-                    raise TransferFailed(f"{layer.filename} asks to run code of the repository (auto_map)")
-            layers.append(layer)
-        shared.report(Progress("verifying"))  # each was, from the disk, when it got its name
-        return repository, tuple(layers)
 
     async def _commit(self, name: StoredName, manifest: Manifest) -> None:
         async with self._changing:
@@ -399,4 +353,4 @@ def _busy() -> Overloaded:
     return Overloaded("The model store is busy; try again later.", retry_after=10.0)
 
 
-__all__ = ("DiskModelStore", "StoreListing")
+__all__ = ("DiskModelStore",)
