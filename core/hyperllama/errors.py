@@ -100,12 +100,6 @@ class Forbidden(GatewayError):
     code = "permission_denied"
 
 
-class CloudDisabled(Forbidden):
-    """Something only ollama.com could do. Ollama words it in its own shape on every path, whatever the dialect."""
-
-    code = "cloud_disabled"
-
-
 class NotFound(GatewayError):
     """The thing asked for does not exist."""
 
@@ -114,9 +108,13 @@ class NotFound(GatewayError):
 
 
 class ModelNotFound(NotFound):
-    """No model by that name is installed or configured."""
+    """No model of that name is installed or configured. ``model``: the name as the caller wrote it."""
 
     code = "model_not_found"
+
+    def __init__(self, message: str, *, param: str | None = None, model: str = "") -> None:
+        super().__init__(message, param=param)
+        self.model = model
 
 
 class RouteNotFound(NotFound):

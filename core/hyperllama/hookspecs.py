@@ -41,7 +41,7 @@ def hyperllama_environment(environ: Mapping[str, str]) -> Mapping[str, object]:
     """Return settings that this plugin reads from environment variables of its own: ``{"server.port": 8080}``.
 
     Called while the configuration is read, before any other hook, and only for a plugin with variables that begin with
-    its entry point's name and an underscore (``OLLAMA_HOST`` for ``ollama``). A value replaces the file's, a list is
+    its entry point's name and an underscore (``ACME_PORT`` for ``acme``). A value replaces the file's, a list is
     added to the file's, and ``HYPERLLAMA_<TABLE>_<KEY>`` wins over both.
 
     :param environ: the environment; read your own variables only.

@@ -22,7 +22,7 @@ class Image(msgspec.Struct, frozen=True, tag="image"):
 class ToolCall(msgspec.Struct, frozen=True):
     id: str
     name: str
-    arguments: str  # JSON text, kept unparsed: OpenAI streams it, Ollama parses it once at the end.
+    arguments: str  # JSON text, kept unparsed: one dialect streams it, another parses it once at the end.
 
 
 Part: TypeAlias = Text | Image

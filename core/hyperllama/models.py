@@ -37,7 +37,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     preload: bool = False
     system: str | None = None
     template: str | None = None  # path of a Jinja chat template that replaces the model's own
-    parameters: dict[str, Any] = {}  # default sampling, Ollama's option names
+    parameters: dict[str, Any] = {}  # default sampling, by the names of a Modelfile
     tool_parser: str | None = None  # None: by the model's family
     reasoning_parser: str | None = None
     options: dict[str, Any] = {}  # the engine's own, typed by it
@@ -73,7 +73,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     template: str = ""
     license: str = ""
     parent: str = ""
-    parameters: dict[str, Any] = {}  # default sampling, Ollama's option names
+    parameters: dict[str, Any] = {}  # default sampling, by the names of a Modelfile
     messages: tuple[Message, ...] = ()  # that every conversation with it begins with
     metadata: dict[str, Any] = {}  # the model's config.json or GGUF header, as found
     tensors: tuple[TensorInfo, ...] = ()  # of a GGUF file

@@ -1,11 +1,11 @@
-"""The grammar of model names, ``[host/][namespace/]model[:tag]``, as Ollama fixed it, judged whole in one place."""
+"""The grammar of model names, ``[host/][namespace/]model[:tag]``, matched whole."""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
 
-HOST = "registry.ollama.ai"
+HOST = "registry.ollama.ai"  # a directory of every store on disk: another default would lose its models
 NAMESPACE = "library"
 TAG = "latest"
 
@@ -15,7 +15,7 @@ _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}", re.ASCII)
 
 
 class Parts(NamedTuple):
-    """A valid name's parts, the defaults filled in."""
+    """The parts of a valid name, with defaults filled in."""
 
     host: str
     namespace: str
@@ -24,7 +24,7 @@ class Parts(NamedTuple):
 
 
 def split(text: str) -> Parts | None:
-    """The parts of the name that ``text`` spells; None: it spells none. A tag needs a colon after the last slash."""
+    """Return the parts of ``text``; None: it is no name. A tag needs a colon after the last slash."""
     rest, tag = text, TAG
     colon = rest.rfind(":")
     if colon > rest.rfind("/"):
@@ -40,14 +40,4 @@ def split(text: str) -> Parts | None:
     return name if fits else None
 
 
-def of_cloud(text: str) -> str | None:
-    """What a name that asks for ollama.com, ``m:cloud`` or ``m:20b-cloud``, is without saying so; None: it does not."""
-    head, colon, suffix = text.rpartition(":")
-    if not colon or "/" in suffix:
-        return None
-    if suffix.lower() == "cloud":
-        return head
-    return text[: -len("-cloud")] if suffix.lower().endswith("-cloud") else None
-
-
-__all__ = ("HOST", "NAMESPACE", "TAG", "Parts", "of_cloud", "split")
+__all__ = ("HOST", "NAMESPACE", "TAG", "Parts", "split")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from hyperllama.errors import (
-    CloudDisabled,
     ContextTooLong,
     EngineTimeout,
     GatewayError,
@@ -14,7 +13,7 @@ from hyperllama.errors import (
     RouteNotFound,
     Unavailable,
 )
-from hyperllama.spi import ErrorReply, ErrorText
+from hyperllama.spi import ErrorReply
 from hyperllama.web import Violation, current_request_id
 from hyperllama_anthropic.wire import ErrorBody, ErrorEnvelope
 
@@ -58,8 +57,6 @@ def envelope(error: GatewayError, path: str = "") -> ErrorEnvelope:
 
 
 def reply(error: GatewayError, path: str) -> ErrorReply:
-    if isinstance(error, CloudDisabled):
-        return ErrorReply(403, _JSON.encode(ErrorText(error.message)), "application/json; charset=utf-8")
     headers: dict[str, str] = {}
     if request_id := current_request_id():
         headers["request-id"] = request_id  # where Anthropic's clients look for it

@@ -13,7 +13,7 @@ from litestar.types import ControllerRouterHandler
 
 from hyperllama.config import BodyLimits
 from hyperllama.errors import GatewayError
-from hyperllama.spi import ErrorReply, ErrorText
+from hyperllama.spi import ErrorReply
 from hyperllama.web import BodyReader, Fetcher
 from hyperllama_anthropic import errors
 from hyperllama_anthropic.routes import MessageRoutes
@@ -26,7 +26,7 @@ class Anthropic:
 
     name = "anthropic"
     prefixes = ("/v1/messages",)
-    error_bodies = (ErrorEnvelope, ErrorText)
+    error_bodies = (ErrorEnvelope,)
 
     def __init__(self, settings: Settings, fetcher: Fetcher | None = None, limits: BodyLimits | None = None) -> None:
         """``fetcher`` fetches images that requests name by URL; None: nothing does. ``limits`` is ``[body]``."""

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hyperllama.errors import (
-    CloudDisabled,
     ContextTooLong,
     EngineFailed,
     EngineTimeout,
+    Forbidden,
     GatewayError,
     LoadFailed,
     MethodNotAllowed,
+    ModelNotFound,
     Overloaded,
     RouteNotFound,
     Unauthenticated,
 )
-from hyperllama.spi import ErrorReply, ErrorText, NotOnHub, Reason, Refused, Transfer, TransferFailed, WrongContent
+from hyperllama.spi import ErrorReply, NotOnHub, Reason, Refused, Transfer, TransferFailed, WrongContent
 from hyperllama_ollama.encode.text import dumps
+from hyperllama_ollama.names import of_cloud
+from hyperllama_ollama.wire import ErrorText
 
 #: What almost every answer says it is.
 JSON = "application/json; charset=utf-8"
@@ -74,7 +77,14 @@ class NotSignedIn(Unauthenticated):
     code = "not_signed_in"
 
 
+class CloudDisabled(Forbidden):
+    """Something that only ollama.com could do."""
+
+    code = "cloud_disabled"
+
+
 def cloud_disabled(what: str) -> CloudDisabled:
+    """Return the refusal of ``what``, a clause in Ollama's words."""
     return CloudDisabled(f"ollama cloud is disabled: {what}")
 
 
@@ -90,6 +100,14 @@ def reply(error: GatewayError, media_type: str = JSON) -> ErrorReply:
     if error.retry_seconds is not None:
         headers["retry-after"] = str(error.retry_seconds)
     return ErrorReply(status(error), body(error), media_type, headers)
+
+
+def override(error: GatewayError, path: str) -> ErrorReply | None:
+    """Return the answer to a name of ollama.com, which Ollama words alike on its own paths and on OpenAI's."""
+    if not isinstance(error, ModelNotFound) or of_cloud(error.model) is None:
+        return None
+    details = "remote model details are unavailable" if "/models/" in path else "remote model is unavailable"
+    return reply(cloud_disabled(details))
 
 
 def body(error: GatewayError) -> bytes:
@@ -137,6 +155,7 @@ __all__ = (
     "JSON",
     "MISSING",
     "TOO_LONG",
+    "CloudDisabled",
     "Failure",
     "NotImplementedHere",
     "NotSignedIn",
@@ -144,6 +163,7 @@ __all__ = (
     "body",
     "cloud_disabled",
     "line",
+    "override",
     "reply",
     "status",
     "text",

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from hyperllama.names import HOST, NAMESPACE, TAG, of_cloud, split
+from hyperllama.names import HOST, NAMESPACE, TAG, split
 
 Source: TypeAlias = Literal["local", "cloud", "conflict"]
 
@@ -102,6 +102,16 @@ def digest(text: str) -> str | None:
     return "sha256:" + text[7:].lower() if text.isascii() and _DIGEST.fullmatch(text) else None
 
 
+def of_cloud(text: str) -> str | None:
+    """Return ``m`` of a name that asks for ollama.com, ``m:cloud`` or ``m:20b-cloud``; None: it does not ask."""
+    head, colon, suffix = text.rpartition(":")
+    if not colon or "/" in suffix:
+        return None
+    if suffix.lower() == "cloud":
+        return head
+    return text[: -len("-cloud")] if suffix.lower().endswith("-cloud") else None
+
+
 def _source(text: str) -> Reference | None:
     head, _, suffix = text.rpartition(":")
     if head and suffix.lower() == "local":
@@ -120,6 +130,7 @@ __all__ = (
     "digest",
     "full",
     "lookup",
+    "of_cloud",
     "parse",
     "reference",
     "shown",

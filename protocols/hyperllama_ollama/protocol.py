@@ -9,13 +9,22 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
-from hyperllama.errors import GatewayError, MethodNotAllowed
-from hyperllama.spi import ErrorReply, ErrorText
+from hyperllama.errors import GatewayError, MethodNotAllowed, ModelNotFound
+from hyperllama.spi import ErrorReply
 from hyperllama.web import GatewayRequest
 from hyperllama_ollama import errors
 from hyperllama_ollama.routes import account, catalog, embedding, inference, store
 from hyperllama_ollama.routes.answers import Builder
 from hyperllama_ollama.settings import Settings
+from hyperllama_ollama.wire import ErrorText
+
+_HOSTS = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104 - origins of pages, nothing is bound
+_SCHEMES = ("app", "file", "tauri", "vscode-webview", "vscode-file")
+#: Web pages that may call by themselves: Ollama's list.
+ORIGINS: tuple[str, ...] = (
+    *(f"{scheme}://{host}{port}" for host in _HOSTS for scheme in ("http", "https") for port in ("", ":*")),
+    *(f"{scheme}://*" for scheme in _SCHEMES),
+)
 
 
 class Ollama:
@@ -24,6 +33,8 @@ class Ollama:
     name = "ollama"
     prefixes = ("/api", "/")
     error_bodies = (ErrorText,)
+    overridden_errors = (ModelNotFound("The reason.", model="m:cloud"),)
+    origins = ORIGINS
 
     def __init__(self, settings: Settings) -> None:
         handlers: list[HTTPRouteHandler] = [
@@ -55,6 +66,9 @@ class Ollama:
     def error_reply(self, error: GatewayError, path: str) -> ErrorReply:
         return errors.reply(error)
 
+    def override_reply(self, error: GatewayError, path: str) -> ErrorReply | None:
+        return errors.override(error, path)
+
 
 def _options_route(handlers: Sequence[HTTPRouteHandler]) -> HTTPRouteHandler:
     """OPTIONS outside of a browser's preflight is a method like any other that a path does not have.
@@ -73,4 +87,4 @@ def _options_route(handlers: Sequence[HTTPRouteHandler]) -> HTTPRouteHandler:
     return options
 
 
-__all__ = ("Ollama",)
+__all__ = ("ORIGINS", "Ollama")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from hyperllama.errors import CloudDisabled, GatewayError, InvalidRequest, ModelNotFound
+from hyperllama.errors import GatewayError, InvalidRequest, ModelNotFound
 from hyperllama.identity import Principal
 from hyperllama.models import ModelInfo
 from hyperllama.spi import Gateway
@@ -55,7 +55,7 @@ def resolve(gateway: Gateway, text: str, principal: Principal, words: Words) -> 
     asked = text.strip() if reference.source == "cloud" else reference.text
     try:
         return gateway.model(names.lookup(asked), principal)
-    except (CloudDisabled, ModelNotFound) as error:
+    except ModelNotFound as error:
         # A configured name may break Ollama's rules; only one that nobody has is called malformed, or the cloud's.
         if reference.source == "cloud":
             raise cloud_disabled(words.cloud) from error

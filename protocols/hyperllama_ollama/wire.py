@@ -10,6 +10,12 @@ Level: TypeAlias = Literal["low", "medium", "high", "max"]
 Think: TypeAlias = bool | Level
 
 
+class ErrorText(msgspec.Struct, frozen=True):
+    """The body of every refusal."""
+
+    error: str
+
+
 class _Request(msgspec.Struct, frozen=True, kw_only=True):
     """Empty strings are what Go has where nothing was sent; None is kept where Ollama tells the two apart."""
 
@@ -167,6 +173,7 @@ __all__ = (
     "DeleteRequest",
     "EmbedRequest",
     "EmbeddingRequest",
+    "ErrorText",
     "GenerateRequest",
     "Level",
     "Message",

@@ -8,7 +8,6 @@ from typing import ClassVar
 import msgspec
 
 from hyperllama.errors import (
-    CloudDisabled,
     ContextTooLong,
     EngineTimeout,
     Forbidden,
@@ -22,7 +21,7 @@ from hyperllama.errors import (
     Unauthenticated,
     UnsupportedFeature,
 )
-from hyperllama.spi import ErrorReply, ErrorText
+from hyperllama.spi import ErrorReply
 from hyperllama.web import Violation
 from hyperllama_openai.wire.errors import ErrorBody, ErrorEnvelope
 
@@ -105,8 +104,6 @@ def envelope(error: GatewayError, *, param: str | None = None, path: str = "") -
 
 
 def reply(error: GatewayError, *, param: str | None = None, path: str = "") -> ErrorReply:
-    if isinstance(error, CloudDisabled):
-        return ErrorReply(403, _JSON.encode(ErrorText(error.message)), "application/json; charset=utf-8")
     headers: dict[str, str] = {}
     if error.retry_seconds is not None:
         headers["retry-after"] = str(error.retry_seconds)

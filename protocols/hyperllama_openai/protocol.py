@@ -10,7 +10,7 @@ from litestar.types import ControllerRouterHandler
 
 from hyperllama.config import BodyLimits
 from hyperllama.errors import GatewayError
-from hyperllama.spi import ErrorReply, ErrorText
+from hyperllama.spi import ErrorReply
 from hyperllama.web import BodyReader, Fetcher
 from hyperllama_openai import batch_lines, errors
 from hyperllama_openai.routes.batches import BatchRoutes
@@ -53,7 +53,7 @@ class OpenAI:
         "/files",
         "/batches",
     )
-    error_bodies = (ErrorEnvelope, ErrorText)
+    error_bodies = (ErrorEnvelope,)
 
     def __init__(self, settings: Settings, fetcher: Fetcher | None = None, limits: BodyLimits | None = None) -> None:
         """``fetcher`` fetches images that requests name by URL; None: nothing does. ``limits`` is ``[body]``."""

@@ -259,7 +259,8 @@ def build(gateway: Callable[[], Gateway]) -> ASGIApp:
                 translated = RouteNotFound("not found")
             case _:
                 translated = GatewayError(repr(error))
-        reply = protocol.error_reply(translated, request.url.path)
+        path = request.url.path
+        reply = protocol.override_reply(translated, path) or protocol.error_reply(translated, path)
         return Response(reply.body, status_code=reply.status, media_type=reply.media_type, headers=reply.headers)
 
     handlers = {GatewayError: spell, Exception: spell}

@@ -12,6 +12,7 @@ from hyperllama.system.network import address_is_local
 from hyperllama.web import origins
 from hyperllama.web.origins import Verdict
 from hyperllama_ollama import paths
+from hyperllama_ollama.protocol import ORIGINS
 
 
 def _decide(method: str = "GET", *, loopback: bool = False, allowed: tuple[str, ...] = (), hosts: tuple[str, ...] = (), **headers: str) -> Verdict:  # fmt: skip # noqa: E501
@@ -19,7 +20,7 @@ def _decide(method: str = "GET", *, loopback: bool = False, allowed: tuple[str, 
         method,
         headers,
         bound_to_loopback=loopback,
-        allowed_origins=allowed,
+        allowed_origins=(*ORIGINS, *allowed),
         allowed_hosts=hosts,
         is_local=lambda address: address == "203.0.113.9",
     )

@@ -39,6 +39,7 @@ async def call(*headers: tuple[bytes, bytes], method: str = "GET", path: str = "
             answered.bodies.append(message["body"])
 
     scope = {"type": "http", "method": method, "path": path, "headers": list(headers)}
+    settings.setdefault("allowed_origins", ("http://localhost:*",))
     origins = Origins(app, bound_to_loopback=settings.pop("loopback", True), **settings)
     await origins(scope, receive, send)  # type: ignore[arg-type]
     return answered

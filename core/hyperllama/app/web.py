@@ -23,7 +23,7 @@ from hyperllama.database.files import FOLDER as FILES
 from hyperllama.errors import ModelNotFound
 from hyperllama.identity import Principal
 from hyperllama.server.bounds import Spell
-from hyperllama.spi import AuthProvider, BatchDialect, WireProtocol
+from hyperllama.spi import AllowsOrigins, AuthProvider, BatchDialect, WireProtocol
 from hyperllama.system.network import is_loopback
 from hyperllama.web.admin import keys, state
 from hyperllama.web.admin.protocol import AdminProtocol
@@ -57,8 +57,17 @@ class Layers(msgspec.Struct, frozen=True):
     within: Sequence[Middleware]
 
 
-def middleware(config: Config, providers: Sequence[AuthProvider], on_answered: OnAnswered | None) -> Layers:
-    """Return what a request passes, in order, between the HTTP server and its route."""
+def middleware(
+    config: Config,
+    providers: Sequence[AuthProvider],
+    on_answered: OnAnswered | None,
+    *,
+    origins: Sequence[str] = (),
+) -> Layers:
+    """Return what a request passes, in order, between the HTTP server and its route.
+
+    ``origins``: of web pages that may call beside the configured ones.
+    """
     return Layers(
         around=(
             # Each exchange has an id, the core's own headers, a line in the log and a place in the metrics.
@@ -67,7 +76,7 @@ def middleware(config: Config, providers: Sequence[AuthProvider], on_answered: O
             partial(
                 Origins,
                 bound_to_loopback=is_loopback(config.server.host),
-                allowed_origins=config.server.cors_origins,
+                allowed_origins=(*origins, *config.server.cors_origins),
                 allowed_hosts=config.server.allowed_hosts,
             ),
         ),
@@ -98,7 +107,12 @@ def build_web(
     if config.server.openapi:
         routes += openapi_routes(protocols)
     metrics = generation.metrics
-    layers = middleware(config, (*provided, authenticator), metrics.answered if metrics is not None else None)
+    layers = middleware(
+        config,
+        (*provided, authenticator),
+        metrics.answered if metrics is not None else None,
+        origins=[origin for dialect in protocols if isinstance(dialect, AllowsOrigins) for origin in dialect.origins],
+    )
     litestar = litestar_app(
         protocols,
         generation.gateway,

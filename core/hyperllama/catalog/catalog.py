@@ -154,7 +154,7 @@ class Catalog:
         """Return the model of this name or alias, in any case, ``:latest`` implied. Raises ModelNotFound."""
         entry = self._names.get(_key(name))
         if entry is None:
-            raise ModelNotFound(f"model '{name}' not found", param="model")
+            raise ModelNotFound(f"model '{name}' not found", param="model", model=name)
         return entry
 
     def running(self) -> Sequence[tuple[Entry, RunningModel]]:

@@ -182,7 +182,7 @@ class Server(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     min_body_rate: CountOrNone = 1024  # bytes a second that a sender must keep up once five seconds have passed
     max_connections: Count = 10_000
     max_connections_per_address: Count = 256  # not for this machine's own addresses: a proxy speaks for many
-    cors_origins: tuple[str, ...] = ()  # beside Ollama's built-in ones
+    cors_origins: tuple[str, ...] = ()  # beside those that a dialect allows
     allowed_hosts: tuple[str, ...] = ()  # Host names beside loopback ones and addresses of this machine
     memory_budget: Count | None = (
         None  # bytes that loaded models may take together; None: 80 % of what is free at start

@@ -11,14 +11,13 @@ import msgspec
 from hyperllama.catalog.catalog import Catalog, Entry
 from hyperllama.database.audit import Actor, AuditLog
 from hyperllama.embedding import EmbeddingRequest, Embeddings
-from hyperllama.errors import CloudDisabled, Forbidden, ModelNotFound, UnsupportedFeature
+from hyperllama.errors import Forbidden, ModelNotFound, UnsupportedFeature
 from hyperllama.generation import Effort, GenerationRequest, ToolSpec
 from hyperllama.identity import Caller, Principal
 from hyperllama.messages import Input, opened
 from hyperllama.models import ModelInfo, RunningModel
 from hyperllama.modelstore.audited_store import AuditedStore
 from hyperllama.modelstore.disk_store import DiskModelStore
-from hyperllama.names import of_cloud
 from hyperllama.pipeline.pipeline import EmbedCall, Pipeline
 from hyperllama.spi import Batches, Embeds, Files, LoadedModel, ModelStore, Records, Tokenizes, TokenTexts
 from hyperllama.stream import TokenStream
@@ -165,14 +164,9 @@ class LocalGateway:
     def _entry(self, name: str, principal: Principal) -> Entry:
         if self._store is not None:
             self._store.refresh()
-        try:
-            entry = self._catalog.find(name)
-        except ModelNotFound as error:
-            if of_cloud(name) is None:
-                raise
-            raise CloudDisabled("ollama cloud is disabled: remote model is unavailable", param="model") from error
+        entry = self._catalog.find(name)
         if not _may_use(principal, entry):
-            raise ModelNotFound(f"model '{name}' not found", param="model")
+            raise ModelNotFound(f"model '{name}' not found", param="model", model=name)
         return entry
 
 

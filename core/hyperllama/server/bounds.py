@@ -8,7 +8,6 @@ from typing import TypeAlias
 import msgspec
 
 from hyperllama.config import Server
-from hyperllama.spi import ErrorText
 
 #: Bytes that a request body to this path may have; None: as many as its route takes.
 BodyLimit: TypeAlias = Callable[[str], "int | None"]
@@ -18,8 +17,13 @@ Encodings: TypeAlias = Callable[[str], Collection[str]]
 Spell: TypeAlias = Callable[[str, int, str], tuple[bytes, str]]
 
 
+class _Refusal(msgspec.Struct, frozen=True):
+    error: str
+
+
 def plain(_: str, __: int, reason: str) -> tuple[bytes, str]:
-    return msgspec.json.encode(ErrorText(reason)), "application/json"
+    """Return a refusal at a path of no dialect."""
+    return msgspec.json.encode(_Refusal(reason)), "application/json"
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):

@@ -128,7 +128,7 @@ def _why(error: OSError, host: str, port: int) -> str:
     match error.errno:
         case errno.EADDRINUSE:
             return (
-                f"server.port: {shown} is in use; stop the program that has it (Ollama takes 11434), "
+                f"server.port: {shown} is in use; stop the program that has it, "
                 "or choose another server.port, 0 for a free one"
             )
         case errno.EACCES:

@@ -32,11 +32,12 @@ from hyperllama.spi.modelstore import (
     WrongContent,
 )
 from hyperllama.spi.protocols import (
+    AllowsOrigins,
     ChunkEncoder,
     DescribesErrors,
     ErrorReply,
-    ErrorText,
     Gateway,
+    OverridesErrors,
     WireProtocol,
 )
 from hyperllama.spi.storage import (
@@ -73,6 +74,7 @@ from hyperllama.spi.walk import (
 
 __all__ = (
     "ENDED",
+    "AllowsOrigins",
     "AuthProvider",
     "Auxiliary",
     "AuxiliaryWork",
@@ -92,7 +94,6 @@ __all__ = (
     "Embeds",
     "Engine",
     "ErrorReply",
-    "ErrorText",
     "FileSink",
     "Files",
     "Gate",
@@ -106,6 +107,7 @@ __all__ = (
     "NotOnHub",
     "Observer",
     "Outcome",
+    "OverridesErrors",
     "Phase",
     "Progress",
     "Reason",

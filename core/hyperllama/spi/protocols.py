@@ -117,12 +117,6 @@ class ErrorReply(msgspec.Struct, frozen=True):
     headers: dict[str, str] = {}
 
 
-class ErrorText(msgspec.Struct, frozen=True):
-    """An error as Ollama spells it; every dialect does so for what only ollama.com could do."""
-
-    error: str
-
-
 class WireProtocol(Protocol):
     """A dialect of HTTP that clients speak: its routes and its errors.
 
@@ -154,11 +148,36 @@ class DescribesErrors(Protocol):
         ...
 
 
+@runtime_checkable
+class OverridesErrors(Protocol):
+    """A WireProtocol that answers some errors on the paths of every dialect, since its clients call those paths too."""
+
+    @property
+    def overridden_errors(self) -> Sequence[GatewayError]:
+        """One example of each error that ``override_reply`` answers, for the OpenAPI document."""
+        ...
+
+    def override_reply(self, error: GatewayError, path: str) -> ErrorReply | None:
+        """Return the answer to ``error`` at any ``path``; None leaves it to the path's dialect. Pure."""
+        ...
+
+
+@runtime_checkable
+class AllowsOrigins(Protocol):
+    """A WireProtocol whose clients are web pages that may call without being configured."""
+
+    @property
+    def origins(self) -> Sequence[str]:
+        """Origins in the grammar of ``server.cors_origins``: one ``*`` each, for a port or a name."""
+        ...
+
+
 __all__ = (
+    "AllowsOrigins",
     "ChunkEncoder",
     "DescribesErrors",
     "ErrorReply",
-    "ErrorText",
     "Gateway",
+    "OverridesErrors",
     "WireProtocol",
 )

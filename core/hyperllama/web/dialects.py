@@ -20,7 +20,7 @@ from hyperllama.errors import (
     Unavailable,
 )
 from hyperllama.server.bounds import Spell, plain
-from hyperllama.spi import ErrorReply, WireProtocol
+from hyperllama.spi import ErrorReply, OverridesErrors, WireProtocol
 from hyperllama.web.streaming import request_id
 
 log = structlog.get_logger(__name__)
@@ -30,17 +30,19 @@ _REFUSALS: Mapping[int, type[GatewayError]] = {413: PayloadTooLarge, 503: Unavai
 AnyRequest: TypeAlias = Request[Any, Any, Any]
 
 
-def handlers_for(protocol: WireProtocol) -> ExceptionHandlersMap:
-    """Exception handlers of one protocol's router."""
+def handlers_for(protocol: WireProtocol, protocols: Sequence[WireProtocol]) -> ExceptionHandlersMap:
+    """Return the exception handlers of one protocol's router; any of ``protocols`` may override an answer."""
+    overriding = _overriding(protocols)
 
     def spell(request: AnyRequest, error: Exception) -> Response[bytes]:
-        return _response(protocol.error_reply(_translate(request, error), request.url.path), error)
+        return _response(_reply(protocol, overriding, _translate(request, error), request.url.path), error)
 
     return {GatewayError: spell, HTTPException: spell, Exception: spell}
 
 
 def handlers_for_all(protocols: Sequence[WireProtocol]) -> ExceptionHandlersMap:
-    """Exception handlers of the application: what no router matched is answered by whose path it looks like."""
+    """Return the exception handlers of the application, for paths that no router matched."""
+    overriding = _overriding(protocols)
 
     def spell(request: AnyRequest, error: Exception) -> Response[bytes]:
         path = request.scope["path"]
@@ -49,7 +51,7 @@ def handlers_for_all(protocols: Sequence[WireProtocol]) -> ExceptionHandlersMap:
         if protocol is None:
             body, media_type = plain(path, translated.status, translated.message)
             return _response(ErrorReply(translated.status, body, media_type), error)
-        return _response(protocol.error_reply(translated, path), error)
+        return _response(_reply(protocol, overriding, translated, path), error)
 
     return {GatewayError: spell, HTTPException: spell, Exception: spell}
 
@@ -77,6 +79,17 @@ def owner(protocols: Sequence[WireProtocol], path: str) -> WireProtocol | None:
             if inside and (found is None or len(prefix) > found[0]):
                 found = (len(prefix), protocol)
     return found[1] if found else None
+
+
+def _overriding(protocols: Sequence[WireProtocol]) -> Sequence[OverridesErrors]:
+    return [protocol for protocol in protocols if isinstance(protocol, OverridesErrors)]
+
+
+def _reply(protocol: WireProtocol, overriding: Sequence[OverridesErrors], error: GatewayError, path: str) -> ErrorReply:
+    for other in overriding:
+        if (reply := other.override_reply(error, path)) is not None:
+            return reply
+    return protocol.error_reply(error, path)
 
 
 def _translate(request: AnyRequest, error: Exception) -> GatewayError:

@@ -32,7 +32,7 @@ def litestar_app(
         return gateway
 
     app = Litestar(
-        route_handlers=[*map(_mounted, protocols), *routes],
+        route_handlers=[*(_mounted(protocol, protocols) for protocol in protocols), *routes],
         middleware=list(middleware),
         dependencies={"gateway": Provide(provide)},
         exception_handlers=handlers_for_all(protocols),
@@ -46,10 +46,10 @@ def litestar_app(
     return app
 
 
-def _mounted(protocol: WireProtocol) -> Router:
+def _mounted(protocol: WireProtocol, protocols: Sequence[WireProtocol]) -> Router:
     if not protocol.routes:
         raise ConfigError(f"protocol {protocol.name!r} has no routes")
-    return Router(path="/", route_handlers=list(protocol.routes), exception_handlers=handlers_for(protocol))
+    return Router(path="/", route_handlers=list(protocol.routes), exception_handlers=handlers_for(protocol, protocols))
 
 
 __all__ = ("litestar_app",)

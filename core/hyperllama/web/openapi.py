@@ -44,7 +44,7 @@ def openapi_routes(protocols: Sequence[WireProtocol]) -> Sequence[HTTPRouteHandl
 def document(handlers: Iterable[tuple[str, HTTPRouteHandler]], protocols: Sequence[WireProtocol]) -> dict[str, Any]:
     """An OpenAPI 3.1 document. Pure."""
     found = sorted(handlers, key=lambda entry: entry[0])
-    errors = {protocol.name: Errors(protocol) for protocol in protocols}
+    errors = {protocol.name: Errors(protocol, protocols) for protocol in protocols}
     structs = {type_ for _, handler in found for type_ in _structs(handler)}
     structs.update(body for each in errors.values() for body in each.bodies)
     ordered = sorted(structs, key=lambda type_: (type_.__qualname__, type_.__module__))

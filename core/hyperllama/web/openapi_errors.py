@@ -1,4 +1,4 @@
-"""The errors of each dialect for the OpenAPI document: asked of the dialect itself, which is what spells them."""
+"""The errors of each dialect for the OpenAPI document, made by the dialect itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import msgspec
 from litestar.handlers import HTTPRouteHandler
 
 from hyperllama.errors import (
-    CloudDisabled,
     EngineFailed,
     EngineTimeout,
     Forbidden,
@@ -22,26 +21,34 @@ from hyperllama.errors import (
     RateLimited,
     Unauthenticated,
 )
-from hyperllama.spi import DescribesErrors, ErrorReply, WireProtocol
+from hyperllama.spi import DescribesErrors, ErrorReply, OverridesErrors, WireProtocol
 from hyperllama.web.routing import PUBLIC, declared
 
 _ALWAYS = (InvalidRequest, GatewayError)
 _OF_CALLERS = (Unauthenticated, Forbidden)
-_OF_NAMES = (NotFound, CloudDisabled)
+_OF_NAMES = (NotFound,)
 _OF_BODIES = (PayloadTooLarge,)
 _OF_MODELS = (RateLimited, EngineFailed, LoadFailed, Overloaded, EngineTimeout)
 KINDS = (*_ALWAYS, *_OF_CALLERS, *_OF_NAMES, *_OF_BODIES, *_OF_MODELS)
 
 
 class Errors:
-    """What one dialect answers for every kind of error."""
+    """The answers of one dialect to every kind of error."""
 
-    def __init__(self, protocol: WireProtocol) -> None:
+    def __init__(self, protocol: WireProtocol, protocols: Iterable[WireProtocol] = ()) -> None:
+        """``protocols``: every dialect of the gateway, some of which override answers of ``protocol``."""
         self._name = protocol.name
         self._replies = {kind: protocol.error_reply(kind("The reason."), protocol.prefixes[0]) for kind in KINDS}
         self.bodies: Sequence[type[msgspec.Struct]] = (
             protocol.error_bodies if isinstance(protocol, DescribesErrors) else ()
         )
+        self._overridden = [
+            (reply, other.error_bodies if isinstance(other, DescribesErrors) else ())
+            for other in protocols
+            if isinstance(other, OverridesErrors)
+            for error in other.overridden_errors
+            if (reply := other.override_reply(error, protocol.prefixes[0])) is not None
+        ]
 
     def responses(self, schema_of: Mapping[type, Any]) -> dict[str, Any]:
         """Of ``components``: one for each status."""
@@ -57,6 +64,9 @@ class Errors:
     def _response(self, status: int, schema_of: Mapping[type, Any]) -> dict[str, Any]:
         alike = {kind: reply for kind, reply in self._replies.items() if reply.status == status}
         shapes = [schema_of[body] for body in self.bodies if any(_fits(reply, body) for reply in alike.values())]
+        for reply, bodies in self._overridden:
+            if reply.status == status:
+                shapes += [schema_of[body] for body in bodies if _fits(reply, body) and schema_of[body] not in shapes]
         spoken = {"schema": shapes[0] if len(shapes) == 1 else {"anyOf": shapes}} if shapes else {}
         return {
             "description": "; ".join(kind.code.replace("_", " ") for kind in alike),

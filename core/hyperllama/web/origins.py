@@ -1,4 +1,4 @@
-"""Which web pages may call, and by which host names: Ollama's rules, for every path of every protocol."""
+"""Rules for the web pages that may call and the host names they may use, on every path of every protocol."""
 
 from __future__ import annotations
 
@@ -16,12 +16,6 @@ from hyperllama.system.network import address_is_local, is_private, parse_addres
 Action: TypeAlias = Literal["pass", "refuse", "preflight"]
 IsLocal: TypeAlias = Callable[[str], bool]
 
-_HOSTS = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104 - origins of pages, nothing is bound
-_SCHEMES = ("app", "file", "tauri", "vscode-webview", "vscode-file")
-BUILT_IN: tuple[str, ...] = (
-    *(f"{scheme}://{host}{port}" for host in _HOSTS for scheme in ("http", "https") for port in ("", ":*")),
-    *(f"{scheme}://*" for scheme in _SCHEMES),
-)
 _BEYOND = frozenset(" ,/@?#")
 _STAINLESS = (
     "Arch,Async,Custom-Poll-Interval,Helper-Method,Lang,Os,Package-Version,Poll-Helper,Retry-Count,Runtime,"
@@ -31,7 +25,7 @@ _ALLOWED_HEADERS = ",".join(
     (
         "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta",
         *(f"X-Stainless-{name}" for name in _STAINLESS.split(",")),
-        # Beyond Ollama's list: what the OpenAI and Anthropic SDKs send from a browser.
+        # Sent from a browser by the OpenAI and Anthropic SDKs send from a browser.
         "X-Stainless-Read-Timeout,X-Stainless-Raw-Response,X-Stainless-Stream-Helper",
         "OpenAI-Organization,OpenAI-Project,X-Request-Id,X-Client-Request-Id,X-Api-Key,Api-Key",
         "Anthropic-Version,Anthropic-Beta,Anthropic-Dangerous-Direct-Browser-Access",
@@ -136,16 +130,16 @@ def decide(
 ) -> Verdict:
     """Judge one request, Origin before Host.
 
-    ``headers`` have lower-case names. ``allowed_origins`` come beside the built-in ones, one ``*`` each; a bare ``*``
-    allows every page. With ``bound_to_loopback`` or any ``allowed_hosts`` the Host header is checked, against loopback,
-    private and local names and ``allowed_hosts``. ``is_local`` says whether an address belongs to this machine; None:
-    ask the operating system.
+    ``headers`` have lower-case names. ``allowed_origins`` have one ``*`` each at most; a bare ``*`` allows every page.
+    With ``bound_to_loopback`` or any ``allowed_hosts`` the Host header is checked, against loopback, private and local
+    names and ``allowed_hosts``. ``is_local`` returns whether an address belongs to this machine; None: the operating
+    system is asked.
     """
     origin, host = headers.get("origin", ""), headers.get("host", "")
     extra: tuple[tuple[str, str], ...] = ()
     foreign = origin != "" and origin not in (f"http://{host}", f"https://{host}")
     if foreign:
-        patterns = (*BUILT_IN, *allowed_origins)
+        patterns = tuple(allowed_origins)
         if not any(_matches(pattern, origin) for pattern in patterns):
             return Verdict("refuse")
         extra = _cors("*" in patterns, origin, preflight=method == "OPTIONS")
@@ -198,4 +192,4 @@ def _bare(host: str) -> str:
     return host if host.count(":") > 1 else host.partition(":")[0]
 
 
-__all__ = ("BUILT_IN", "Action", "IsLocal", "Origins", "Verdict", "decide")
+__all__ = ("Action", "IsLocal", "Origins", "Verdict", "decide")

@@ -10,7 +10,6 @@ from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
-from hyperllama.errors import CloudDisabled
 from hyperllama.web import GatewayRequest, InjectedGateway, Resource, route
 from hyperllama_openai.encode import models as encode
 from hyperllama_openai.reply import ready
@@ -41,10 +40,7 @@ class ModelRoutes(Resource):
     ) -> ASGIResponse:
         """Return one model."""
         name = str(model).lstrip("/")
-        try:
-            info = gateway.model(name, request.user)
-        except CloudDisabled as error:
-            raise CloudDisabled("ollama cloud is disabled: remote model details are unavailable") from error
+        info = gateway.model(name, request.user)
         return ready(encode.one(info, name, since=self._since))
 
 
