@@ -44,7 +44,7 @@ def run(tmp_path: Path, config: str | None, *arguments: str, **environ: str) -> 
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [
-        ("[server]\nprot = 1\n", "config.toml: [server]: unknown key 'prot'; did you mean 'port'?"),
+        ("[server]\nprot = 1\n", "config.toml: [server]: Unknown key 'prot'; did you mean 'port'?"),
         ("[server]\nport = 'x'\n", "config.toml: server.port: Expected `int`, got `str`"),
         ("[models.m]\nengine = 'sim'\nsource = 'no/such/place'\n", "models.m.source: 'no/such/place' does not exist"),
         ("[models.m]\nengine = 'gone'\n", "models.m.engine: no engine 'gone'"),
@@ -82,7 +82,7 @@ def test_check_says_what_would_run(tmp_path: Path) -> None:
 def test_plugins_are_listed_and_nothing_is_wrong_with_ours(tmp_path: Path) -> None:
     listed = run(tmp_path, SIM, "plugins", "list")
     assert "ollama           loaded    hyperllama-gateway" in listed.stdout
-    assert run(tmp_path, SIM, "plugins", "doctor").stdout.endswith("nothing wrong\n")
+    assert run(tmp_path, SIM, "plugins", "doctor").stdout.endswith("no problems\n")
 
 
 def test_the_gateway_imports_no_engine(tmp_path: Path) -> None:
