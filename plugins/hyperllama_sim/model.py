@@ -12,8 +12,9 @@ from hyperllama.models import ModelInfo
 from hyperllama.stream import ChunkQueue, TokenStream
 from hyperllama_sim.batch import Batch, Place
 from hyperllama_sim.plan import plan
-from hyperllama_sim.prompts import detokenize, tokenize
+from hyperllama_sim.prompts import detokenize, token_texts, tokenize
 from hyperllama_sim.settings import SimOptions
+from hyperllama_sim.threads import TokenizerThread, size_of
 from hyperllama_sim.vectors import Embedder
 
 
@@ -24,7 +25,8 @@ class SimModel:
         self.info = info
         self.batch = Batch(options, info.max_batch_size, on_crash=self._crash)
         self._options = options
-        self._embedder = Embedder(info, options)
+        self._tokenizer = TokenizerThread()
+        self._embedder = Embedder(info, options, self._tokenizer)
         self._failure: str | None = None
         self._watchers: list[Callable[[str], None]] = []
 
@@ -37,7 +39,10 @@ class SimModel:
 
     async def generate(self, request: GenerationRequest) -> TokenStream:
         self._check()
-        understood = plan(request, self._options, self.info.context_length, self.info.system)
+        understood = await self._tokenizer.run(
+            size_of(request.input),
+            lambda: plan(request, self._options, self.info.context_length, self.info.system),
+        )
         place: Place
         queue = ChunkQueue(on_close=lambda: self.batch.cancel(place))
         place = self.batch.add(understood, queue)
@@ -51,16 +56,20 @@ class SimModel:
         self, input: Input, *, tools: Sequence[ToolSpec] = (), reasoning: bool | Effort | None = None
     ) -> tuple[int, ...]:
         """Neither tools nor thinking change this model's prompt."""
-        return tokenize(input, self.info.system)
+        return await self._tokenizer.run(size_of(input), lambda: tokenize(input, self.info.system))
 
     async def detokenize(self, ids: Sequence[int]) -> str:
-        return detokenize(ids)
+        return await self._tokenizer.run(len(ids), lambda: detokenize(ids))
+
+    async def token_texts(self, ids: Sequence[int]) -> tuple[str, ...]:
+        return await self._tokenizer.run(len(ids), lambda: token_texts(ids))
 
     def watch(self, on_failure: Callable[[str], None]) -> None:
         self._watchers.append(on_failure)
 
     async def close(self) -> None:
         self._failure = self._failure or "the model was unloaded"
+        self._tokenizer.close()
         self.batch.fail(EngineFailed("the model was unloaded while it worked on this request"))
 
     def _crash(self) -> None:

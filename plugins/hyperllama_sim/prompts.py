@@ -55,10 +55,18 @@ def detokenize(ids: Sequence[int]) -> str:
         raise InvalidRequest(str(error), param="tokens") from error
 
 
+def token_texts(ids: Sequence[int]) -> tuple[str, ...]:
+    """Return the text of each token by itself. Raises InvalidRequest."""
+    try:
+        return tuple(tokens.texts(ids))
+    except ValueError as error:
+        raise InvalidRequest(str(error), param="tokens") from error
+
+
 def _too_long(count: str, context: int) -> ContextTooLong:
     return ContextTooLong(
         f"the prompt has {count} tokens and the context holds {context}, the answer included", param="input"
     )
 
 
-__all__ = ("count", "detokenize", "ids", "render", "tokenize")
+__all__ = ("count", "detokenize", "ids", "render", "token_texts", "tokenize")

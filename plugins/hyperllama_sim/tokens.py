@@ -4,9 +4,10 @@ tokenisation, every sequence of ids one text, and no token splits a code point."
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 LONGEST = 5  # characters of a token, at most
+_SLICE = 64 * 1024  # characters that one call into C splits
 
 _PIECE = re.compile(r" ?[a-z]{1,4}|.", re.DOTALL)
 _LETTERS = 26 + 26**2 + 26**3 + 26**4
@@ -15,11 +16,26 @@ VOCABULARY = _CHARACTERS + 0x110000
 
 
 def pieces(text: str) -> list[str]:
-    return _PIECE.findall(text)
+    """Return the tokens' texts. Other threads run between two slices of a long text."""
+    if len(text) <= _SLICE:
+        return _PIECE.findall(text)
+    return [piece for part in _slices(text) for piece in part]
+
+
+def _slices(text: str) -> Iterator[list[str]]:
+    """Yield the pieces of ``text`` in parts, each found by one call into C."""
+    at = 0
+    while at < len(text):
+        found: list[str] = _PIECE.findall(text, at, at + _SLICE)
+        if at + _SLICE < len(text):
+            found.pop()  # may go on in the next slice
+        at += sum(map(len, found))
+        yield found
 
 
 def encode(text: str) -> tuple[int, ...]:
-    return tuple(map(token_id, _PIECE.findall(text)))
+    """Return the tokens' ids."""
+    return tuple(map(token_id, pieces(text)))
 
 
 def token_id(piece: str) -> int:
@@ -34,7 +50,12 @@ def token_id(piece: str) -> int:
 
 def decode(ids: Iterable[int]) -> str:
     """Raises ValueError for an id outside the vocabulary."""
-    return "".join(map(_piece, ids))
+    return "".join(texts(ids))
+
+
+def texts(ids: Iterable[int]) -> Iterator[str]:
+    """Yield the text of each id. Raises ValueError for one outside the vocabulary."""
+    return map(_piece, ids)
 
 
 def _piece(id: int) -> str:
@@ -52,4 +73,4 @@ def _piece(id: int) -> str:
     return space + letters
 
 
-__all__ = ("LONGEST", "VOCABULARY", "decode", "encode", "pieces", "token_id")
+__all__ = ("LONGEST", "VOCABULARY", "decode", "encode", "pieces", "texts", "token_id")

@@ -12,14 +12,18 @@ from hyperllama.errors import ContextTooLong, InvalidRequest, UnsupportedFeature
 from hyperllama.models import ModelInfo
 from hyperllama_sim import tokens
 from hyperllama_sim.settings import SimOptions
+from hyperllama_sim.threads import TokenizerThread
+
+_INPUT = 64  # characters that an input costs beside its text
 
 
 class Embedder:
     """A model's vectors, at its pace: one call after another."""
 
-    def __init__(self, info: ModelInfo, options: SimOptions) -> None:
+    def __init__(self, info: ModelInfo, options: SimOptions, tokenizer: TokenizerThread) -> None:
         self._info = info
         self._options = options
+        self._tokenizer = tokenizer
         self._turn = asyncio.Lock()
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
@@ -29,12 +33,16 @@ class Embedder:
             raise UnsupportedFeature(f"model {self._info.name!r} makes no embeddings", param="model")
         if request.dimensions is not None and not 0 < request.dimensions <= length:
             raise InvalidRequest(f"dimensions must be 1 to {length}", param="dimensions")
-        found, count = texts(request, self._info.context_length)
+        size = sum(map(len, request.inputs)) + _INPUT * len(request.inputs)
+        found, count = await self._tokenizer.run(size, lambda: texts(request, self._info.context_length))
         if cost := options.embed_ms + options.embed_input_ms * len(found):
             async with self._turn:
                 await asyncio.sleep(cost / 1000)
-        made = (vector(text, length, keep=request.dimensions, normalize=request.normalize) for text in found)
-        return Embeddings(tuple(made), count)
+
+        def vectors() -> tuple[bytes, ...]:
+            return tuple(vector(text, length, keep=request.dimensions, normalize=request.normalize) for text in found)
+
+        return Embeddings(await self._tokenizer.run(size, vectors), count)
 
 
 def vector(text: str, dimensions: int, *, keep: int | None = None, normalize: bool = True) -> bytes:

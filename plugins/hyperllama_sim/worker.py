@@ -24,6 +24,7 @@ from hyperllama_sim.describe import describe, phases
 from hyperllama_sim.plan import plan
 from hyperllama_sim.prompts import detokenize, tokenize
 from hyperllama_sim.settings import SimOptions, options_of
+from hyperllama_sim.threads import TokenizerThread, size_of
 from hyperllama_sim.vectors import Embedder
 
 CRASHED = 70  # the exit code of a load that dies
@@ -39,6 +40,7 @@ class SimWorker:
         self._chunks: list[tuple[int, TokenChunk]] = []
         self._errors: list[tuple[int, GatewayError]] = []
         self._memory = b""
+        self._tokenizer = TokenizerThread()
 
     def load(self, spec: ModelSpec, path: Path | None, settings: dict[str, Any], report: Report) -> ModelInfo:
         """``settings["load"]`` counts the loads of this model, this one included."""
@@ -53,7 +55,7 @@ class SimWorker:
             raise LoadFailed(f"model {spec.name!r} did not load: {options.fail_load}")
         self._memory = os.urandom(1 << 20) * options.memory_mb
         self._info = describe(spec, options)
-        self._embedder = Embedder(self._info, options)
+        self._embedder = Embedder(self._info, options, self._tokenizer)
         self._batch = Batch(options, spec.max_batch_size, on_crash=_die, on_hang=self._hang, on_step=self._flush)
         return self._info
 
@@ -67,7 +69,10 @@ class SimWorker:
         return Pulse(steps=self._batch.steps, active=self._batch.running + self._batch.waiting)
 
     async def submit(self, id: int, request: GenerationRequest) -> None:
-        understood = plan(request, self._options, self._info.context_length, self._info.system)
+        understood = await self._tokenizer.run(
+            size_of(request.input),
+            lambda: plan(request, self._options, self._info.context_length, self._info.system),
+        )
         if self._options.stderr_bytes:
             await asyncio.to_thread(_flood, self._options.stderr_bytes, self._options.stderr_line)
         self._places[id] = self._batch.add(understood, _Outlet(id, self))
@@ -84,10 +89,10 @@ class SimWorker:
         self, input: Input, *, tools: Sequence[ToolSpec] = (), reasoning: bool | Effort | None = None
     ) -> tuple[int, ...]:
         """Neither tools nor thinking change this model's prompt."""
-        return tokenize(input, self._info.system)
+        return await self._tokenizer.run(size_of(input), lambda: tokenize(input, self._info.system))
 
     async def detokenize(self, ids: Sequence[int]) -> str:
-        return detokenize(ids)
+        return await self._tokenizer.run(len(ids), lambda: detokenize(ids))
 
     def put(self, id: int, chunk: TokenChunk) -> None:
         """To be sent when the step is whole."""

@@ -2,7 +2,7 @@
 
     python tests/faults/attack.py victim [seconds] [attackers]   # on MAX: one caller's chats beside attackers
     python tests/faults/attack.py hostile [count]                # small hostile requests: memory, log, answers of 500
-    python tests/faults/attack.py each                           # every attack once on sim: what /health waits
+    python tests/faults/attack.py each [pattern]                 # every attack on sim: what /health waits
 
 The gateway is a process of its own; attackers are processes, too, so that their work does not show in the figures.
 With ``--python PATH`` first it is the gateway of another environment, such as one from before a change.
@@ -15,6 +15,7 @@ import collections
 import contextlib
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -166,7 +167,10 @@ async def attacker(port: int, number: int, seconds: float) -> None:
     until, at = time.monotonic() + seconds, number * 7
     while time.monotonic() < until:
         each = worst[at % len(worst)]
-        reply = await ask(port, "attacker", each.path, each.body, budget=min(BUDGET, until - time.monotonic() + 1))
+        budget = min(BUDGET, until - time.monotonic() + 1)
+        reply = await ask(
+            port, "attacker", each.path, each.body, method=each.method, headers=each.headers, budget=budget
+        )
         statuses[f"{reply.status} {each.name}"] += 1
         at += 1
     print(json.dumps(statuses))
@@ -237,16 +241,19 @@ async def hostile(count: int, parallel: int = 16) -> int:
         draw = mixed("m", 7)
         statuses: collections.Counter[int] = collections.Counter()
         bad: dict[str, str] = {}
-        left = count
+        left, faults = count, 0
 
         async def work() -> None:
-            nonlocal left
+            nonlocal left, faults
             while left > 0:
                 left -= 1
                 each = draw()
-                reply = await ask(server.port, "attacker", each.path, each.body)
+                reply = await ask(
+                    server.port, "attacker", each.path, each.body, method=each.method, headers=each.headers
+                )
                 statuses[reply.status] += 1
-                if reply.status in (0, 500):
+                if is_fault(reply):
+                    faults += 1
                     bad[f"{reply.status} {each.name}"] = each.body[:200].decode("latin-1")
 
         async def run(more: int) -> None:
@@ -267,34 +274,121 @@ async def hostile(count: int, parallel: int = 16) -> int:
         print(f"memory +{(rss(server.pid) - before) / 2**20:.1f} MiB after the first tenth")
         size, longest = server.log.stat().st_size - written, max(map(len, text.splitlines()))
         print(f"log {size / done:.0f} bytes a request, longest line {longest}")
-        print(f"tracebacks {text.count('Traceback')}")
+        print(f"unexpected 5xx or no answer {faults}, tracebacks {text.count('Traceback')}")
         for name, body in list(bad.items())[:20]:
             print(" ", name, body)
-    return 1 if statuses[500] or statuses[0] else 0
+    return 1 if faults else 0
 
 
-async def each() -> int:
-    """Send every attack once, by itself, and measure how long ``/health`` waits meanwhile."""
-    with gateway("sim") as server:
+NOTICED = 0.1  # seconds that /health may wait longer than the control does
+TRIES = 3  # a busy machine delays one of them, an attack all
+
+
+def is_fault(reply: Reply) -> bool:
+    """Return True for no answer and for a 5xx of ours; Ollama's own answer to a bad template is a 500 in Go's words."""
+    return reply.status == 0 or (reply.status == 500 and b'"error":"template:' not in reply.body)
+
+
+def cpu(pid: int) -> float:
+    """Return the processor seconds that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextlib.contextmanager
+def control() -> Iterator[int]:
+    """Run a server that has nothing else to do, and yield its port: how long it waits, the machine is to blame for."""
+    with subprocess.Popen([sys.executable, __file__, "run-control"], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.terminate()
+
+
+async def idle() -> None:
+    """Answer every request with nothing, until terminated."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+class Noticed(msgspec.Struct):
+    """One attack: its answer, what ``/health`` and the control waited, and the processor seconds of the gateway."""
+
+    reply: Reply
+    health: float
+    control: float
+    cpu: float
+
+    @property
+    def lag(self) -> float:
+        return max(0.0, self.health - self.control)
+
+
+async def attack_once(server: child.Server, beside: int, one: Attack) -> Noticed:
+    """Send one attack and poll ``/health`` and the control at ``beside`` until it is answered."""
+    before = cpu(server.pid)
+    sender = asyncio.create_subprocess_exec(
+        sys.executable, __file__, "run-one", str(server.port), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    sent = await sender
+    assert sent.stdout is not None
+    await sent.stdout.readline()  # it has started
+    task = asyncio.ensure_future(sent.communicate(msgspec.msgpack.encode(one)))
+    found = Noticed(Reply(0, 0.0, [], b""), 0.0, 0.0, 0.0)
+    while not task.done():
+        health, other = await asyncio.gather(
+            ask(server.port, "", "/health", b"", method="GET", budget=60),
+            ask(beside, "", "/", b"", method="GET", budget=60),
+        )
+        found.health, found.control = max(found.health, health.seconds), max(found.control, other.seconds)
+        await asyncio.sleep(0.005)
+    found.reply = msgspec.msgpack.decode((await task)[0], type=Reply)
+    found.cpu = cpu(server.pid) - before
+    return found
+
+
+async def send_one(port: int) -> None:
+    """Send the attack that standard input has; write its answer, as MessagePack."""
+    print(flush=True)
+    one = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Attack)
+    reply = await ask(port, "attacker", one.path, one.body, method=one.method, budget=60, headers=one.headers)
+    sys.stdout.buffer.write(msgspec.msgpack.encode(reply))
+
+
+async def each(pattern: str) -> int:
+    """Send every attack of a matching name by itself, and measure how long ``/health`` waits meanwhile."""
+    with gateway("sim") as server, control() as beside:
         await _ready(server.port)
-        slow = 0
-        print(f"{'attack':40} {'bytes':>10} {'status':>6} {'seconds':>8} {'/health waits':>13}")
+        slow, count = 0, 0
+        print(f"{'attack':40} {'bytes':>10} {'status':>6} {'seconds':>8} {'cpu':>6} {'/health':>8} {'control':>8}")
         for one in attacks("m"):
-            task = asyncio.ensure_future(ask(server.port, "attacker", one.path, one.body, budget=60))
-            worst = 0.0
-            while not task.done():
-                reply = await ask(server.port, "", "/health", b"", method="GET", budget=60)
-                worst = max(worst, reply.seconds)
-                await asyncio.sleep(0.005)
-            reply = await task
-            late = worst > 0.1 or reply.status in (0, 500)
+            if not re.search(pattern, one.name):
+                continue
+            count += 1
+            found = await attack_once(server, beside, one)
+            for _ in range(TRIES - 1):
+                if found.lag <= NOTICED or found.reply.status == 0:
+                    break
+                again = await attack_once(server, beside, one)
+                found = min(found, again, key=lambda tried: tried.lag)
+            late = found.lag > NOTICED or is_fault(found.reply)
             slow += late
-            mark = "  <--" if late else ""
             print(
-                f"{one.name:40} {len(one.body):10} {reply.status:6} {reply.seconds:8.2f} {worst * 1e3:10.0f} ms{mark}",
+                f"{one.name:40} {len(one.body):10} {found.reply.status:6} {found.reply.seconds:8.2f} {found.cpu:6.2f} "
+                f"{found.health * 1e3:5.0f} ms {found.control * 1e3:5.0f} ms{'  <--' if late else ''}",
                 flush=True,
             )
-        print(f"{slow} attacks are noticed by others")
+        print(f"{slow} of {count} attacks are noticed by others; memory {rss(server.pid) / 2**20:.0f} MiB")
     return 1 if slow else 0
 
 
@@ -307,8 +401,12 @@ def main(arguments: list[str]) -> int:
             return asyncio.run(victim(float(rest[0]) if rest else 60.0, int(rest[1]) if len(rest) > 1 else 8))
         case ["hostile", *rest]:
             return asyncio.run(hostile(int(rest[0]) if rest else 50_000))
-        case ["each"]:
-            return asyncio.run(each())
+        case ["each", *rest]:
+            return asyncio.run(each(rest[0] if rest else ""))
+        case ["run-control"]:
+            asyncio.run(idle())
+        case ["run-one", port]:
+            asyncio.run(send_one(int(port)))
         case ["run-attacker", port, seconds, number]:
             asyncio.run(attacker(int(port), int(number), float(seconds)))
         case ["run-ordinary", port, seconds, number]:

@@ -19,6 +19,7 @@ class Attack(msgspec.Struct, frozen=True):
     path: str
     body: bytes
     method: str = "POST"
+    headers: dict[str, str] = {}
 
 
 def _json(value: object) -> bytes:

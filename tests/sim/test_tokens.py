@@ -43,3 +43,8 @@ def test_words_are_a_few_tokens() -> None:
 def test_an_id_outside_the_vocabulary_is_refused(number: int) -> None:
     with pytest.raises(ValueError, match="outside the vocabulary"):
         tokens.decode([number])
+
+
+def test_long_texts_split_as_short_ones_do() -> None:
+    for text in ("abcde" * 40_000, "ab cd, " * 20_000, " " * 70_000 + "a", "x" * 65_535 + " yz", "é\n" * 50_000):
+        assert tokens.pieces(text) == tokens._PIECE.findall(text)

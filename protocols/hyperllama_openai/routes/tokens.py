@@ -54,9 +54,8 @@ class TokenRoutes(Resource):
             strings: list[str] | UnsetType = UNSET
             if wire.return_token_strs:
                 strings = list(await gateway.token_texts(wire.model, found, who))
-            return sse.JSON.encode(
-                Tokens(count=len(found), max_model_len=info.context_length, tokens=list(found), token_strs=strings)
-            )
+            answer = Tokens(count=len(found), max_model_len=info.context_length, tokens=list(found), token_strs=strings)
+            return await body.run(sse.JSON.encode, answer)
 
         return Timed(work)
 
@@ -68,7 +67,7 @@ class TokenRoutes(Resource):
 
         async def work() -> bytes:
             text = await gateway.detokenize(wire.model, wire.tokens, who)
-            return sse.JSON.encode(Detokenized(prompt=text, content=text))
+            return await body.run(sse.JSON.encode, Detokenized(prompt=text, content=text))
 
         return Timed(work)
 
