@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from hyperllama.errors import ContextTooLong, UnsupportedFeature
+from hyperllama.errors import ContextTooLong, InvalidRequest, UnsupportedFeature
 from hyperllama.generation import GenerationRequest
 from hyperllama.identity import Caller
-from hyperllama.messages import Chat, Input, Message, Prompt
+from hyperllama.messages import Chat, Input, Message, Prompt, Text, ToolCall, opened
 from hyperllama.models import ModelInfo
 from hyperllama.spi import Gateway
 from hyperllama.stream import TokenStream
@@ -20,12 +20,38 @@ LONGEST = 16  # characters a token stands for, on average over a text, at most
 Count = Callable[[Input], Awaitable[int]]
 
 
+class Shorter(msgspec.Struct, frozen=True):
+    """The beginnings that may be left out of a conversation of ``length`` messages.
+
+    ``render`` returns the input that begins with the message of the given number, and how many messages it lost. When
+    its second argument is true the last question before that is kept, too, for templates that refuse a chat without.
+    """
+
+    length: int
+    render: Callable[[int, bool], Awaitable[tuple[Input, int]]]
+
+
+class Fitted(msgspec.Struct, frozen=True):
+    """An input that leaves room for a token, its length in tokens, and how many messages it lost."""
+
+    input: Input
+    used: int
+    dropped: int = 0
+
+
 async def generate(
-    gateway: Gateway, request: GenerationRequest, caller: Caller, info: ModelInfo, *, truncate: bool
+    gateway: Gateway,
+    request: GenerationRequest,
+    caller: Caller,
+    info: ModelInfo,
+    *,
+    truncate: bool,
+    shorter: Shorter | None = None,
 ) -> TokenStream:
     """Generate; what does not fit is made to fit once, on refusal only.
 
     Asking for more tokens than there is room for is no error in Ollama: the answer then ends with the context.
+    ``shorter`` renders a conversation that is a plain prompt by now; a chat needs none.
     Raises PromptTooLong when the prompt alone is too long and may not, or cannot, be shortened.
     """
     try:
@@ -36,69 +62,131 @@ async def generate(
     async def count(input: Input) -> int:
         if _characters(input) > LONGEST * room:  # not worth a tokenizer's time
             return room
-        return len(await gateway.tokenize(request.model, input, caller))
+        try:
+            ids = await gateway.tokenize(
+                request.model, _seen(input, request), caller, tools=request.tools, reasoning=request.reasoning
+            )
+        except ContextTooLong:  # it was not worth the engine's time, either
+            return room
+        return len(ids)
 
     room = min(request.context_length or info.context_length, info.context_length)
+    whole = opened(request.input, info.messages)
+    if shorter is None and isinstance(whole, Chat):
+        shorter = of_chat(whole)
     try:
-        fitted = await fit(request.input, count, room, truncate=truncate)
+        fitted = await fit(whole, count, room, shorter if truncate else None)
     except UnsupportedFeature:
         raise refused from None
     if fitted is None:
         raise PromptTooLong(TOO_LONG if truncate else refused.message) from refused
-    kept, used = fitted
     wanted = request.sampling.max_tokens
-    shorter = msgspec.structs.replace(
+    again = msgspec.structs.replace(
         request,
-        input=kept,
-        truncated=_messages(request.input) - _messages(kept),
+        input=fitted.input,
+        truncated=fitted.dropped,
         sampling=msgspec.structs.replace(
-            request.sampling, max_tokens=None if wanted is None else min(wanted, room - used)
+            request.sampling, max_tokens=None if wanted is None else min(wanted, room - fitted.used)
         ),
     )
     try:
-        return await gateway.generate(shorter, caller)
+        return await gateway.generate(again, caller)
     except ContextTooLong as error:
         raise PromptTooLong(TOO_LONG if truncate else error.message) from error
 
 
-async def fit(input: Input, count: Count, room: int, *, truncate: bool) -> tuple[Input, int] | None:
-    """``input`` with as few of its oldest messages left out as leaves room for a token, and its length in tokens.
+async def fit(input: Input, count: Count, room: int, shorter: Shorter | None) -> Fitted | None:
+    """Return ``input`` without as few of its oldest messages as leaves room for a token; None: it cannot be done.
 
-    None: it cannot be done.
+    Costs a count for each doubling of the number of messages.
     """
     used = await count(input)
     if used < room:
-        return input, used
-    if not truncate or not isinstance(input, Chat) or len(input.messages) < 2:
+        return Fitted(input, used)
+    if shorter is None:
         return None
-    fitting: tuple[Input, int] | None = None
-    low, high = 1, len(input.messages) - 1
+    fitting: Fitted | None = None
+    low, high = 1, shorter.length - 1
     while low <= high:
         middle = (low + high) // 2
-        shorter = msgspec.structs.replace(input, messages=_from(input.messages, middle))
-        used = await count(shorter)
-        if used < room:
-            fitting, high = (shorter, used), middle - 1
+        found = await _probe(shorter, middle, count)
+        if found.used < room:
+            fitting, high = found, middle - 1
         else:
             low = middle + 1
     return fitting
 
 
+def of_chat(chat: Chat) -> Shorter:
+    """Return the beginnings of a chat. A result whose call is left out keeps that call, and nothing else of it."""
+    messages = chat.messages
+    call_of = _calls(messages)
+
+    async def render(start: int, question: bool) -> tuple[Input, int]:
+        before = [message for message in messages[:start] if message.role == "system"]
+        if question:
+            before += [message for message in messages[:start] if message.role == "user"][-1:]
+        calls = {
+            place: messages[place[0]].tool_calls[place[1]]
+            for number, place in call_of.items()
+            if number >= start > place[0]
+        }
+        kept = (Message(role="assistant", tool_calls=tuple(calls[place] for place in sorted(calls))),) if calls else ()
+        left = (*before, *kept, *messages[start:])
+        return msgspec.structs.replace(chat, messages=left), len(messages) - len(left)
+
+    return Shorter(len(messages), render)
+
+
+async def _probe(shorter: Shorter, start: int, count: Count) -> Fitted:
+    try:
+        found, lost = await shorter.render(start, False)
+        used = await count(found)
+    except InvalidRequest:
+        found, lost = await shorter.render(start, True)
+        used = await count(found)
+    return Fitted(found, used, lost)
+
+
+def _calls(messages: tuple[Message, ...]) -> dict[int, tuple[int, int]]:
+    """Return for each result, by number, the message and the place in it of the call that it answers.
+
+    An id may come again in a later turn: the last one before the result counts.
+    """
+    last: dict[str, tuple[int, int]] = {}
+    found = {}
+    for number, message in enumerate(messages):
+        for place, call in enumerate(message.tool_calls):
+            last[call.id] = (number, place)
+        if message.role == "tool" and message.tool_call_id in last:
+            found[number] = last[message.tool_call_id]
+    return found
+
+
+def _seen(input: Input, request: GenerationRequest) -> Input:
+    """Return ``input`` with the request's own system prompt where the engine has it."""
+    if request.system is None or not isinstance(input, Chat):
+        return input
+    others = tuple(message for message in input.messages if message.role != "system")
+    return msgspec.structs.replace(
+        input, messages=(Message(role="system", parts=(Text(request.system),)), *others), opened=True
+    )
+
+
 def _characters(input: Input) -> int:
     match input:
         case Chat(messages=messages):
-            return sum(len(message.text) for message in messages)
+            return sum(
+                len(message.text) + len(message.reasoning) + sum(map(_length, message.tool_calls))
+                for message in messages
+            )
         case Prompt(text=text):
             return len(text)
     return 0
 
 
-def _messages(input: Input) -> int:
-    return len(input.messages) if isinstance(input, Chat) else 0
+def _length(call: ToolCall) -> int:
+    return len(call.arguments)
 
 
-def _from(messages: tuple[Message, ...], start: int) -> tuple[Message, ...]:
-    return (*(message for message in messages[:start] if message.role == "system"), *messages[start:])
-
-
-__all__ = ("fit", "generate")
+__all__ = ("Fitted", "Shorter", "fit", "generate", "of_chat")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from hyperllama.embedding import EmbeddingRequest
 from hyperllama.errors import InvalidRequest
 from hyperllama.generation import AnyJson, GenerationRequest, JsonSchema, OutputFormat
@@ -46,6 +48,19 @@ def chat(
         keep_alive=request.keep_alive,
         context_length=options.context_length(said, info.num_ctx),
     )
+
+
+def shortened(request: wire.ChatRequest, start: int, *, question: bool) -> wire.ChatRequest:
+    """Return ``request`` without its messages before number ``start``, except those that speak as the system.
+
+    ``question``: the last one of the user before that is kept, too.
+    """
+    roles = [message.role for message in conversation.messages(request.messages[:start])]
+    kept = [number for number, role in enumerate(roles) if role == "system"]
+    if question:
+        kept += [number for number, role in enumerate(roles) if role == "user"][-1:]
+    before = [request.messages[number] for number in sorted(kept)]
+    return msgspec.structs.replace(request, messages=(*before, *request.messages[start:]))
 
 
 def generate(
@@ -189,5 +204,6 @@ __all__ = (
     "embed",
     "embedding",
     "generate",
+    "shortened",
     "turn",
 )

@@ -13,7 +13,7 @@ from litestar.response.base import ASGIResponse
 from hyperllama.errors import InvalidRequest, UnsupportedFeature
 from hyperllama.generation import Completion, GenerationRequest
 from hyperllama.identity import Caller
-from hyperllama.messages import Prompt, PromptTokens
+from hyperllama.messages import Input, Prompt, PromptTokens
 from hyperllama.models import Capability, ModelInfo
 from hyperllama.spi import Gateway
 from hyperllama.stream import TokenStream, collect
@@ -111,8 +111,19 @@ class Inference:
             return _load(gateway, info, who, asked.keep_alive, lambda: whole.chat_state(asked.model, "load"))
         generation = await self._builder.build(lambda budget: requests.chat(asked, body, info, budget=budget), raw)
 
+        async def shortened(start: int, question: bool) -> tuple[Input, int]:
+            said = requests.shortened(asked, start, question=question)
+            ready = await self._builder.build(lambda budget: requests.chat(said, body, info, budget=budget), raw)
+            return ready.input, len(asked.messages) - len(said.messages)
+
+        shorter = None
+        if isinstance(generation.input, Prompt):  # of a template in Go's language
+            shorter = truncate.Shorter(len(asked.messages), shortened)
+
         async def open_() -> TokenStream:
-            return await truncate.generate(gateway, generation, who, info, truncate=asked.truncate is not False)
+            return await truncate.generate(
+                gateway, generation, who, info, truncate=asked.truncate is not False, shorter=shorter
+            )
 
         top = asked.top_logprobs if asked.logprobs else 0
         if asked.debug_render_only:
@@ -134,7 +145,7 @@ class Inference:
         if asked.images or asked.suffix:
             raise InvalidRequest("context cannot be combined with images or suffix", param="context")
         turn = await self._builder.build(lambda budget: requests.turn(asked, info, budget=budget), asked.prompt)
-        new = await gateway.tokenize(info.name, turn, who)
+        new = await gateway.tokenize(info.name, turn, who, reasoning=generation.reasoning)
         begin = await gateway.tokenize(info.name, Prompt(""), who)
         if begin and new[: len(begin)] == begin:
             new = new[len(begin) :]
@@ -172,7 +183,9 @@ def _render(
     gateway: Gateway, generation: GenerationRequest, who: Caller, encode: Callable[[str], bytes]
 ) -> ASGIResponse:
     async def work() -> bytes:
-        ids = await gateway.tokenize(generation.model, generation.input, who)
+        ids = await gateway.tokenize(
+            generation.model, generation.input, who, tools=generation.tools, reasoning=generation.reasoning
+        )
         return encode(await gateway.detokenize(generation.model, ids, who))
 
     return WholeResponse(work, JSON)

@@ -1,0 +1,100 @@
+"""Agents that go on for longer than the context holds: on Ollama's routes they lose what is oldest and are answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": f"get_weather_{number}",
+            "description": "Return the weather of a city.",
+            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+        },
+    }
+    for number in range(8)
+]
+CALL = {"function": {"name": "get_weather_0", "arguments": {"city": "Paris"}}}
+OPTIONS = {"num_predict": 4, "temperature": 0}
+
+
+def _loop(turns: int) -> list[dict[str, Any]]:
+    said: list[dict[str, Any]] = [
+        {"role": "system", "content": "You are helpful."},
+        {"role": "user", "content": "What is the weather in Paris?"},
+    ]
+    for turn in range(turns):
+        said.append({"role": "assistant", "content": "", "tool_calls": [CALL]})
+        said.append({"role": "tool", "tool_name": "get_weather_0", "content": f"Sunny, {turn} degrees, no wind."})
+    return said
+
+
+def _talk(turns: int) -> list[dict[str, Any]]:
+    turn = [{"role": "user", "content": "And what then?"}, {"role": "assistant", "content": "Then it is done."}]
+    return [*turn * turns, {"role": "user", "content": "What is next?"}]
+
+
+CHATS = {"loop": _loop(14), "talk": _talk(20), "long loop": _loop(600), "long talk": _talk(1500)}
+DEFAULT = {("talk", 0), ("loop", 1), ("loop", 8), ("long loop", 4)}  # the rest is nightly
+
+
+def _ask(client: httpx.Client, **body: Any) -> int:
+    """The prompt's tokens, of a whole answer and of a stream alike."""
+    counts = []
+    for stream in (False, True):
+        reply = client.post("/api/chat", json={"stream": stream, **body})
+        assert reply.status_code == 200, reply.text
+        last = json.loads(reply.text.splitlines()[-1])
+        assert last.get("done"), reply.text
+        counts.append(last["prompt_eval_count"])
+    assert counts[0] == counts[1]
+    return int(counts[0])
+
+
+@pytest.fixture(scope="module")
+def small(max_gateway: Any) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=max_gateway.url, timeout=300) as client:
+        yield client
+
+
+@pytest.mark.parametrize("chat", CHATS)
+@pytest.mark.parametrize("tools", [0, 8])
+def test_b01_an_agent_on_sim_is_always_answered(sim: Any, chat: str, tools: int) -> None:
+    with httpx.Client(base_url=sim.url, timeout=60) as client:
+        for context in (128, 512):
+            body = {"model": "sim", "messages": CHATS[chat], "tools": TOOLS[:tools]}
+            used = _ask(client, **body, options={**OPTIONS, "num_ctx": context})
+            assert context // 2 < used < context
+
+
+@pytest.mark.max
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("chat", "tools"),
+    [
+        pytest.param(chat, tools, marks=() if (chat, tools) in DEFAULT else pytest.mark.nightly)
+        for chat in CHATS
+        for tools in (0, 1, 4, 8)
+    ],
+)
+def test_b01_an_agent_on_max_is_always_answered(small: httpx.Client, chat: str, tools: int) -> None:
+    for context in (512, None):
+        options = OPTIONS if context is None else {**OPTIONS, "num_ctx": context}
+        used = _ask(small, model="hyperllama-tiny", messages=CHATS[chat], tools=TOOLS[:tools], options=options)
+        assert used < (context or 1024)
+
+
+@pytest.mark.max
+@pytest.mark.timeout(900)
+def test_b01_tools_are_in_the_prompt_that_is_shown(small: httpx.Client) -> None:
+    body = {"model": "hyperllama-tiny", "messages": _loop(1), "_debug_render_only": True}
+    bare = small.post("/api/chat", json=body).text
+    shown = small.post("/api/chat", json={**body, "tools": TOOLS[:1]}).text
+    assert "Return the weather of a city." in shown
+    assert "Return the weather of a city." not in bare
