@@ -6,10 +6,10 @@ import msgspec
 
 
 class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Texts, or token ids of the model's own tokenizer, one vector each and in that order.
+    """A request for one vector per input, in order: texts, or token ids of the model's own tokenizer.
 
     ``truncate``: cut an input that is too long instead of refusing it.
-    ``dimensions``: keep the first so many and normalise again; None: all.
+    ``dimensions``: keep this many, the first, and normalise again; None: all.
     """
 
     model: str
@@ -21,7 +21,7 @@ class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
 
 class Embeddings(msgspec.Struct, frozen=True, array_like=True):
-    """``vectors`` are little-endian float32 bytes, all of one length.
+    """Vectors: little-endian float32 bytes, all of one length.
 
     ``input_tokens``: prompt tokens of each input; empty: the engine only knows their sum.
     ``cut``: whether each input was too long and lost its end; empty: none did.

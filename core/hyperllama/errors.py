@@ -1,4 +1,4 @@
-"""Everything that can go wrong, said once.
+"""Errors: one class for everything that can go wrong.
 
 * GatewayError                      status
   x InvalidRequest                     400
@@ -27,7 +27,7 @@
 
 * ConfigError (not a GatewayError): the gateway does not start; exit code 2.
 
-Errors carry meaning; each protocol spells them in its own JSON.
+Errors carry meaning; each protocol encodes them in its own JSON.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class GatewayError(Exception):
 
     @property
     def retry_seconds(self) -> int | None:
-        """``Retry-After``: whole seconds, at least one, never too early. None: nothing is said."""
+        """``Retry-After``: whole seconds, at least one, never too early. None: no such header."""
         return None if self.retry_after is None else max(1, math.ceil(self.retry_after))
 
 
@@ -75,7 +75,7 @@ class InvalidRequest(GatewayError):
 
 
 class UnsupportedFeature(InvalidRequest):
-    """The model or its engine cannot do what was asked."""
+    """The model or its engine cannot do what the request needs."""
 
     code = "unsupported_feature"
 
@@ -149,7 +149,7 @@ class RateLimited(GatewayError):
 
 
 class ClientGone(GatewayError):
-    """The client left before its request was whole. Nobody reads this; it keeps the log and the counts right."""
+    """The client left before its request was complete. No client reads this; it keeps log and counters right."""
 
     status = 499
     code = "client_gone"
@@ -176,20 +176,20 @@ class LoadInterrupted(LoadFailed):
 
 
 class StoreFailed(GatewayError):
-    """The model store could not do what was asked: no space, no network, a file that is not what it should be."""
+    """The model store failed: no space, no network, or a file with unexpected content."""
 
     code = "store_failed"
 
 
 class StorageFull(StoreFailed):
-    """The gateway's disk is full; nothing of what was sent is left on it."""
+    """The gateway's disk is full; nothing of the upload is left on it."""
 
     status = 507
     code = "storage_full"
 
 
 class Unavailable(GatewayError):
-    """Not now; ``retry_after`` says when to ask again."""
+    """The request cannot be served now; ``retry_after`` says when to send it again."""
 
     status = 503
     code = "unavailable"
@@ -202,13 +202,13 @@ class Overloaded(Unavailable):
 
 
 class ModelLoading(Unavailable):
-    """The model is being loaded and the caller asked not to wait."""
+    """The model is being loaded and the caller does not wait any longer."""
 
     code = "model_loading"
 
 
 class ModelUnavailable(Unavailable):
-    """The model's engine died too often and is not restarted until asked again."""
+    """The model's engine died too often; the model rests before it is loaded again."""
 
     code = "model_unavailable"
 
@@ -227,7 +227,7 @@ class EngineTimeout(GatewayError):
 
 
 class ConfigError(Exception):
-    """The configuration cannot be served. The text says where and what to do."""
+    """The configuration is not valid. The message says where, and what to do."""
 
 
 __all__ = (

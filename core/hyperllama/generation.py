@@ -1,4 +1,4 @@
-"""A generation, from what was asked to the tokens that came back."""
+"""A generation, from the request to the tokens of the answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Effort: TypeAlias = Literal["low", "medium", "high", "max"]
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """None means: the model's own default. Protocols check ranges, engines what their model can do."""
+    """Sampling settings; None: the model's own default. Protocols check ranges, engines what their model can do."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -82,7 +82,7 @@ OutputFormat: TypeAlias = AnyJson | JsonSchema | Regex | Choice | Grammar
 
 
 class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What to generate. Knows nothing of HTTP, protocols or callers."""
+    """A request to generate tokens. Independent of HTTP, protocols and callers."""
 
     model: str
     input: Input
@@ -97,7 +97,7 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     template: str | None = None  # a Jinja chat template for this request only; engines may refuse it
     context_length: int | None = None  # the caller's num_ctx; None: the model's
     return_token_ids: bool = False  # chunks carry token ids, the last one those of the prompt
-    tenant: str = ""  # set by the core: nothing of one tenant's prompts is found, or timed, by another; "": nobody's
+    tenant: str = ""  # set by the core: nothing of one tenant's prompts is found, or timed, by another; "": no tenant's
     truncated: int = 0  # messages that a protocol cut off to make the prompt fit; logged and counted
 
 
@@ -113,7 +113,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class Timings(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """Nanoseconds of monotonic time. ``total`` is the walk from decoded request to last chunk.
+    """Durations of a generation, in nanoseconds. ``total`` is from the decoded request to the last chunk.
 
     ``load`` waited for the model to load, ``queue`` for a place in the batch,
     ``prompt`` from submission to the first token, ``generate`` from first to last token.
@@ -142,7 +142,7 @@ class TokenLogprob(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class ToolCallDelta(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """``id`` and ``name`` are set on the first delta of an index and only there; arguments concatenate to JSON text."""
+    """A piece of a tool call. The first of an index alone has ``id`` and ``name``; arguments add up to JSON text."""
 
     index: int
     arguments: str = ""
@@ -151,7 +151,7 @@ class ToolCallDelta(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class TokenChunk(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
-    """The one value that flows from engine to encoder.
+    """The value that flows from engine to encoder: a piece of the answer.
 
     ``text`` never splits a code point and may be empty. ``finish_reason``, ``prompt_token_ids``
     and ``timings`` are set on the last chunk and only there; the pipeline adds ``timings``.

@@ -53,7 +53,7 @@ def hyperllama_environment(environ: Mapping[str, str]) -> Mapping[str, object]:
 
 @hookspec
 def hyperllama_engines(config: Config) -> Iterable[Engine]:
-    """Engines this plugin offers, by unique ``name``.
+    """Return the engines this plugin offers, by unique ``name``.
 
     :param config: the whole configuration; read your part with
         ``config.section("max", MaxSettings)``.
@@ -65,7 +65,7 @@ def hyperllama_engines(config: Config) -> Iterable[Engine]:
 
 @hookspec
 def hyperllama_protocols(config: Config) -> Iterable[WireProtocol]:
-    """Wire protocols this plugin serves, by unique ``name``.
+    """Return the wire protocols this plugin serves, by unique ``name``.
 
     :param config: the whole configuration.
 
@@ -109,7 +109,7 @@ def hyperllama_stages(config: Config) -> Iterable[Stage]:
 
 @hookspec
 def hyperllama_observers(config: Config) -> Iterable[Observer]:
-    """Who is told of every finished call.
+    """Return observers, which are notified of every finished call.
 
     :param config: the whole configuration.
 
@@ -120,7 +120,7 @@ def hyperllama_observers(config: Config) -> Iterable[Observer]:
 
 @hookspec
 def hyperllama_model_sources(config: Config) -> Iterable[ModelSource]:
-    """Where models come from, by unique ``scheme``.
+    """Return the sources of models this plugin offers, by unique ``scheme``.
 
     :param config: the whole configuration.
 
@@ -131,7 +131,7 @@ def hyperllama_model_sources(config: Config) -> Iterable[ModelSource]:
 
 @hookspec
 def hyperllama_transforms(config: Config) -> Mapping[str, TransformFactory]:
-    """Parsers of tool calls and reasoning by the name a model's ``tool_parser`` or ``reasoning_parser`` gives.
+    """Return parsers of tool calls and reasoning by the names that ``tool_parser`` and ``reasoning_parser`` take.
 
     :param config: the whole configuration.
 
@@ -153,7 +153,7 @@ def hyperllama_lifespan(gateway: Gateway) -> Iterable[AbstractAsyncContextManage
 
 @hookspec
 def hyperllama_commands() -> Iterable[Command]:
-    """Sub-commands of ``hyperllama-gateway``.
+    """Return sub-commands of ``hyperllama-gateway``.
 
     .. versionadded:: 0.1
     """

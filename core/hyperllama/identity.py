@@ -1,4 +1,4 @@
-"""Who is calling, and what they may do."""
+"""Callers: credentials, principals and permissions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PERMISSIONS: tuple[Permission, ...] = ("infer", "models:read", "models:write", "
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """What an HTTP request offered, before anyone has believed it."""
+    """The credentials of an HTTP request, before any provider has checked them."""
 
     token: str | None  # from Authorization: Bearer, x-api-key or api-key, whichever was sent
     headers: Mapping[str, str]
@@ -22,7 +22,7 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
-    """A caller someone vouched for.
+    """An authenticated caller.
 
     ``id`` keys its limits and usage, ``owner`` groups several keys, ``models`` are shell patterns of names.
     ``weight`` and ``priority`` are read by the queue. ``limits`` is the key's own table of limits.
@@ -39,16 +39,16 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     network: str = ""  # the peer's address, for limits by network
 
     def may_use(self, *names: str) -> bool:
-        """Whether any of ``names`` (a model's name and aliases) matches what this caller is allowed."""
+        """Return whether this caller may use a model with these ``names`` (its name and aliases)."""
         if self.models is None:
             return True
         return any(fnmatchcase(name, pattern) for name in names for pattern in self.models)
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """One HTTP request's sender, on its way through the core.
+    """The sender of one HTTP request.
 
-    ``headers`` go with the answer: what the core has to say beside the dialect (allowances, timings).
+    ``headers`` go with the answer: those that the core adds to the dialect's (allowances, timings).
     ``wait_timeout``: seconds it waits for a cold model (``Prefer: wait=<seconds>``); inf: as long as that takes.
     """
 

@@ -1,4 +1,4 @@
-"""Conversation values: what every protocol means by a message."""
+"""Conversations: messages and prompts in the one form that every protocol decodes to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Text(msgspec.Struct, frozen=True, tag="text"):
 
 
 class Image(msgspec.Struct, frozen=True, tag="image"):
-    """An image whose bytes came inline. Never a URL: whoever may fetch one does so before this is made."""
+    """An image whose bytes came inline. Never a URL: a protocol that may fetch one does so before this is made."""
 
     data: bytes
 
@@ -33,12 +33,12 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     parts: tuple[Part, ...] = ()
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
-    tool_call_id: str | None = None  # None: not said
-    name: str | None = None  # of the tool that answered, or of the speaker; None: not said
+    tool_call_id: str | None = None  # None: not given
+    name: str | None = None  # of the tool that answered, or of the speaker; None: not given
 
     @property
     def text(self) -> str:
-        """The text parts joined as they stand, with nothing between them."""
+        """The text parts, joined with nothing between them."""
         return "".join(part.text for part in self.parts if isinstance(part, Text))
 
 
@@ -79,7 +79,7 @@ Input: TypeAlias = Chat | Prompt | PromptTokens
 
 
 def opened(input: Input, opening: tuple[Message, ...]) -> Input:
-    """``input`` as its model sees it: a conversation begins with the messages that all of the model's begin with."""
+    """Return ``input`` with the model's ``opening`` messages first, unless it has them or is no conversation."""
     if not opening or not isinstance(input, Chat) or input.opened:
         return input
     return msgspec.structs.replace(input, messages=(*opening, *input.messages), opened=True)

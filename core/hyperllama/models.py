@@ -1,4 +1,4 @@
-"""What can be asked for, what is configured, and what is in memory."""
+"""Models: as configured, as clients see them, and in memory."""
 
 from __future__ import annotations
 
@@ -77,23 +77,23 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     messages: tuple[Message, ...] = ()  # that every conversation with it begins with
     metadata: dict[str, Any] = {}  # the model's config.json or GGUF header, as found
     tensors: tuple[TensorInfo, ...] = ()  # of a GGUF file
-    extra: dict[str, Any] = {}  # what a dialect said of it when it was made there, in that dialect's words
+    extra: dict[str, Any] = {}  # set by the dialect it was made in, with that dialect's own keys
 
     @property
     def stop(self) -> tuple[str, ...]:
-        """The stop strings of a request that names none."""
+        """The stop strings of a request that gives none."""
         found = self.parameters.get("stop") or ()
         return (found,) if isinstance(found, str) else tuple(text for text in found if text and isinstance(text, str))
 
     @property
     def num_ctx(self) -> int | None:
-        """Tokens that a request's context holds where it says nothing; None: ``context_length``."""
+        """Default context size of a request, in tokens; None: ``context_length``."""
         found = self.parameters.get("num_ctx")
         return int(found) if isinstance(found, int | float) and found > 0 else None
 
 
 class LoadProgress(msgspec.Struct, frozen=True):
-    """Where a load stands. ``seconds`` since it began; ``estimate`` of its whole length; None: never seen."""
+    """Progress of a load. ``seconds`` since it began; ``estimate`` of its whole length; None: never measured."""
 
     phase: Phase
     detail: str = ""

@@ -102,7 +102,7 @@ class ChunkQueue:
     __slots__ = ("_due", "_ended", "_error", "_full", "_on_close", "_ready", "_take", "_waiter")
 
     def __init__(self, on_close: Callable[[], None] | None = None) -> None:
-        """``on_close`` runs once when the reader closes before the end, to stop the producer."""
+        """Create an empty queue. ``on_close`` runs once when the reader closes before the end, to stop the producer."""
         self._ready: list[TokenChunk] = []
         self._waiter: asyncio.Future[None] | None = None
         self._take: Take | None = None
@@ -243,7 +243,7 @@ class Collector:
         self._chunks: list[TokenChunk] = []
 
     def add(self, chunks: Sequence[TokenChunk]) -> bool:
-        """A :data:`Take` that takes everything."""
+        """Add ``chunks``, and take them all: a :data:`Take`."""
         self._chunks.extend(chunks)
         return True
 

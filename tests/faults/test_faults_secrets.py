@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from hyperllama.config import Config, Server
-from hyperllama.config.exposure import posture
+from hyperllama.config.exposure import describe_exposure
 from hyperllama.errors import ConfigError
 from hyperllama.host import frames
 from tests.support.gateways import Gateway
@@ -262,11 +262,11 @@ def test_s13_other_machines_need_keys_or_a_typed_consent(bar: Any) -> None:
     for host, with_keys, consent, starts in STARTS:
         config = Config(server=Server(host=host, insecure_no_auth=consent))
         if starts:
-            sentence = posture(config, keys=with_keys)
+            sentence = describe_exposure(config, keys=with_keys)
             assert ("WITHOUT KEYS" in sentence) is consent
         else:
             with pytest.raises(ConfigError, match="no keys are configured"):
-                posture(config, keys=with_keys)
+                describe_exposure(config, keys=with_keys)
     bar.record("refused without keys", rounds=len(STARTS))
 
 

@@ -79,7 +79,7 @@ async def two(shared: FakeGateway) -> AsyncIterator[tuple[httpx.AsyncClient, htt
     def who(credentials: Credentials) -> Principal:
         return Principal(id=credentials.token or "nobody")
 
-    async with serving(OpenAI(Settings()), shared, who=who) as url:
+    async with serving(OpenAI(Settings()), shared, authenticate=who) as url:
         ann, bob = (
             httpx.AsyncClient(base_url=f"{url}/v1", headers={"authorization": f"Bearer {key}"}, timeout=30)
             for key in ("ann", "bob")

@@ -10,7 +10,7 @@ import pytest
 
 from hyperllama.auth.grants import Networks
 from hyperllama.config import Allowance, Config, Grant, Limits, Server
-from hyperllama.config.exposure import posture
+from hyperllama.config.exposure import describe_exposure
 from hyperllama.errors import ConfigError, Forbidden
 from hyperllama.identity import Principal
 from hyperllama.limits.allowances import policy
@@ -98,7 +98,7 @@ ELSEWHERE = [text for text, (loopback, *_) in ADDRESSES.items() if not loopback 
 
 def _posture(host: str) -> bool:
     try:
-        return posture(Config(server=Server(host=host)), keys=False).startswith("this machine")
+        return describe_exposure(Config(server=Server(host=host)), keys=False).startswith("this machine")
     except ConfigError:
         return False
 

@@ -11,7 +11,7 @@ import uvloop
 
 from hyperllama.app.application import Application
 from hyperllama.app.reload import Reloader, Stamp
-from hyperllama.config.exposure import posture
+from hyperllama.config.exposure import describe_exposure
 from hyperllama.server.body_rules import declared_encodings, declared_limits
 from hyperllama.server.bounds import Bounds
 from hyperllama.server.guard import Guard, within_descriptors
@@ -28,7 +28,7 @@ def run(app: Application, path: Path | None, *, seen: Stamp | None = None) -> in
 
     ``path`` is the configuration file, watched for changes since it had the stamp ``seen``; None: there is none.
     """
-    security = posture(app.config, keys=app.requires_keys)
+    security = describe_exposure(app.config, keys=app.requires_keys)
     uvloop.run(_serve(app, Reloader(app, path, seen=seen) if path is not None else None, security))
     # Python takes its own handlers away while it ends; a late SIGHUP would make the exit code -1.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

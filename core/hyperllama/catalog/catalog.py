@@ -40,7 +40,7 @@ class History:
 class Entry:
     """A model that clients can use."""
 
-    __slots__ = ("dress", "engine", "history", "info", "instance", "path", "source", "spec")
+    __slots__ = ("complete", "engine", "history", "info", "instance", "path", "source", "spec")
 
     def __init__(
         self, spec: ModelSpec, info: ModelInfo, path: Path | None, *, engine: Engine, source: ModelSource | None
@@ -52,7 +52,7 @@ class Entry:
         self.source = source
         self.instance: ModelInstance | None = None
         self.history = History()
-        self.dress: Callable[[ModelInfo], ModelInfo] = lambda info: info  # adds what the engine does not know
+        self.complete: Callable[[ModelInfo], ModelInfo] = lambda info: info  # adds what the engine does not know
 
 
 class Lease:
@@ -83,7 +83,7 @@ class Catalog:
         load_times: LoadTimes,
         memory: int,
     ) -> None:
-        """``memory`` is the budget in bytes that loaded models may take together."""
+        """Create an empty catalog. ``memory``: bytes that loaded models may take together."""
         self._engines = engines
         self._sources = sources
         self._keep_alive = parse_duration(server.keep_alive)
@@ -246,12 +246,12 @@ class Catalog:
             path = await entry.source.fetch(_reference(entry.spec), instance.report)
             if path != entry.path:
                 info = await asyncio.to_thread(entry.engine.describe, entry.spec, path)
-                entry.path, entry.info = path, entry.dress(info)
+                entry.path, entry.info = path, entry.complete(info)
         async with self._placing:  # room is made for one model at a time, and is then taken by it
             await self._make_room(entry)
             instance.reserve(entry.info.memory_bytes)
         model = await entry.engine.load(entry.spec, path, instance.report)
-        entry.info = entry.dress(model.info)
+        entry.info = entry.complete(model.info)
         took = time.monotonic() - began
         entry.history.loads += 1
         entry.history.seconds += took

@@ -24,7 +24,7 @@ BACKOFF = (0.5, 30.0)  # seconds, doubled from the first to the second
 
 
 class InstanceOwner(Protocol):
-    """What an instance needs of the catalog. Every method runs on the event loop."""
+    """The catalog as an instance needs it. Every method runs on the event loop."""
 
     async def load(self, instance: ModelInstance) -> LoadedModel:
         """Load the model. Raises GatewayError."""
@@ -44,10 +44,10 @@ class InstanceOwner(Protocol):
 
 
 class ModelInstance:
-    """Made when a model is first requested, gone when it is unloaded. Loads again by itself after a death."""
+    """A model from its first request until it is unloaded. Loads again by itself after a death."""
 
     def __init__(self, name: str, keep_alive: float, *, estimate: float | None, owner: InstanceOwner) -> None:
-        """``keep_alive``: seconds that it stays in memory unused. ``estimate``: seconds that its load takes."""
+        """Load nothing yet. ``keep_alive``: seconds that it stays in memory unused. ``estimate``: seconds of a load."""
         self.name = name
         self.keep_alive = keep_alive
         self.model: LoadedModel | None = None

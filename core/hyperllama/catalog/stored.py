@@ -1,4 +1,4 @@
-"""The store's models in the catalog: each as the disk has it, whichever process put it there."""
+"""The store's models in the catalog, as they are on disk, also those that another process put there."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ class CatalogSync:
         store.attach(self)
 
     def fill(self, found: Sequence[Stored]) -> None:
-        """Those that cannot be loaded, or whose names the configuration has, are logged and left out. Reads files."""
+        """Offer the models in ``found`` and no others. Reads files.
+
+        Those that cannot be loaded, or whose names the configuration has, are logged and skipped.
+        """
         for name in self._stored.keys() - {stored.name.short for stored in found}:
             self.withdraw(name)
         for stored in found:
@@ -65,10 +68,10 @@ class CatalogSync:
         entry = self._catalog.find(name)
         if entry.source is None:
             return
-        path = await entry.source.fetch(entry.spec.source.partition(":")[2], _unheard)
+        path = await entry.source.fetch(entry.spec.source.partition(":")[2], _ignore)
         if path != entry.path:
             info = await asyncio.to_thread(entry.engine.describe, entry.spec, path)
-            entry.path, entry.info = path, entry.dress(info)
+            entry.path, entry.info = path, entry.complete(info)
 
     async def prepare(self, name: StoredName, manifest: Manifest, digest: str) -> Callable[[Stored], None]:
         spec = spec_of(name, manifest, digest, self._views)
@@ -90,8 +93,8 @@ class CatalogSync:
     def _put(self, entry: Entry, stored: Stored) -> None:
         if self._stored.get(entry.spec.name) == stored:
             return  # a look at the store between the writing and this one had it already
-        entry.dress = lambda info: dressed(info, stored)
-        entry.info = entry.dress(entry.info)
+        entry.complete = lambda info: with_manifest(info, stored)
+        entry.info = entry.complete(entry.info)
         self._stored[entry.spec.name] = stored
         self._catalog.put(entry)
 
@@ -102,13 +105,13 @@ class CatalogSync:
             return None
 
     def _stored_as(self, entry: Entry) -> Stored | None:
-        """A configured model may have taken the name since: what it says of itself decides."""
+        """Return the stored model of ``entry``; None: a configured model, which may have taken the name since."""
         stored = self._stored.get(entry.spec.name)
         return stored if stored is not None and entry.info.digest == stored.digest else None
 
 
 def spec_of(name: StoredName, manifest: Manifest, digest: str, views: ModelDirectories) -> ModelSpec:
-    """What the catalog is told of a stored model."""
+    """Return the model table of a stored model, for the catalog."""
     return msgspec.structs.replace(
         manifest.spec,
         name=name.short,
@@ -119,8 +122,8 @@ def spec_of(name: StoredName, manifest: Manifest, digest: str, views: ModelDirec
     )
 
 
-def dressed(info: ModelInfo, stored: Stored) -> ModelInfo:
-    """``info`` with what the manifest knows better than the files."""
+def with_manifest(info: ModelInfo, stored: Stored) -> ModelInfo:
+    """Return ``info`` with the fields that the manifest knows better than the files."""
     manifest = stored.manifest
     return msgspec.structs.replace(
         info,
@@ -142,8 +145,8 @@ def _role(text: str) -> Role:
     return "user"
 
 
-def _unheard(_: LoadProgress) -> None:
-    """Progress of a fetch that only its end is told of."""
+def _ignore(_: LoadProgress) -> None:
+    """Ignore the progress of a fetch: only its end matters."""
 
 
-__all__ = ("CatalogSync", "dressed", "spec_of")
+__all__ = ("CatalogSync", "spec_of", "with_manifest")

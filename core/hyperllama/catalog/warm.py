@@ -10,7 +10,7 @@ from hyperllama.catalog.catalog import Catalog, Entry
 
 
 def warm(catalog: Catalog, names: Sequence[str]) -> Iterator[tuple[str, float]]:
-    """Load and unload each named model (none named: all); yields its name and seconds. Blocks. Raises LoadFailed."""
+    """Load and unload each named model (none named: all); yield its name and seconds. Blocks. Raises LoadFailed."""
     entries = [catalog.find(name) for name in names] if names else catalog.entries()
     with asyncio.Runner() as runner:
         for entry in entries:

@@ -77,13 +77,13 @@ def serve(config_path: Path | None) -> None:
 @click.pass_obj
 def check(config_path: Path | None) -> None:
     """Check the configuration and show what would be served."""
-    from hyperllama.config.exposure import posture
+    from hyperllama.config.exposure import describe_exposure
 
     app = _application(config_path)
     settings = app.config
     click.echo(f"configuration  {config_path or 'built-in defaults'}")
     click.echo(f"listens on     {settings.server.host}:{settings.server.port}")
-    click.echo(f"security       {posture(settings, keys=app.requires_keys)}")
+    click.echo(f"security       {describe_exposure(settings, keys=app.requires_keys)}")
     click.echo(f"store          {settings.store_path}")
     click.echo(f"protocols      {', '.join(sorted(app.plugins.protocols()))}")
     click.echo(f"engines        {', '.join(sorted(app.plugins.engines()))}")

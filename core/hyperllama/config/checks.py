@@ -1,4 +1,4 @@
-"""What no field can say by itself: names that collide, tiers that exist, rates, networks, the storage of limits."""
+"""Checks across fields: names that collide, tiers that exist, rates, networks, the storage of limits."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import msgspec
 _UNITS = {
     "ns": 1e-9,
     "us": 1e-6,
-    "\u00b5s": 1e-6,  # the micro sign, and the Greek letter that is spelled the same
+    "\u00b5s": 1e-6,  # the micro sign, and the Greek letter that looks the same
     "\u03bcs": 1e-6,
     "ms": 1e-3,
     "s": 1.0,

@@ -1,4 +1,4 @@
-"""Who can reach the gateway and what they need, in one sentence; and the refusal of what is never meant."""
+"""Exposure of the gateway: who can reach it, with or without a key; refusal of an open one by accident."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from hyperllama.errors import ConfigError
 from hyperllama.system.network import is_loopback
 
 
-def posture(config: Config, *, keys: bool) -> str:
-    """The security posture as a start-up line. ``keys``: some provider asks for credentials.
+def describe_exposure(config: Config, *, keys: bool) -> str:
+    """Describe who can reach the gateway, for the start-up line. ``keys``: some provider requires credentials.
 
-    Raises ConfigError for an address that others reach without any key, unless that was asked for by name.
+    Raises ConfigError for an address that others reach without any key, unless ``insecure_no_auth`` allows it.
     """
     local = is_loopback(config.server.host)
     if keys:
@@ -25,4 +25,4 @@ def posture(config: Config, *, keys: bool) -> str:
     )
 
 
-__all__ = ("posture",)
+__all__ = ("describe_exposure",)

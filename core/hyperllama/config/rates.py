@@ -16,7 +16,7 @@ class Rate(msgspec.Struct, frozen=True, gc=False):
 
 
 def parse(value: str | tuple[str, ...]) -> tuple[Rate, ...]:
-    """One rate or several, shortest window first. Raises ValueError with a sentence."""
+    """Parse one rate or several, and return them, shortest window first. Raises ValueError with a sentence."""
     texts = (value,) if isinstance(value, str) else value
     rates: list[Rate] = []
     for text in texts:

@@ -32,9 +32,9 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Grant(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a caller that is let in may do. ``limits`` is an Allowance of its own, and may name a ``tier``."""
+    """Rights of an authenticated caller. ``limits`` is an Allowance of its own, and may name a ``tier``."""
 
-    owner: str = ""  # groups several keys for [limits.owner] and usage; empty: nobody's
+    owner: str = ""  # groups several keys for [limits.owner] and usage; empty: none
     permissions: tuple[Permission, ...] = ("infer", "models:read")
     models: tuple[str, ...] | None = None  # shell patterns of model names; None: every model
     limits: dict[str, Any] = {}
@@ -61,7 +61,7 @@ class Jwt(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     algorithms: tuple[str, ...] = ("RS256", "ES256", "EdDSA")
     leeway: Seconds = 30.0  # by which clocks may differ
     refresh: Seconds = 3600.0  # how long fetched keys are good
-    subject_claim: str = "sub"  # who it is: limits and usage are kept by it
+    subject_claim: str = "sub"  # claim with the caller's id, which limits and usage are kept by
     name_claim: str = "email"  # shown in logs where the token has it
     owner_claim: str = ""  # a group or tenant; empty: the subject itself
     permissions_claim: str = "scope"  # a list, or words between spaces
@@ -71,9 +71,9 @@ class Jwt(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Keys(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who may come in. Empty: this machine only, everything allowed, until the first key is created."""
+    """API keys and other credentials. Empty: this machine only, everything allowed, until the first key is created."""
 
-    required: bool | None = None  # True: nobody without a key; None: as soon as there is any key
+    required: bool | None = None  # True: no caller without a key; None: as soon as there is any key
     static: dict[str, StaticKey] = {}  # by name
     networks: dict[str, Grant] = {}  # by CIDR, for clients that cannot send a key
     jwt: Jwt | None = None
@@ -86,7 +86,7 @@ class Keys(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Allowance(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How much, in ``<amount>/<window>``: "600/minute", "100000/5 minutes"; several windows hold at once."""
+    """Amounts allowed, in ``<amount>/<window>``: "600/minute", "100000/5 minutes"; several windows hold at once."""
 
     requests: str | tuple[str, ...] = ()
     input_tokens: str | tuple[str, ...] = ()
@@ -100,12 +100,12 @@ class Allowance(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def quotas(self) -> bool:
-        """Whether any daily or monthly quota is set."""
+        """True when a daily or monthly quota is set."""
         return any((self.daily_requests, self.daily_tokens, self.monthly_requests, self.monthly_tokens))
 
 
 class Limits(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a caller may use. Empty: no limit."""
+    """Limits on what callers use. Empty: no limit."""
 
     storage: str = "memory"  # "redis://host:6379/0": shared by several gateways
     timeout: Annotated[float, Meta(gt=0, le=60, extra={"duration": True}, extra_json_schema={"format": "duration"})] = (
@@ -121,7 +121,7 @@ class Limits(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Queue(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who waits for a busy model, how long, and how embeddings are gathered into batches."""
+    """Waiting for a busy model, and gathering embeddings into batches."""
 
     max_waiting: CountOrNone = 512  # requests per model that may wait for a place in the batch
     max_waiting_tokens: Count = 1_000_000  # and their prompt tokens together, estimated
@@ -162,7 +162,7 @@ class Admin(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     enabled: bool = True
     networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")  # whom it answers, by CIDR, whatever key they have
     audit_keep: Lifetime = 31_536_000.0  # how long acts stay in the log
-    audit_max: Count = 1_000_000  # and how many; the oldest go first, of whoever has most
+    audit_max: Count = 1_000_000  # and how many; the oldest go first, of the owner that has most
 
 
 class Server(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -226,7 +226,7 @@ class Store(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_key_bytes: Count | None = None  # of model files that one key uploads; None: any number
     max_record_bytes: CountOrNone = (
         256 * 1024 * 1024
-    )  # of stored responses and the like, all together; the oldest go first, of whoever has most
+    )  # of stored responses and the like, all together; the oldest go first, of the owner that has most
     max_key_record_bytes: Count = 64 * 1024 * 1024  # and of those of one key, whose own oldest go
     max_key_records: Count = 10_000
     names: dict[str, str] = msgspec.field(default_factory=dict)  # short name: the "hf:org/repo" that pulling it fetches
@@ -266,7 +266,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     plugin: dict[str, dict[str, Any]] = {}
 
     def section(self, name: str, type_: type[T]) -> T:
-        """``[plugin.<name>]`` converted to ``type_``; its defaults when absent. Raises ConfigError."""
+        """Return ``[plugin.<name>]`` converted to ``type_``; its defaults when absent. Raises ConfigError."""
         return convert(self.plugin.get(name, {}), type_, "configuration", at=("plugin", name))
 
     @property

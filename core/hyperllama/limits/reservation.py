@@ -1,4 +1,4 @@
-"""What a call reserves of its limits, and the outcome. These cross from the gate to a store, memory or Redis."""
+"""Reservations of a call, and their outcome. These cross from the gate to a store, memory or Redis."""
 
 from __future__ import annotations
 

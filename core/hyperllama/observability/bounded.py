@@ -131,12 +131,12 @@ def _frame(frame: object, line: int) -> str:
     return f"{module}:{line} {getattr(getattr(frame, 'f_code', None), 'co_name', '?')}"
 
 
-def _exc_info(given: object) -> ExcInfo | None:
-    if isinstance(given, BaseException):
-        return type(given), given, given.__traceback__
-    if isinstance(given, tuple) and len(given) == 3 and isinstance(given[1], BaseException):
-        return given  # as sys.exc_info gives it
-    if given:
+def _exc_info(value: object) -> ExcInfo | None:
+    if isinstance(value, BaseException):
+        return type(value), value, value.__traceback__
+    if isinstance(value, tuple) and len(value) == 3 and isinstance(value[1], BaseException):
+        return value  # as sys.exc_info gives it
+    if value:
         found = sys.exc_info()
         return found if found[1] is not None else None
     return None

@@ -1,4 +1,4 @@
-"""Where log lines go and what they look like. No prompt and no secret is ever a field."""
+"""Set-up of logging: destination and format of the lines. No prompt and no secret is ever a field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `/metrics` shows. Labels come from the configuration and closed sets only, never from what clients send."""
+"""Metrics of ``/metrics``: labels come from the configuration and closed sets only, never from what clients send."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Metrics:
             bound.count(call)
 
     def answered(self, record: RequestRecord, status: int, began: int, ended: int) -> None:
-        """An HTTP exchange is over; times as of ``Call``."""
+        """Count an HTTP exchange that is over; times as in ``Call``."""
         self._responses.labels(status).inc()
         finished = [call for call in record.calls if call.outcome == "finished"]
         if finished and len(finished) == len(record.calls):
@@ -92,12 +92,12 @@ class Metrics:
             self._overhead.observe((first - began + ended - last) / 1e9)
 
     def expose(self) -> bytes:
-        """The text exposition format."""
+        """Return all metrics in the text exposition format."""
         return generate_latest(self._registry)
 
 
 def _place(call: Call) -> str:
-    """Where a call was when its client left."""
+    """Return the place of a call in the pipeline when its client left."""
     if not call.admitted:
         return "queue"
     if not call.loaded:
@@ -131,7 +131,7 @@ class _Bound:
 
 
 class LedgerState(Collector):
-    """What the ledger of usage could not keep."""
+    """Rows of usage that the ledger lost."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -142,7 +142,7 @@ class LedgerState(Collector):
 
 
 class _State(Collector):
-    """What is true at the moment of the scrape."""
+    """Gauges and counters that are read at the moment of the scrape."""
 
     def __init__(
         self, catalog: Catalog, pipeline: Pipeline, queue: FairQueue, batcher: EmbedBatcher, batches: Tally
@@ -206,7 +206,7 @@ class _State(Collector):
         return waiting, tokens, taken, places
 
     def _jobs(self) -> Iterable[Metric]:
-        """Batches of /v1/batches; where gateways share a folder, the one that runs them has them."""
+        """Return the jobs of /v1/batches; of gateways that share a folder, the one that runs them counts them."""
         jobs = GaugeMetricFamily("hyperllama_batch_jobs", "Batches that have not ended", labels=["state"])
         ended = CounterMetricFamily("hyperllama_batch_jobs_ended", "Batches, by how they ended", labels=["state"])
         lines = CounterMetricFamily("hyperllama_batch_lines", "Lines of batches with a result", labels=["outcome"])

@@ -1,4 +1,4 @@
-"""How much auxiliary work (tokenizing, detokenizing) engines do at once: bounded for each model and each caller."""
+"""Bounds on auxiliary work (tokenizing, detokenizing), for each model and each caller."""
 
 from __future__ import annotations
 

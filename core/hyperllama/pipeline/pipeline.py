@@ -1,4 +1,4 @@
-"""The walk of one request, from the decoded request to the finished answer."""
+"""The way of one request, from the decoded request to the finished answer."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def generate_alone(model: LoadedModel, request: GenerationRequest) -> Toke
 class Pipeline:
     """Gates, then the model, then stages around its tokens, then the one loop over them.
 
-    Whatever a gate, stage, transform or observer raises, everything that a call holds is given back once.
+    Everything that a call holds is released once, whatever a gate, stage, transform or observer raises.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Pipeline:
         transform: MakeTransform = lambda _request, _entry: None,
         generate: GenerateCall = generate_alone,
     ) -> None:
-        """``generate`` makes the engine call, for one request or for several together."""
+        """Build the pipeline. ``generate`` makes the engine call, for one request or for several together."""
         self._catalog = catalog
         self._gates = tuple(gates)
         self._observers = list(observers)
@@ -118,7 +118,7 @@ class Pipeline:
         return TokenStream(loop, partial(self._release, loop, stream))
 
     async def embed(self, request: EmbeddingRequest, caller: Caller, entry: Entry, embed: EmbedCall) -> Embeddings:
-        """Walk likewise for vectors. ``embed`` makes the engine call, for one request or for several together."""
+        """Do the same for vectors. ``embed`` makes the engine call, for one request or for several together."""
         call = Call(caller=caller, request=request, info=entry.info, on_finish=[])
         try:
             await self._enter(call)
@@ -136,7 +136,7 @@ class Pipeline:
         return msgspec.structs.replace(vectors, load_ns=call.loaded - call.admitted, total_ns=call.last - call.started)
 
     async def load(self, caller: Caller, entry: Entry, keep_alive: float | None) -> int:
-        """Have the model in memory. Returns the nanoseconds that took."""
+        """Load the model, unless it is loaded. Returns the nanoseconds that took."""
 
         async def work(call: Call) -> int:
             await self._acquire(call, entry, keep_alive)
@@ -162,9 +162,9 @@ class Pipeline:
     async def _auxiliary(
         self, kind: Auxiliary, caller: Caller, entry: Entry, work: Callable[[Call], Awaitable[T]]
     ) -> T:
-        """Walk through the gates and observers for work without an answer of tokens.
+        """Run the gates and observers around work without an answer of tokens.
 
-        However much of it an HTTP request needs, it counts once, or not at all beside a generation or an embedding.
+        All of it that one HTTP request needs counts once, or not at all beside a generation or an embedding.
         """
         requests = 0 if caller.tally.get("requests") else 1
         call = Call(

@@ -24,7 +24,7 @@ class CrashSuspects:
     """Counts deaths of engines by tenant and content of the request that ran; keeps digests, never text.
 
     A death counts once, and only when a single call used the model: with several, any of them may have been the cause,
-    so none is held responsible. One tenant's count never touches another's request, be its content the same.
+    so none is held responsible. One tenant's count never affects another's request, even of the same content.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -34,7 +34,7 @@ class CrashSuspects:
         self._judged: set[int] = set()  # dead models, until the last of their calls has ended
 
     def check(self, request: GenerationRequest, tenant: str) -> None:
-        """Raise InvalidRequest for a request that two recent deaths are held against.
+        """Raise InvalidRequest for a request that ran during two recent deaths.
 
         Costs nothing while no engine has died.
         """

@@ -140,7 +140,7 @@ class TokenLoop:
         await self._stream.aclose()
 
     def abort(self, error: GatewayError) -> None:
-        """Have the reader, if it waits, raise ``error``; otherwise its next read does."""
+        """Raise ``error`` in the reader, now if it waits, else at its next read."""
         self._abort = error
         if self._task is not None:
             self._task.cancel()

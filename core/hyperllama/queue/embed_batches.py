@@ -102,12 +102,12 @@ def _split(answer: Embeddings, requests: Sequence[EmbeddingRequest]) -> list[Emb
 
 def _shares(tokens: int, requests: Sequence[EmbeddingRequest]) -> list[int]:
     weights = [estimate.input_tokens(text) for request in requests for text in request.inputs]
-    total, shares, given, seen = sum(weights), [], 0, 0
+    total, shares, assigned, seen = sum(weights), [], 0, 0
     for weight in weights:
         seen += weight
         upto = tokens * seen // total
-        shares.append(upto - given)
-        given = upto
+        shares.append(upto - assigned)
+        assigned = upto
     return shares
 
 

@@ -47,10 +47,10 @@ class Gathering(Generic[Q, A]):
         clock: Callable[[], float],
         unclaimed: Callable[[A], Awaitable[None]] | None = None,
     ) -> None:
-        """``bounds``: size of one call at most, and the longest delay in seconds, as they are now.
+        """Gather nothing yet. ``bounds`` returns the most requests of one call, and the longest delay in seconds.
 
-        ``overlap``: a full call need not wait for the one under way. ``unclaimed`` gets an answer whose client left in
-        the moment that it was given.
+        ``overlap``: a full call does not wait for the one under way. ``unclaimed`` gets an answer whose client left
+        just as it came.
         """
         self._run = run
         self._bounds = bounds

@@ -1,6 +1,6 @@
 """Generations of several clients in one batch, for engines that admit nothing to a batch that runs.
 
-As :mod:`hyperllama.queue.gathering` has it: at most what the engine's batch holds, and the next batch begins when
+Gathered as in :mod:`hyperllama.queue.gathering`: at most what the engine's batch holds, and the next batch begins when
 every stream of the one before is closed.
 """
 

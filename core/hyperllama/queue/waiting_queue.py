@@ -1,7 +1,7 @@
 """The calls that wait for one model.
 
 Classes by priority: the highest goes first, and a lower one that waits gets ``floor`` of all admissions before anyone.
-Within a class owners and their keys share as :mod:`hyperllama.queue.fairness` has it.
+Within a class owners and their keys share by :mod:`hyperllama.queue.fairness`.
 """
 
 from __future__ import annotations

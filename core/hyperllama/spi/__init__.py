@@ -1,4 +1,4 @@
-"""What a plugin implements. Protocols only: nothing here runs.
+"""The interfaces that plugins implement. Protocols only: nothing here runs.
 
 A plugin hands these objects over at start-up, through the hooks in
 ``hyperllama.hookspecs``. From then on the gateway calls them directly; the

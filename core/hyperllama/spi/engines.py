@@ -1,4 +1,4 @@
-"""What runs models, and where their files come from."""
+"""Engines, which run models, and sources, which bring their files."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class LoadedModel(Protocol):
 
     @property
     def failure(self) -> str | None:
-        """Why it can no longer serve; None while it can. The catalog then closes it and loads it again."""
+        """The reason why it can no longer serve; None while it can. The catalog then closes it and loads it again."""
         ...
 
     def memory(self) -> tuple[int, int]:
-        """Resident and accelerator bytes that unloading would give back."""
+        """Return the resident and the accelerator bytes that unloading would free."""
         ...
 
     async def generate(self, request: GenerationRequest) -> TokenStream:
@@ -44,7 +44,7 @@ class LoadedModel(Protocol):
         ...
 
     async def close(self) -> None:
-        """Give everything back: processes ended and memory freed when this returns. Running streams fail."""
+        """Release everything: processes have ended and memory is free when this returns. Running streams fail."""
         ...
 
 
@@ -53,7 +53,9 @@ class GeneratesBatches(Protocol):
     """A loaded model that runs whole batches and admits nothing to one that is running. The core gathers them."""
 
     async def generate_batch(self, requests: Sequence[GenerationRequest]) -> Sequence[TokenStream]:
-        """Admit them together: a stream each, in order. At most ``info.max_batch_size``, and no batch beside another.
+        """Admit ``requests`` as one batch, and return their streams in order.
+
+        At most ``info.max_batch_size`` requests, and one batch at a time.
 
         The batch is over when every stream is closed; closing one ends that answer alone. Raises InvalidRequest when a
         request is at fault: then each is sent by itself, so that its own client hears of it. ``generate`` is a batch
@@ -67,7 +69,7 @@ class Embeds(Protocol):
     """A loaded model that makes vectors."""
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
-        """One vector per input, in order. Raises ContextTooLong when an input is too long and not to be cut."""
+        """Return one vector per input, in order. Raises ContextTooLong when an input is too long and not to be cut."""
         ...
 
 
@@ -98,7 +100,7 @@ class Beats(Protocol):
     """A loaded model that works in a process of its own."""
 
     def silent_for(self) -> float:
-        """Seconds since its last sign of life; 0 when none is expected."""
+        """Return the seconds since its last sign of life; 0 when none is expected."""
         ...
 
 
@@ -111,35 +113,41 @@ class Engine(Protocol):
     def describe(self, spec: ModelSpec, path: Path | None) -> ModelInfo:
         """Describe the model, read from its files without loading it. Runs in a thread; reads files, nothing else.
 
-        ``path`` is where its source says the files are; None: the source has none yet or needs none.
+        ``path`` is the path of its files as ``ModelSource.local`` returns it; None: not here yet, or none needed.
         Raises :class:`~hyperllama.errors.ConfigError` when it could never be loaded as configured.
         """
         ...
 
     async def load(self, spec: ModelSpec, path: Path | None, report: Report) -> LoadedModel:
-        """Load, reporting progress. Raises LoadFailed with all it started ended; cancelling stops it likewise."""
+        """Load the model, reporting progress. Raises LoadFailed.
+
+        When it raises or is cancelled, everything that it started has ended.
+        """
         ...
 
 
 class ModelSource(Protocol):
-    """Where models come from: ``scheme`` is the word before the colon in ``source = "builtin:hyperllama-tiny"``."""
+    """A source of models: ``scheme`` is the word before the colon in ``source = "builtin:hyperllama-tiny"``."""
 
     @property
     def scheme(self) -> str: ...
 
     def models(self) -> Sequence[ModelSpec]:
-        """Models offered without a table in the config. A table of the same name replaces one."""
+        """Return the models offered without a table in the config. A table of the same name replaces one."""
         ...
 
     def local(self, reference: str) -> Path | None:
-        """Where the files are now; None: not on this machine yet. Reads directories, nothing else. Runs in a thread.
+        """Return the path of the files; None: not here yet. Reads directories, nothing else. Runs in a thread.
 
         Raises :class:`~hyperllama.errors.ConfigError` when ``reference`` can never be found.
         """
         ...
 
     async def fetch(self, reference: str, report: Report) -> Path:
-        """Bring the files here if they are not, checked. Called before every load. Raises LoadFailed."""
+        """Download the files unless they are here, check them, and return their path. Called before every load.
+
+        Raises LoadFailed.
+        """
         ...
 
 

@@ -1,4 +1,4 @@
-"""Models on disk as those who change them see them: the store, what it is asked for, and how far it has come."""
+"""Models on disk, as a protocol manages them: the store, its requests and its progress."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Transfer: TypeAlias = Literal["pull", "pull_manifest", "push"]
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """One report of work under way. ``digest`` is ``sha256:`` and 64 hex digits, or empty; sizes are bytes.
+    """A report of work under way. ``digest`` is ``sha256:`` and 64 hex digits, or empty; sizes are bytes.
 
     ``encodings``: of weights that are quantized, before and after.
     """
@@ -61,7 +61,7 @@ class RecipeMessage(msgspec.Struct, frozen=True):
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
-    """A model to make from a base, or from uploaded files. Empty means the base's own; of ``parameters`` None does."""
+    """A model to make from a base, or from uploaded files. Empty: the base's own; of ``parameters``, None."""
 
     base: str = ""
     files: dict[str, str] = {}  # digests of uploaded blobs by the file's name
@@ -88,7 +88,7 @@ class Refused(InvalidRequest):
 
 
 class NotOnHub(ModelNotFound):
-    """No model is to be had under that name from where models come from."""
+    """The Hub has no model of that name."""
 
 
 class TransferFailed(StoreFailed):
@@ -112,9 +112,9 @@ class WrongContent(StoreFailed):
 class ModelStore(Protocol):
     """Models on disk. Names are short (``m:latest``, ``org/m:tag``); digests are ``sha256:`` and 64 hex digits.
 
-    The generators yield Progress and end with ``done``. Closing one stops its work as far as nobody else waits for it.
-    Every method raises GatewayError: Forbidden for a name that the caller may not use, Refused for what cannot be
-    taken, StoreFailed for a disk or a network that fails.
+    The generators yield Progress and end with ``done``. Closing one stops its work unless another caller waits for it.
+    Every method raises GatewayError: Forbidden for a name that the caller may not use, Refused for a value it cannot
+    take, StoreFailed for a disk or a network that fails.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""What a dialect of HTTP implements, and what it may ask of the core."""
+"""Dialects of HTTP, and the gateway as they see it."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 
 class Gateway(Protocol):
-    """What a protocol's route handlers may ask of the core. Names are resolved as clients write them.
+    """The core as a protocol's route handlers see it. Takes names as clients write them.
 
-    Every method that takes a name raises ModelNotFound when the caller may not use it, too.
+    Every method that takes a name raises ModelNotFound, also for a model that the caller may not use.
     """
 
     @property
     def records(self) -> Records:
-        """What the protocol keeps for its callers."""
+        """Records that protocols keep for their callers."""
         ...
 
     @property
     def files(self) -> Files:
-        """Files that callers left, and those that batches made for them."""
+        """Files that callers uploaded, and the results of their batches."""
         ...
 
     @property
@@ -46,7 +46,7 @@ class Gateway(Protocol):
         ...
 
     def models(self, principal: Principal) -> Sequence[ModelInfo]:
-        """Every model the caller may use, newest first."""
+        """Return every model the caller may use, newest first."""
         ...
 
     def model(self, name: str, principal: Principal) -> ModelInfo: ...
@@ -54,17 +54,17 @@ class Gateway(Protocol):
     def running(self, principal: Principal) -> Sequence[RunningModel]: ...
 
     async def generate(self, request: GenerationRequest, caller: Caller) -> TokenStream:
-        """Admit, load if need be, submit. Raises whatever refuses it; a stream that is returned must be closed."""
+        """Admit, load if need be, submit. Raises any refusal; the returned stream must be closed."""
         ...
 
     async def embed(self, request: EmbeddingRequest, caller: Caller) -> Embeddings: ...
 
     async def load(self, name: str, caller: Caller, *, keep_alive: float | None = None) -> int:
-        """Have the model in memory; nanoseconds that took. ``keep_alive`` as in GenerationRequest."""
+        """Load the model, and return the nanoseconds that took. ``keep_alive`` as in GenerationRequest."""
         ...
 
     async def unload(self, name: str, caller: Caller) -> None:
-        """Let running requests finish, then give the memory back. Not loaded: nothing happens."""
+        """Let running requests finish, then free the memory. Does nothing for a model that is not loaded."""
         ...
 
     async def tokenize(
@@ -76,7 +76,7 @@ class Gateway(Protocol):
         tools: Sequence[ToolSpec] = (),
         reasoning: bool | Effort | None = None,
     ) -> tuple[int, ...]:
-        """Return the prompt of a generation of ``input`` with these ``tools`` and this ``reasoning``."""
+        """Return the prompt of a generation of ``input`` with these ``tools`` and this ``reasoning``, as token ids."""
         ...
 
     async def detokenize(self, name: str, ids: Sequence[int], caller: Caller) -> str: ...
@@ -87,7 +87,7 @@ class Gateway(Protocol):
 
 
 class ChunkEncoder(Protocol):
-    """Spells one streamed answer in one protocol. Pure: chunks in, bytes out.
+    """Encodes one streamed answer in one protocol. Pure: chunks in, bytes out.
 
     ``index`` numbers the generations of one request (``n > 1``, several prompts).
     """
@@ -96,11 +96,11 @@ class ChunkEncoder(Protocol):
     def media_type(self) -> str: ...
 
     def chunks(self, index: int, chunks: Sequence[TokenChunk]) -> bytes:
-        """Everything that is ready together, in one piece. May be empty."""
+        """Encode ``chunks``, which are ready together, in one piece. May be empty."""
         ...
 
     def end(self) -> bytes:
-        """After the last chunk of the last generation."""
+        """Encode the end of the answer, after the last chunk of the last generation."""
         ...
 
     def failure(self, error: GatewayError) -> bytes:
@@ -109,7 +109,7 @@ class ChunkEncoder(Protocol):
 
 
 class ErrorReply(msgspec.Struct, frozen=True):
-    """An error as one protocol spells it."""
+    """An error as one protocol encodes it."""
 
     status: int
     body: bytes
@@ -129,7 +129,7 @@ class WireProtocol(Protocol):
 
     @property
     def prefixes(self) -> tuple[str, ...]:
-        """Paths beneath which unknown routes are answered in this dialect. ``"/"`` takes what nobody else does."""
+        """Paths beneath which unknown routes are answered in this dialect. ``"/"`` takes all others."""
         ...
 
     @property
@@ -140,11 +140,11 @@ class WireProtocol(Protocol):
 
 @runtime_checkable
 class DescribesErrors(Protocol):
-    """A WireProtocol that says what the bodies of its error replies are, for the OpenAPI document."""
+    """A WireProtocol that gives the types of its error bodies, for the OpenAPI document."""
 
     @property
     def error_bodies(self) -> Sequence[type[msgspec.Struct]]:
-        """What ``error_reply`` encodes: no body is two of them."""
+        """The types that ``error_reply`` encodes: no body is two of them."""
         ...
 
 

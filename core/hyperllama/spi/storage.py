@@ -1,7 +1,7 @@
-"""What is kept for callers: records, files, and batches of requests that are made from files while models are idle.
+"""Storage for callers: records, files, and batches, whose requests are read from files and run while models idle.
 
-A protocol offers them to its clients in its own words; for batches it says what a line is, as a :class:`BatchDialect`.
-The core keeps, runs and resumes them. Nobody but its owner (``Principal.id``) finds anything.
+A protocol offers them to its clients in its own words; for batches it parses the lines, as a :class:`BatchDialect`.
+The core keeps, runs and resumes them. Only its owner (``Principal.id``) finds anything.
 """
 
 from __future__ import annotations
@@ -23,43 +23,43 @@ ENDED: tuple[Status, ...] = ("failed", "completed", "expired", "cancelled")
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """Something small that a protocol keeps for one of its callers: a stored response, a conversation.
+    """A small value that a protocol keeps for one of its callers: a stored response, a conversation.
 
     ``kind`` is ``"<plugin>.<noun>"``, at most 64 characters; ``id`` at most 128, its own within the kind.
     """
 
     kind: str
     id: str
-    owner: str  # ``Principal.id``: nobody else finds it
+    owner: str  # ``Principal.id``: only its owner finds it
     created: float  # unix seconds; pages are in this order
     expires: float  # unix seconds; inf: never
     body: bytes
 
 
 class Records(Protocol):
-    """What protocols keep, in the gateway's database, seen by every gateway that shares it."""
+    """Records of protocols in the gateway's database, shared by every gateway that uses it."""
 
     def put(self, record: Record) -> None:
-        """Keep it, or replace one of the same owner's. This gateway sees it at once, others within half a second."""
+        """Keep ``record``, in place of an older one of its owner. Other gateways see it within half a second."""
         ...
 
     async def get(self, kind: str, id: str, owner: str) -> Record | None:
-        """None: never there, expired, deleted, or somebody else's. Raises Unavailable when it cannot be told."""
+        """Return the record; None: unknown, expired, deleted, or another owner's. Raises Unavailable."""
         ...
 
     def delete(self, kind: str, id: str, owner: str) -> None:
-        """Gone, as soon as a new one is there. Nothing happens to one that is somebody else's."""
+        """Delete the record, seen as soon as ``put`` is. Does nothing to one of another owner."""
         ...
 
     async def page(
         self, kind: str, owner: str, *, after: str | None = None, limit: int = 20, newest_first: bool = True
     ) -> Sequence[Record]:
-        """At most ``limit`` of the owner's, from the one after ``after`` on. Raises NotFound when there is no such."""
+        """Return at most ``limit`` of the owner's records, those after ``after``. Raises NotFound without that one."""
         ...
 
 
 class KeptFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a file beside its bytes. Times are unix seconds; ``expires`` None: never."""
+    """A kept file, without its bytes. Times are unix seconds; ``expires`` None: never."""
 
     id: str
     owner: str
@@ -71,22 +71,22 @@ class KeptFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FileSink(Protocol):
-    """A file on its way in."""
+    """A file that is being uploaded."""
 
     async def write(self, piece: bytes) -> None:
-        """Raise StoreFailed; PayloadTooLarge, also when the owner has no room left."""
+        """Append ``piece``. Raise StoreFailed, or PayloadTooLarge, also when the owner's quota is used up."""
         ...
 
     async def keep(self, *, filename: str, purpose: str, seconds: float | None) -> KeptFile:
-        """Finish the file, which is whole. ``seconds``: how long it is kept; None: as configured."""
+        """Finish the file, which is complete. ``seconds``: time to keep it; None: as configured."""
         ...
 
 
 class Files(Protocol):
-    """What is somebody else's, or expired, is NotFound."""
+    """Files kept for callers. A file that has expired, or of another owner, is NotFound."""
 
     def receiving(self, caller: Caller) -> AbstractAsyncContextManager[FileSink]:
-        """Leaving it without ``keep`` leaves nothing behind."""
+        """Open a new file of the caller's. Nothing of it is left when the block ends without ``keep``."""
         ...
 
     async def get(self, id: str, principal: Principal) -> KeptFile: ...
@@ -94,20 +94,20 @@ class Files(Protocol):
     async def page(
         self, principal: Principal, *, purpose: str | None, after: str | None, limit: int, newest_first: bool
     ) -> Sequence[KeptFile]:
-        """At most ``limit``, from the one after ``after`` on; ``purpose`` None: any."""
+        """Return at most ``limit`` files, beginning after ``after``; ``purpose`` None: any."""
         ...
 
     def read(self, file: KeptFile) -> AsyncGenerator[bytes, None]:
-        """Its bytes, in pieces. Raises NotFound before the first."""
+        """Yield the bytes, in pieces. Raises NotFound before the first."""
         ...
 
     async def delete(self, id: str, principal: Principal) -> None:
-        """Raise InvalidRequest while a batch is made from it."""
+        """Delete the file. Raise InvalidRequest while a batch is made from it."""
         ...
 
 
 class BatchError(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a batch failed; ``line`` counts from 1, None: no line in particular."""
+    """The reason why a batch failed; ``line`` counts from 1, None: no line in particular."""
 
     code: str
     message: str
@@ -116,7 +116,7 @@ class BatchError(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for. ``seconds``: until it expires; ``output_seconds``: how long its results are kept."""
+    """A batch to create. ``seconds``: time until it expires; ``output_seconds``: time that its results are kept."""
 
     protocol: str
     endpoint: str
@@ -127,7 +127,7 @@ class NewBatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch as it stands. ``moments``: when it came into a state; unix seconds."""
+    """The state of a batch. ``moments``: time at which it entered each state; unix seconds."""
 
     id: str
     owner: str
@@ -150,25 +150,25 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batches(Protocol):
-    """What is somebody else's is NotFound."""
+    """Batches of callers. A batch of another owner is NotFound."""
 
     async def create(self, wanted: NewBatch, caller: Caller) -> Batch:
-        """Raise InvalidRequest for an input file that is none, RateLimited when the owner has too many open."""
+        """Create a batch. Raise InvalidRequest for a bad input file, RateLimited when the owner has too many open."""
         ...
 
     async def get(self, id: str, principal: Principal) -> Batch: ...
 
     async def page(self, principal: Principal, *, after: str | None, limit: int) -> Sequence[Batch]:
-        """Newest first."""
+        """Return at most ``limit`` batches, newest first, beginning after ``after``."""
         ...
 
     async def cancel(self, id: str, principal: Principal) -> Batch:
-        """Lines that are under way are given up, what is done is kept. Raises InvalidRequest when it has ended."""
+        """Cancel the lines that have not finished; results are kept. Raises InvalidRequest when the batch has ended."""
         ...
 
 
 class BatchLine(msgspec.Struct, frozen=True):
-    """One request of a batch. ``id`` is the client's own for it."""
+    """One request of a batch. ``id`` is the client's own."""
 
     id: str
     model: str
@@ -176,7 +176,7 @@ class BatchLine(msgspec.Struct, frozen=True):
 
 
 class BatchAnswer(msgspec.Struct, frozen=True):
-    """What the route said to one line."""
+    """The route's answer to one line."""
 
     status: int
     request_id: str
@@ -193,16 +193,16 @@ class BatchResult(msgspec.Struct, frozen=True):
 
 @runtime_checkable
 class BatchDialect(Protocol):
-    """A WireProtocol that has batches, too. Pure; called in threads."""
+    """A WireProtocol that offers batches. Pure; called in threads."""
 
     def batch_line(self, raw: bytes, endpoint: str) -> BatchLine:
-        """One line of an input file. Raises InvalidRequest when it is none for this endpoint."""
+        """Decode one line of an input file. Raises InvalidRequest when it is not valid for this endpoint."""
         ...
 
     def batch_result(self, line: BatchLine, answer: BatchAnswer) -> BatchResult: ...
 
     def batch_unrun(self, line: BatchLine) -> BatchResult:
-        """Of a line that the batch expired before."""
+        """Return the result of a line that had not run when the batch expired."""
         ...
 
 

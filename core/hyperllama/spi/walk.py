@@ -123,7 +123,7 @@ class Transform(Protocol):
     """Chunks to chunks, for one generation: stop strings, reasoning spans, tool calls."""
 
     def feed(self, chunk: TokenChunk) -> TokenChunk:
-        """Return the chunk to pass on now, perhaps with text held back. The last one gives all back."""
+        """Return the chunk to pass on now, perhaps with text held back. All of it with the last chunk."""
         ...
 
 
@@ -131,7 +131,7 @@ TransformFactory: TypeAlias = Callable[[GenerationRequest, ModelInfo], Transform
 
 
 class Observer(Protocol):
-    """Told of every finished call: metrics, access log, usage ledger."""
+    """Notified of every finished call: metrics, access log, usage ledger."""
 
     def finished(self, call: Call) -> None:
         """Record the call, quickly; an exception is logged and changes nothing."""
@@ -145,7 +145,7 @@ class AuthProvider(Protocol):
     def name(self) -> str: ...
 
     async def authenticate(self, credentials: Credentials) -> Principal | None:
-        """None: not mine to judge. Raises Unauthenticated or Forbidden to refuse outright."""
+        """Return the principal; None: not this provider's credentials. Raises Unauthenticated or Forbidden."""
         ...
 
 

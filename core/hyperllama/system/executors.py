@@ -17,7 +17,7 @@ class Workers:
     """
 
     def __init__(self, name: str, threads: int, *, waiting: int, refusal: Callable[[], Exception]) -> None:
-        """``refusal``: the error for a call too many."""
+        """Start no thread yet. ``refusal`` makes the error of a call too many."""
         self._pool = ThreadPoolExecutor(threads, name)
         self._refusal = refusal
         self._most = threads + waiting

@@ -1,7 +1,7 @@
-"""What an address is: the one reading of it that every room uses.
+"""Addresses, and the one way to read them.
 
-A zone (``fe80::1%eth0``) names an interface of this machine and says nothing of the other end: it is cut off.
-``::ffff:192.0.2.1`` is an IPv4 address in an IPv6 socket's spelling: it is that IPv4 address.
+A zone (``fe80::1%eth0``) names an interface of this machine, not the other end: it is cut off.
+``::ffff:192.0.2.1`` is an IPv4 address as an IPv6 socket writes it: it is that IPv4 address.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TUNNELS = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "2
 
 
 def parse_address(text: str) -> Address | None:
-    """Return the address that ``text`` spells; None when it spells none."""
+    """Return the address in ``text``; None when it is none."""
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
@@ -67,7 +67,7 @@ def is_private(address: Address) -> bool:
 
 
 def is_public(host: str) -> bool:
-    """Return whether ``host`` is an address of the internet, and not another spelling of one that is not."""
+    """Return whether ``host`` is an address of the internet, and not another form of one that is not."""
     address = parse_address(host)
     if address is None or in_any(_TUNNELS, address):
         return False
@@ -77,7 +77,7 @@ def is_public(host: str) -> bool:
 def counted_as(host: str) -> str:
     """Return what an address is counted under: itself, or the /64 of an IPv6 one, since one host has all of that.
 
-    What is no address is counted under its own text.
+    A text that is no address is counted under itself.
     """
     address = parse_address(host)
     if address is None:

@@ -1,4 +1,4 @@
-"""What every engine that runs whole batches promises, as tests. Used like ``EngineContract``, and beside it."""
+"""The contract of engines that run whole batches, as tests. Used like ``EngineContract``, and beside it."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class BatchContract(LoadingContract):
 
     @asynccontextmanager
     async def loaded(self, engine: Engine, spec: ModelSpec, path: Path | None) -> AsyncIterator[LoadedModel]:
-        """As ever, and what is done with it takes no longer than ``timeout`` either."""
+        """Load the model as the base does; the block, too, takes no longer than ``timeout``."""
         async with super().loaded(engine, spec, path) as model, asyncio.timeout(self.timeout):
             yield model
 

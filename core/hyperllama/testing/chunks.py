@@ -11,7 +11,7 @@ from hyperllama.stream import Collector
 
 
 def cut(text: str, cuts: Sequence[int]) -> list[str]:
-    """``text`` in pieces, cut at ``cuts`` in any order; a place beyond the end counts on from the beginning."""
+    """Return ``text`` cut at ``cuts``, in any order; a place beyond the end counts on from the beginning."""
     places = sorted({place % (len(text) + 1) for place in cuts} | {0, len(text)})
     return [text[begin:end] for begin, end in pairwise(places)] or [""]
 
@@ -19,7 +19,7 @@ def cut(text: str, cuts: Sequence[int]) -> list[str]:
 def chunks(
     pieces: Sequence[str], *, finish_reason: FinishReason = "stop", prompt_tokens: int = 7, logprobs: bool = False
 ) -> list[TokenChunk]:
-    """A token each; figures on the first and the last, as engines send them."""
+    """Return a chunk of one token for each piece; usage on the first and the last, as engines send it."""
     last = len(pieces) - 1
     made = []
     for position, piece in enumerate(pieces):
@@ -38,7 +38,7 @@ def chunks(
 
 
 def run(transform: Transform | None, chunks: Sequence[TokenChunk]) -> Completion:
-    """What comes out, read as the pipeline reads it: up to the first chunk with a finish reason."""
+    """Return the output of ``transform``, read as the pipeline does: up to the first chunk with a finish reason."""
     collector = Collector()
     for chunk in chunks:
         out = chunk if transform is None else transform.feed(chunk)

@@ -1,4 +1,4 @@
-"""What every engine whose models make vectors promises, as tests. Used like ``EngineContract``."""
+"""The contract of engines whose models make vectors, as tests. Used like ``EngineContract``."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class EmbeddingContract(LoadingContract):
 
     @asynccontextmanager
     async def embedder(self, engine: Engine, spec: ModelSpec, path: Path | None) -> AsyncIterator[Embeds]:
-        """The model loaded; what is done with it takes no longer than ``timeout``."""
+        """Load the model; the block takes no longer than ``timeout``."""
         async with self.loaded(engine, spec, path) as model:
             assert isinstance(model, Embeds)
             assert "embedding" in model.info.capabilities

@@ -1,4 +1,4 @@
-"""What every engine promises, as tests: subclass, say which engine, run pytest.
+"""The contract of engines, as tests: subclass, provide the engine, run pytest.
 
 ::
 
@@ -45,9 +45,9 @@ class EngineContract(LoadingContract):
         self, engine: Engine, spec: ModelSpec, path: Path | None
     ) -> None:
         described = engine.describe(spec, path)
-        told: list[LoadProgress] = []
+        reports: list[LoadProgress] = []
         async with asyncio.timeout(self.timeout):
-            model = await engine.load(spec, path, told.append)
+            model = await engine.load(spec, path, reports.append)
         try:
             assert described.name == model.info.name == spec.name
             assert described.engine == engine.name
@@ -55,7 +55,7 @@ class EngineContract(LoadingContract):
             assert described.context_length == model.info.context_length > 0
             assert model.failure is None
             assert all(number >= 0 for number in model.memory())
-            assert told, "a load reports its progress at least once"
+            assert reports, "a load reports its progress at least once"
         finally:
             await model.close()
 
@@ -189,7 +189,7 @@ class EngineContract(LoadingContract):
         ids: bool = False,
         logprobs: int | None = None,
     ) -> GenerationRequest:
-        """Greedy, of exactly so many tokens."""
+        """Return a greedy request for exactly ``tokens`` tokens."""
         limit = self.tokens if tokens is None else tokens
         sampling = Sampling(temperature=0.0, max_tokens=limit, ignore_eos=True, logprobs=logprobs)
         return GenerationRequest(
@@ -200,7 +200,7 @@ class EngineContract(LoadingContract):
         )
 
     def endless(self, model: LoadedModel, spec: ModelSpec) -> GenerationRequest:
-        """As long as the context holds."""
+        """Return a request that outlasts a test: for half the context."""
         return self.request(spec, tokens=model.info.context_length // 2)
 
     async def read(self, stream: TokenStream) -> list[TokenChunk]:

@@ -1,4 +1,4 @@
-"""A gateway in memory, for tests of protocols: answers what it is told to, and remembers what it was asked."""
+"""A gateway in memory, for tests of protocols: answers as scripted, and records its requests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def caller(principal: Principal = LOCAL, *, protocol: str = "test") -> Caller:
 
 
 def model_info(name: str = "fake", **fields: object) -> ModelInfo:
-    """A model that can do everything, with what ``fields`` say."""
+    """Return a model that can do everything, changed by ``fields``."""
     everything = {
         "capabilities": frozenset(
             {"completion", "chat", "tools", "vision", "thinking", "insert", "embedding", "structured", "logprobs"}
@@ -44,7 +44,7 @@ def model_info(name: str = "fake", **fields: object) -> ModelInfo:
 
 
 class MemoryRecords:
-    """``hyperllama.spi.Records`` in memory; nothing expires but what is asked for too late."""
+    """``hyperllama.spi.Records`` in memory; a record expires when it is read too late."""
 
     def __init__(self, wall: Callable[[], float] = time.time) -> None:
         self._wall = wall
@@ -82,13 +82,13 @@ class FakeGateway:
 
     ``answer`` makes the chunks of each generation. Set ``refusal`` to have every generation and embedding refused,
     and ``admits`` to the number of generations that are let in before it. ``requests``, ``embeddings``, ``loads`` and
-    ``unloads`` are what was asked, in order; ``open`` counts streams that have been handed out and not closed.
+    ``unloads`` record the calls, in order; ``open`` counts streams that have been handed out and not closed.
     With ``hold`` set, generations wait for it before their first chunk; ``places`` is held from admission until the
-    last chunk was read. ``vector`` makes the vector of an input, of so many dimensions.
+    last chunk was read. ``vector`` makes the vector of an input, given the number of dimensions.
     """
 
     def __init__(self, *models: ModelInfo, answer: Answer | None = None) -> None:
-        """Without ``models``: one, ``fake``. Without ``answer``: three words."""
+        """Offer ``models`` (none: one, ``fake``), which answer with ``answer`` (None: three words)."""
         self.answer: Answer = answer or (lambda _request: chunks(["Hello", " from", " here"]))
         self.vector: Callable[[str | tuple[int, ...], int], bytes] = hashed_vector
         self.refusal: GatewayError | None = None
@@ -107,7 +107,7 @@ class FakeGateway:
         self._loaded: set[str] = set()
 
     async def until_open(self, number: int) -> None:
-        """Wait until so many streams are open."""
+        """Wait until ``number`` streams are open. Raises TimeoutError after 20 seconds."""
         async with asyncio.timeout(20):
             while self.open != number:
                 self._changed.clear()
@@ -182,7 +182,7 @@ class FakeGateway:
         tools: Sequence[ToolSpec] = (),
         reasoning: bool | Effort | None = None,
     ) -> tuple[int, ...]:
-        """A token a character of the text; tools, as JSON, come before it."""
+        """Return one token per character; tools, as JSON, come before the text."""
         self.model(name, caller.principal)
         offered = "".join(msgspec.json.encode(tool).decode() for tool in tools)
         return tuple(map(ord, offered + text_of(input)))
@@ -243,7 +243,7 @@ class _Script:
 
 
 def text_of(input: Input) -> str:
-    """The text of a prompt as :class:`FakeGateway` counts it."""
+    """Return the text of a prompt as :class:`FakeGateway` counts it."""
     match input:
         case PromptTokens(ids=ids):
             return "".join(map(chr, ids))
@@ -254,7 +254,7 @@ def text_of(input: Input) -> str:
 
 
 def hashed_vector(text: str | tuple[int, ...], length: int) -> bytes:
-    """Of length one, and the same for the same text."""
+    """Return a vector of length one, the same for the same text."""
     raw = hashlib.shake_256(repr(text).encode()).digest(length)
     scale = sum(byte * byte for byte in raw) ** 0.5 or 1.0
     return struct.pack(f"<{length}f", *(byte / scale for byte in raw))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # pytest loads this file in every run of an environment that 
 
 @pytest.fixture
 def hyperllama_config() -> Config:
-    """The configuration of a gateway that has no file."""
+    """Return the configuration of a gateway without a file."""
     from hyperllama.config import Config
 
     return Config()
@@ -22,7 +22,7 @@ def hyperllama_config() -> Config:
 
 @pytest.fixture
 def hyperllama_caller() -> Caller:
-    """A caller from this machine who may do everything."""
+    """Return a caller from this machine with every permission."""
     from hyperllama.testing.fakes import caller
 
     return caller()
@@ -30,7 +30,7 @@ def hyperllama_caller() -> Caller:
 
 @pytest.fixture
 def hyperllama_gateway() -> FakeGateway:
-    """A gateway with one model, ``fake``, that answers in memory."""
+    """Return a gateway with one model, ``fake``, that answers in memory."""
     from hyperllama.testing.fakes import FakeGateway
 
     return FakeGateway()

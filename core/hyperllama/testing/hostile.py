@@ -1,4 +1,4 @@
-"""JSON made to break parsers, for tests of whoever reads it: too deep, endless, doubled, half a character."""
+"""JSON made to break parsers, for tests of its readers: too deep, endless, doubled, half a character."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 
 def no_json(max_depth: int = 64) -> Iterator[bytes]:
-    """Bodies that no JSON route may take, or break on. ``max_depth``: the deepest nesting that is allowed."""
+    """Yield bodies that every JSON route must refuse without failing. ``max_depth``: the deepest nesting allowed."""
     yield from (b"", b" ", b"\x00", b"{", b"}", b"[", b'"', b"nul", b"NaN", b"Infinity", b"-Infinity", b"{]", b"[}")
     yield from (
         b"\xef\xbb\xbf{}",

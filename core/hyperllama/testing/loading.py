@@ -1,4 +1,4 @@
-"""What the contracts of engines share: which engine, which model, and the model loaded for one test."""
+"""Base of the contracts of engines: the engine, the model, and the model loaded for one test."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LoadingContract:
 
     @pytest.fixture
     def spec(self) -> ModelSpec:
-        """Its name is what requests ask for."""
+        """Return the model's table; requests use its name."""
         raise NotImplementedError("override the fixture 'spec'")
 
     @pytest.fixture
@@ -34,7 +34,7 @@ class LoadingContract:
 
     @asynccontextmanager
     async def loaded(self, engine: Engine, spec: ModelSpec, path: Path | None) -> AsyncIterator[LoadedModel]:
-        """Closed at the end. Raises TimeoutError when loading takes longer than ``timeout``."""
+        """Load the model, and close it at the end. Raises TimeoutError when loading takes longer than ``timeout``."""
         async with asyncio.timeout(self.timeout):
             model = await engine.load(spec, path, lambda _progress: None)
         try:

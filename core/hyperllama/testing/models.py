@@ -1,4 +1,4 @@
-"""Where the files of a configured model are."""
+"""The folder of a configured model's files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every dialect promises, as tests: subclass, say which protocol, run pytest.
+"""The contract of dialects, as tests: subclass, provide the protocol, run pytest.
 
 ::
 
@@ -68,8 +68,8 @@ class ProtocolContract:
         self, protocol: WireProtocol, kind: str
     ) -> None:
         reply = protocol.error_reply(_error(getattr(errors, kind), retry_after=0.2), protocol.prefixes[0])
-        said = {name.lower(): value for name, value in reply.headers.items()}.get("retry-after")
-        assert said is None or int(said) >= 1  # None: the application adds it
+        seconds = {name.lower(): value for name, value in reply.headers.items()}.get("retry-after")
+        assert seconds is None or int(seconds) >= 1  # None: the application adds it
 
     async def test_a_client_cannot_put_lines_into_headers(self, protocol: WireProtocol) -> None:
         error = GatewayError("line one\r\nset-cookie: mine\nünïcode \ud7ff", param="a\r\nb: c")
@@ -105,7 +105,7 @@ class ProtocolContract:
 
     @asynccontextmanager
     async def client(self, protocol: WireProtocol, store: Path) -> AsyncIterator[httpx.AsyncClient]:
-        """A client of the real application, with this protocol alone and no model."""
+        """Open a client of the real application, with this protocol alone and no model."""
         import httpx
 
         from hyperllama.app.application import create_app

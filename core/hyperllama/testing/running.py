@@ -34,15 +34,15 @@ class RunningGateway:
         return f"http://127.0.0.1:{self.port}"
 
     def log(self) -> str:
-        """What it has written so far."""
+        """Return the log that it has written so far."""
         return (self.folder / "log").read_text("utf-8", errors="replace")
 
     def wait_listening(self, seconds: float = 30.0) -> None:
-        """Raises RuntimeError, with the log, when it does not."""
+        """Wait until the gateway listens. Raises RuntimeError, with the log, when it does not."""
         self.port = wait_listening(self.folder / "log", self.process.pid, seconds=seconds)
 
     def wait_ready(self, seconds: float = 600.0) -> None:
-        """Until every model that is to be loaded at start is there."""
+        """Wait until every model to preload is loaded. Raises RuntimeError, with the log, when it is not."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.process.poll() is None:
             if self._ready():
@@ -51,7 +51,7 @@ class RunningGateway:
         raise RuntimeError(f"not ready:\n{self.log()}")
 
     def stop(self) -> int:
-        """End it as an operator does; its exit code."""
+        """Stop it as an operator does, and return its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(60)

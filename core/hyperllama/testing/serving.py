@@ -1,4 +1,4 @@
-"""A dialect over a real socket, in front of any gateway: what its clients meet, without the rest of the application.
+"""A dialect over a real socket, in front of any gateway: as its clients see it, without the rest of the application.
 
 ::
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def anyone(credentials: Credentials) -> Principal:
-    """This machine's own caller, whatever key was sent."""
+    """Return this machine's own caller, for any credentials."""
     return LOCAL
 
 
@@ -33,17 +33,17 @@ async def serving(
     protocol: WireProtocol,
     gateway: Gateway,
     *,
-    who: Callable[[Credentials], Principal | None] = anyone,
+    authenticate: Callable[[Credentials], Principal | None] = anyone,
     max_body_bytes: int = 16 * 1024 * 1024,
 ) -> AsyncGenerator[str, None]:
-    """The base URL of a server of ``protocol`` alone. ``who`` says who sent a request; None: nobody it knows."""
-    async with served(_application(protocol, gateway, who, max_body_bytes), lifespan=False) as url:
+    """Serve ``protocol`` alone, and yield its base URL. ``authenticate`` identifies callers; None: unknown."""
+    async with served(_application(protocol, gateway, authenticate, max_body_bytes), lifespan=False) as url:
         yield url
 
 
 @asynccontextmanager
 async def served(app: ASGIApp, *, lifespan: bool = True) -> AsyncGenerator[str, None]:
-    """The base URL of ``app`` on a free port of this machine, on this event loop."""
+    """Serve ``app`` on a free port of this machine, on this event loop, and yield its base URL."""
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -75,7 +75,10 @@ async def served(app: ASGIApp, *, lifespan: bool = True) -> AsyncGenerator[str, 
 
 
 def _application(
-    protocol: WireProtocol, gateway: Gateway, who: Callable[[Credentials], Principal | None], max_body_bytes: int
+    protocol: WireProtocol,
+    gateway: Gateway,
+    authenticate: Callable[[Credentials], Principal | None],
+    max_body_bytes: int,
 ) -> ASGIApp:
     """Return the layers that stand between a socket and a dialect in the real application."""
     from hyperllama.web.auth import Authentication
@@ -83,7 +86,9 @@ def _application(
     from hyperllama.web.request_log import RequestLog
 
     return RequestLog(
-        litestar_app([protocol], gateway, middleware=[Authentication((_Provider(who),))], max_body_bytes=max_body_bytes)
+        litestar_app(
+            [protocol], gateway, middleware=[Authentication((_Provider(authenticate),))], max_body_bytes=max_body_bytes
+        )
     )
 
 
@@ -92,11 +97,11 @@ class _Provider:
 
     name = "test"
 
-    def __init__(self, who: Callable[[Credentials], Principal | None]) -> None:
-        self._who = who
+    def __init__(self, authenticate: Callable[[Credentials], Principal | None]) -> None:
+        self._authenticate = authenticate
 
     async def authenticate(self, credentials: Credentials) -> Principal | None:
-        return self._who(credentials)
+        return self._authenticate(credentials)
 
 
 __all__ = ("anyone", "served", "serving")

@@ -16,7 +16,7 @@ class LogprobQueue:
         self._entries: deque[tuple[TokenLogprob | None, int]] = deque()
 
     def add(self, chunk: TokenChunk) -> None:
-        """Tokens whose shown text is longer than the chunk's (half a code point each) share what there is."""
+        """Queue the tokens of ``chunk``. Those with more text than it has (half a code point each) share it."""
         left = len(chunk.text)
         for position, item in enumerate(chunk.logprobs, 1):
             length = left if position == len(chunk.logprobs) else min(left, len(item.token))

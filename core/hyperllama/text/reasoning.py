@@ -1,4 +1,4 @@
-"""Reasoning spans: separates what a model thinks aloud from the answer that follows."""
+"""Reasoning spans: the reasoning of a model, separated from the answer that follows."""
 
 from __future__ import annotations
 
@@ -83,10 +83,10 @@ class ReasoningSpans:
         """Return reasoning, then text; hold the rest."""
         self._held = ""
         if self._phase is _Phase.LEAD:
-            start, said = self._marks.start, buffer.lstrip()
-            if said.startswith(start):
-                buffer, self._phase = said[len(start) :], _Phase.INSIDE
-            elif not last and start.startswith(said):
+            start, stripped = self._marks.start, buffer.lstrip()
+            if stripped.startswith(start):
+                buffer, self._phase = stripped[len(start) :], _Phase.INSIDE
+            elif not last and start.startswith(stripped):
                 self._held = buffer
                 return "", ""
             else:

@@ -17,16 +17,16 @@ class StopStrings:
     """Ends the answer before the stop string that is complete first; of two complete at once, before the longer.
 
     Text that may be the beginning of a stop string is held back until it is known not to be. On a match the chunk
-    gets a finish reason before the engine's own last chunk: whoever drives the stream ends it there and closes the
+    gets a finish reason before the engine's own last chunk: the token loop ends the stream there and closes the
     engine's. Its ``usage`` is then made from the tokens that were seen and the prompt's figures on the first chunk;
-    None where the first chunk had none, and the driver makes it.
+    None where the first chunk had none, and the token loop makes it.
     Tokens that begin at or after the stop string lose their log probabilities; ``token_ids`` stay what was generated.
     """
 
     __slots__ = ("_called", "_firsts", "_held", "_length", "_logprobs", "_matchers", "_prompt", "_reasoning", "_tokens")
 
     def __init__(self, stops: Sequence[str], *, logprobs: bool = False) -> None:
-        """Empty strings match nothing. ``logprobs``: chunks carry them."""
+        """Match ``stops``; empty strings match nothing. ``logprobs``: chunks carry them."""
         self._matchers = [_Matcher(stop) for stop in dict.fromkeys(stops) if stop]
         self._firsts = frozenset(matcher.stop[0] for matcher in self._matchers)
         self._held: deque[str] = deque()  # pieces, so that holding back costs each character once
@@ -145,8 +145,8 @@ class _Matcher:
 
 def stop_strings(request: GenerationRequest, info: ModelInfo) -> Transform | None:
     """Return the transform for the stop strings of the request or its model; None without any."""
-    asked = request.sampling.stop
-    stops = info.stop if asked is None else tuple(stop for stop in asked if stop)
+    requested = request.sampling.stop
+    stops = info.stop if requested is None else tuple(stop for stop in requested if stop)
     return StopStrings(stops, logprobs=request.sampling.logprobs is not None) if stops else None
 
 

@@ -32,7 +32,7 @@ class _Mode(Enum):
 class ToolCalls:
     """A call is passed on whole, as one delta, once its JSON is complete and valid; text around it flows.
 
-    What looked like a call and is none is given back as the text it was, marks and all, and so is a call that the
+    Text that looked like a call and is none is passed on unchanged, marks included, and so is a call that the
     end cuts off. Only the marks of calls that were passed on are dropped, and the space around them. With
     ``parallel`` False calls after the first are dropped as well. The finish reason ``stop`` becomes ``tool_calls``;
     any other stays. Passes everything through once the engine itself has sent a call.
@@ -41,7 +41,7 @@ class ToolCalls:
     def __init__(
         self, format: Format, *, known: Collection[str], parallel: bool = True, logprobs: bool = False
     ) -> None:
-        """``known``: the tools' names. Where no mark of its own says that a call comes, it must call one of these."""
+        """Parse calls. ``known``: the tools' names, one of which a call without a mark of its own must have."""
         self._format = format
         self._known = known
         self._parallel = parallel
@@ -104,18 +104,18 @@ class ToolCalls:
 
     def _text(self, rest: str, *, last: bool) -> str | None:
         if self._mode is _Mode.BEGINNING:
-            said = rest.lstrip()
-            if said and said[0] in self._format.bare:
-                self._begin(rest[: len(rest) - len(said)], "")
-                return said
-            if not last and any(mark.startswith(said) for mark in self._format.marks):
-                self._held, self._spacious = rest, not said
+            stripped = rest.lstrip()
+            if stripped and stripped[0] in self._format.bare:
+                self._begin(rest[: len(rest) - len(stripped)], "")
+                return stripped
+            if not last and any(mark.startswith(stripped) for mark in self._format.marks):
+                self._held, self._spacious = rest, not stripped
                 return None
             self._mode = _Mode.TEXT
             for mark in self._format.marks:
-                if said.startswith(mark):
-                    self._begin(rest[: len(rest) - len(said)], mark)
-                    return said[len(mark) :]
+                if stripped.startswith(mark):
+                    self._begin(rest[: len(rest) - len(stripped)], mark)
+                    return stripped[len(mark) :]
         found = [(at, mark) for mark in self._format.marks if (at := rest.find(mark)) >= 0]
         if found:
             at, mark = min(found)
@@ -147,9 +147,9 @@ class ToolCalls:
             self._raw.append(rest[: broken.at])
             self._give_back()
             return rest[broken.at :]
-        said = rest if end < 0 else rest[:end]
-        self._raw.append(said)
-        self._json.append(said)
+        piece = rest if end < 0 else rest[:end]
+        self._raw.append(piece)
+        self._json.append(piece)
         if end < 0:
             return None
         calls = decode("".join(self._json), name=self._name, known=None if self._certain else self._known)
@@ -160,27 +160,27 @@ class ToolCalls:
         return rest[end:]
 
     def _after(self, rest: str, *, last: bool) -> str | None:
-        closes, said = self._format.closes, rest.lstrip()
-        if said.startswith(closes):
-            close = next(close for close in closes if said.startswith(close))
-            said = said[len(close) :]
-            self._output.drop(len(rest) - len(said))
-            return said
-        then = said[1:].lstrip() if said[:1] and said[0] in self._format.separators else said
-        undecided = not then or any(mark.startswith(said) for mark in (*closes, *self._format.marks))
+        closes, stripped = self._format.closes, rest.lstrip()
+        if stripped.startswith(closes):
+            close = next(close for close in closes if stripped.startswith(close))
+            stripped = stripped[len(close) :]
+            self._output.drop(len(rest) - len(stripped))
+            return stripped
+        then = stripped[1:].lstrip() if stripped[:1] and stripped[0] in self._format.separators else stripped
+        undecided = not then or any(mark.startswith(stripped) for mark in (*closes, *self._format.marks))
         if undecided and not last:
             self._held, self._spacious = rest, not then
             return None
-        if not then or (last and any(close.startswith(said) for close in closes)):
+        if not then or (last and any(close.startswith(stripped) for close in closes)):
             self._output.drop(len(rest))
             return None
         if then[0] in self._format.bare:
             self._output.drop(len(rest) - len(then))
             self._begin("", "")
             return then
-        self._output.drop(len(rest) - len(said))
+        self._output.drop(len(rest) - len(stripped))
         self._mode = _Mode.TEXT
-        return said
+        return stripped
 
     def _begin(self, space: str, mark: str) -> None:
         """Start a call after ``space`` and ``mark``; an empty mark: the JSON begins without one."""
