@@ -45,6 +45,7 @@ def test_what_is_not_documented_is_there() -> None:
         inspect.signature(file_download.http_get).parameters
     )
     assert isinstance(constants.DOWNLOAD_CHUNK_SIZE, int) and isinstance(constants.HF_HUB_DOWNLOAD_TIMEOUT, int)
+    assert callable(_http._GLOBAL_CLIENT_FACTORY)
     assert "user-agent" in build_hf_headers()
     with _http.default_client_factory() as client:
         assert isinstance(client, httpx.Client)

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import get_session
 
 from hyperllama.errors import GatewayError, ModelNotFound, StoreFailed
 from hyperllama.identity import LOCAL, Caller
 from hyperllama.modelstore.disk_store import DiskModelStore
 from hyperllama.modelstore.hub import Hub
-from hyperllama.modelstore.hub_reference import chosen
+from hyperllama.modelstore.hub_reference import chosen, parse
 from hyperllama.modelstore.integrity import check
 from hyperllama.spi import Progress
 from tests.support.ollama_words import line, refused
@@ -156,6 +157,33 @@ async def test_two_repositories_with_the_same_weights_do_not_disturb_each_other(
     for steps in await asyncio.gather(*tasks):
         assert steps[-1].phase == "done"
     assert hub.gets("model.safetensors") == [""]
+    assert check(store.directory) == []
+
+
+@pytest.mark.parametrize("other", ["look", "pull", "push"])
+async def test_a_transfer_under_way_keeps_its_connection_when_another_begins(
+    store: DiskModelStore, hub: Any, other: str
+) -> None:
+    hub.repos["org/twin"] = {**hub.repos["org/small"], "model.safetensors": b"\x02\0\0\0\0\0\0\0{}"}
+    beside = Hub({"HF_ENDPOINT": hub.url, "HF_TOKEN": "hf_writes"})
+    await pull(store, "org/twin")
+    hold = hub.hold["model.safetensors"] = threading.Event()
+    task = asyncio.create_task(pull(store, "org/small"))
+    await asyncio.to_thread(hub.held.wait, 30)
+    client = get_session()
+    del hub.hold["model.safetensors"]
+    if other == "look":
+        await asyncio.to_thread(beside.look, parse("org/twin"))
+    elif other == "pull":
+        await store.delete("org/twin", CALLER)
+        await pull(store, "org/twin")
+    else:
+        (layer, *_) = (await asyncio.to_thread(store.manifests.all))[0].manifest.layers
+        await asyncio.to_thread(beside.send, "org/pushed", [layer], store.blobs, report=lambda _: None)
+    assert get_session() is client and not client.is_closed
+    hold.set()
+    assert (await task)[-1].phase == "done"
+    assert all(asked == "" for asked in hub.gets("model.safetensors"))
     assert check(store.directory) == []
 
 
