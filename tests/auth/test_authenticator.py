@@ -14,7 +14,7 @@ import pytest
 from hyperllama.auth.authenticator import Authenticator, any_keys
 from hyperllama.config import Config, Grant, Keys, StaticKey, Store
 from hyperllama.database.key_store import Key, KeyStore
-from hyperllama.errors import ConfigError, Unauthenticated
+from hyperllama.errors import ConfigError, Unauthenticated, Unavailable
 from hyperllama.identity import LOCAL, PERMISSIONS, Principal
 
 
@@ -138,9 +138,47 @@ async def test_a_believed_key_asks_the_database_once_and_a_herd_asks_it_once_too
             return await real(wanted)
 
         monkeypatch.setattr(store, "find", find)
+        await open_door.key_cache._look()  # this change has been seen: no look meanwhile empties the cache
         await asyncio.gather(*(open_door.authenticate(sent(issued.secret)) for _ in range(50)))
         await open_door.authenticate(sent(issued.secret))
         assert len(asked) == 1
+
+
+async def test_while_the_database_is_away_a_known_key_goes_on_for_its_time_after_the_last_look(
+    door, sent, monkeypatch
+) -> None:
+    clock = [1000.0]
+    async with door(cache="60s") as open_door:
+        cache = open_door.key_cache
+        cache._watcher.cancel()
+        cache._clock = lambda: clock[0]
+        store = await cache.store()
+        first, second = [await store.create(Key(name=name), actor="test") for name in ("first", "second")]
+        await cache._look()
+        assert await open_door.authenticate(sent(first.secret)) is not None
+        clock[0] += 50
+        await cache._look()
+        asked = []
+
+        async def away(*_: object):
+            asked.append(clock[0])
+            raise Unavailable("gone", retry_after=1)
+
+        real = store.find
+        monkeypatch.setattr(store, "find", away)
+        monkeypatch.setattr(store, "revision", away)
+        clock[0] += 10.5  # its own minute is over, the last look's is not
+        await cache._look()
+        for _ in range(3):
+            assert await open_door.authenticate(sent(first.secret)) is not None
+        assert len(asked) == 1, "what cannot be answered is not asked for each request"
+        with pytest.raises(Unavailable):
+            await open_door.authenticate(sent(second.secret))  # never seen before
+        clock[0] += 49.6
+        with pytest.raises(Unavailable):
+            await open_door.authenticate(sent(first.secret))
+        monkeypatch.setattr(store, "find", real)
+        assert await open_door.authenticate(sent(first.secret)) is not None
 
 
 async def test_static_keys_are_known_by_their_hash(door, sent) -> None:

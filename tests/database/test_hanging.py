@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import make_url
 
+from hyperllama.config import Store
 from hyperllama.database import database as module
 from hyperllama.database.database import Database
+from hyperllama.database.records import DatabaseRecords
 from hyperllama.database.sql import engine
+from hyperllama.database.usage import Ledger
 from hyperllama.errors import Unavailable
+from hyperllama.spi import Record
 
 
 class Wire:
@@ -109,7 +114,7 @@ async def test_a_server_that_is_silent_from_the_start_is_unavailable(
 async def test_a_file_that_another_process_has_locked_can_be_read_and_is_busy_for_writers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "BUSY", 50)
+    monkeypatch.setattr(engine, "BUSY", 0.05)
     database = Database(tmp_path)
     try:
         assert await ask(database, write=True) == 1
@@ -124,3 +129,56 @@ async def test_a_file_that_another_process_has_locked_can_be_read_and_is_busy_fo
         assert await ask(database, write=True) == 1
     finally:
         await database.close()
+
+
+@pytest.mark.parametrize("within", [0.2, 0.6])
+async def test_a_locked_file_fails_a_queue_of_writers_each_within_its_own_time(tmp_path: Path, within: float) -> None:
+    database = Database(tmp_path)
+    try:
+        assert await ask(database, write=True) == 1
+        assert database.file is not None
+        other = sqlite3.connect(database.file, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+
+        async def write() -> None:
+            async with database.begin(within=within):
+                pass
+
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        found = await asyncio.gather(*(write() for _ in range(12)), return_exceptions=True)
+        assert {type(each) for each in found} == {Unavailable}
+        assert loop.time() - began < within + 1.5, "less than SQLite's own time-out, however many wait"
+        other.close()
+        await write()
+    finally:
+        await database.close()
+
+
+async def test_those_who_wait_for_a_write_that_fails_do_not_wait_once_more(database: Database) -> None:
+    ledger, records = Ledger(database), DatabaseRecords(database, Store())
+    tries = 0
+
+    @asynccontextmanager
+    async def away(**_: object) -> AsyncGenerator[None, None]:
+        nonlocal tries
+        tries += 1
+        await asyncio.sleep(0.05)
+        raise Unavailable("gone", retry_after=1)
+        yield
+
+    database.begin = away  # type: ignore[assignment, method-assign]
+    ledger._pending[("2026-11-24", "k", "m")] = [1] * 7
+    records.put(Record(kind="k", id="a", owner="me", created=1.0, expires=2e9, body=b"x"))
+    for write in (ledger.write, records.write):
+        tries = 0
+        found = await asyncio.gather(*(write() for _ in range(20)), return_exceptions=True)
+        assert {type(each) for each in found} == {Unavailable}
+        assert tries == 1
+        with pytest.raises(Unavailable):
+            await write()
+        assert tries == 2, "the next one tries anew"
+    del database.begin
+    await ledger.write()
+    await records.write()
+    assert [row.requests for row in await ledger.report()] == [1]

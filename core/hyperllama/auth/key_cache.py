@@ -1,7 +1,8 @@
-"""Keys of the database, believed for a short while without asking it.
+"""Keys of the database, cached for a short while.
 
 A change made through this process counts at once, one made elsewhere within half a second: the revision is watched.
-Without a database to ask, a key is believed until its time in the cache is over, and then nobody is let in by it.
+While the database does not answer, a cached key is valid for as long again after the last look at the revision, which
+showed that no key had changed; after that it is refused.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from hyperllama.database.key_store import KeyStore
 
 WATCH = 0.5  # seconds between looks at the revision
+LATE = 4 * WATCH  # seconds without one after which the database counts as away
 REMEMBERED = 10_000
 
 log = structlog.get_logger(__name__)
@@ -64,6 +66,7 @@ class KeyCache:
         self._believed: dict[bytes, _Believed] = {}
         self._asking: dict[bytes, asyncio.Task[Found | None]] = {}
         self._revision = -1
+        self._looked = float("-inf")  # on the clock, when the revision was last seen
         self._some: bool | None = None  # None: not asked yet
         self._said = float("-inf")
         self._watcher: asyncio.Task[None] | None = None
@@ -112,8 +115,12 @@ class KeyCache:
         store = self._store or await self.store()
         wanted = store.digest(token)
         known = self._believed.get(wanted)
-        if known is None or known.fresh <= self._clock():
-            known = await self._ask(store, wanted)
+        if known is None or (known.fresh <= self._clock() and not self._away()):
+            try:
+                known = await self._ask(store, wanted)
+            except Unavailable:
+                if known is None or not self._confirmed():
+                    raise
         if known.until is not None and self._wall() >= known.until:
             raise Unauthenticated("the API key that was sent has expired")
         return at(known.principal, credentials)
@@ -154,6 +161,14 @@ class KeyCache:
         if not done.cancelled():
             done.exception()  # whoever asked has it; they may all have left
 
+    def _confirmed(self) -> bool:
+        """Return whether the last look at the revision is recent enough to go by the cache."""
+        return self._clock() - self._looked < self._life
+
+    def _away(self) -> bool:
+        """Return whether to go by the cache without a question, which would only be waited for."""
+        return self._confirmed() and self._clock() - self._looked > LATE
+
     async def _watch(self) -> None:
         if self._some is None:
             await self._look()
@@ -173,6 +188,7 @@ class KeyCache:
                 raise
             self._complain(error)
             return
+        self._looked = self._clock()
         self._some = self._some or some
         if revision != self._revision:
             self._doubt(revision)

@@ -63,19 +63,21 @@ class Database:
         Raises Unavailable when the database does not answer ``within`` so many seconds, or is locked so long by
         another process; StorageFull when its disk is. Neither leaves anything of the transaction.
         """
+        end = asyncio.get_running_loop().time() + within  # the turn and the transaction together
         async with AsyncExitStack() as stack:
             if self.file is not None:
                 try:
-                    async with asyncio.timeout(within):
+                    async with asyncio.timeout_at(end):
                         await stack.enter_async_context(self._writer)
                 except TimeoutError as error:
                     raise Unavailable("The gateway's database is busy.", retry_after=GRACE) from error
-            yield await stack.enter_async_context(self._transaction(within, read_only=False))
+            yield await stack.enter_async_context(self._transaction(end, read_only=False))
 
     @asynccontextmanager
     async def read(self, *, within: float = WITHIN) -> AsyncGenerator[AsyncConnection, None]:
         """Begin a transaction that only reads; the same errors as :meth:`begin`."""
-        async with self._transaction(within, read_only=True) as connection:
+        end = asyncio.get_running_loop().time() + within
+        async with self._transaction(end, read_only=True) as connection:
             yield connection
 
     async def open(self) -> AsyncEngine:
@@ -103,12 +105,12 @@ class Database:
                     await engine.dispose()
 
     @asynccontextmanager
-    async def _transaction(self, within: float, *, read_only: bool) -> AsyncGenerator[AsyncConnection, None]:
-        engine = await self.open()
-        if read_only:
-            engine = engine.execution_options(**{sql.engine.READ_ONLY: True})
+    async def _transaction(self, end: float, *, read_only: bool) -> AsyncGenerator[AsyncConnection, None]:
         loop = asyncio.get_running_loop()
-        end = loop.time() + within
+        left = end - loop.time()
+        engine = await self.open()
+        end = loop.time() + left  # a migration has a time of its own
+        engine = sql.engine.until(engine, seconds=left, read_only=read_only)
         cut: asyncio.TimerHandle | None = None
         try:
             async with asyncio.timeout_at(end + GRACE), engine.begin() as connection:

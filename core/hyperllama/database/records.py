@@ -6,7 +6,6 @@ where all together are too much, the oldest of those who keep most.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections import Counter
@@ -19,7 +18,7 @@ import structlog
 from hyperllama.config import Store
 from hyperllama.database import sql
 from hyperllama.database.database import Database
-from hyperllama.database.write_behind import WriteBehind
+from hyperllama.database.write_behind import Turns, WriteBehind
 from hyperllama.errors import NotFound, Unavailable
 from hyperllama.spi import Record
 
@@ -51,7 +50,7 @@ class DatabaseRecords:
         self._waiting: Counter[str] = Counter()  # bytes of them, by owner
         self._writing: dict[Name, Record | None] = {}  # taken from pending, not committed yet
         self._shares: dict[str, tuple[int, int]] = {}  # bytes and records of owners, at most, as of the last sweep
-        self._lock = asyncio.Lock()
+        self._turns = Turns()
         self._swept = time.monotonic()
         self._behind = WriteBehind(
             self._write_behind,
@@ -119,8 +118,8 @@ class DatabaseRecords:
                 raise _unavailable() from error
 
     async def write(self) -> None:
-        """Write what waits. Raises what the database raises, and then it waits on."""
-        async with self._lock:
+        """Write what waits. Raises what the database raises, or raised to the write before; then it waits on."""
+        async with self._turns.take():
             while self._pending:
                 self._writing = self._take()
                 try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
@@ -11,7 +10,7 @@ import msgspec
 
 from hyperllama.database import sql
 from hyperllama.database.database import Database
-from hyperllama.database.write_behind import WriteBehind
+from hyperllama.database.write_behind import Turns, WriteBehind
 from hyperllama.generation import Usage
 from hyperllama.identity import IDLE_PRIORITY
 from hyperllama.spi import Call
@@ -72,7 +71,7 @@ class Ledger:
         self._stored: dict[str, dict[str, tuple[int, int]]] = {}  # key -> day -> requests, tokens; of this month
         self._watched = False  # quotas ask for totals
         self._today = (-1, "")
-        self._writing = asyncio.Lock()
+        self._turns = Turns()
         self._behind = WriteBehind(
             self._write_behind,
             "usage is not written and waits",
@@ -158,8 +157,9 @@ class Ledger:
         """Write what is counted; with ``totals``, also read the month anew. Raises what the database raises.
 
         A row that the database does not take is dropped, logged and counted in ``lost``: no other waits for it.
+        When another write is under way and fails, so does this one: a database that is away is waited for once.
         """
-        async with self._writing:
+        async with self._turns.take():
             self._release_old()
             while self._pending:
                 names = sorted(self._pending)[:AT_ONCE]

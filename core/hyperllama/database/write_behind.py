@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 
 import structlog
@@ -14,6 +14,30 @@ COMPLAIN_EVERY = 60.0  # seconds between two complaints about the same thing
 PAUSE = 1.0  # seconds after a failure
 
 log = structlog.get_logger(__name__)
+
+
+class Turns:
+    """One writer at a time; those who wait while one fails have failed, too.
+
+    So a database that is away is waited for once, not once for every request in the queue.
+    """
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._failed: Exception | None = None  # the last one's error
+
+    @asynccontextmanager
+    async def take(self) -> AsyncGenerator[None, None]:
+        """Wait for a turn. Raises the error of the writer before, when it failed meanwhile."""
+        before = self._failed
+        async with self._lock:
+            if self._failed is not None and self._failed is not before:
+                raise self._failed.with_traceback(None)
+            try:
+                yield
+            except Exception as error:
+                self._failed = error
+                raise
 
 
 class WriteBehind:
@@ -86,4 +110,4 @@ class WriteBehind:
                 await asyncio.sleep(PAUSE)
 
 
-__all__ = ("WriteBehind",)
+__all__ = ("Turns", "WriteBehind")

@@ -23,8 +23,9 @@ from hyperllama.errors import ConfigError, GatewayError, StorageFull, Unavailabl
 from hyperllama.system.files import full
 
 CONNECT = 3.0  # seconds to wait for a server, or for a connection of the pool
-BUSY = 2500  # milliseconds that SQLite waits for another process's transaction
+BUSY = 2.5  # seconds, at most, that SQLite waits for another process's transaction
 READ_ONLY = "hyperllama_read_only"  # an execution option: SQLite's transaction takes no lock before it writes
+_BUSY = "hyperllama_busy"  # an execution option: milliseconds that SQLite waits in this transaction
 RETRY = 5.0
 # https://www.sqlite.org/rescode.html: busy, locked, no memory, read-only, I/O error, cannot open, protocol
 _SQLITE_AWAY = frozenset((5, 6, 7, 8, 10, 14, 15))
@@ -54,6 +55,12 @@ def create(url: str) -> AsyncEngine:
     else:
         event.listen(engine.sync_engine, "checkout", _check)
     return engine
+
+
+def until(engine: AsyncEngine, *, seconds: float, read_only: bool) -> AsyncEngine:
+    """Return ``engine`` for a transaction that has so many ``seconds`` left."""
+    busy = int(max(0.0, min(seconds, BUSY)) * 1000)
+    return engine.execution_options(**{READ_ONLY: read_only, _BUSY: busy})
 
 
 async def revision(engine: AsyncEngine) -> str | None:
@@ -139,15 +146,17 @@ def _configure(connection: DBAPIConnection, _: object) -> None:
     """Take transactions from the driver, which commits before every change of the schema, and set pragmas."""
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in (f"busy_timeout={BUSY}", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+    for pragma in (f"busy_timeout={int(BUSY * 1000)}", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
 def _begin(connection: Connection) -> None:
     # Immediate: a transaction that reads before it writes would fail when another one wrote in between.
-    read_only = connection.get_execution_options().get(READ_ONLY, False)
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    options = connection.get_execution_options()
+    if _BUSY in options:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={options[_BUSY]}")
+    connection.exec_driver_sql("BEGIN" if options.get(READ_ONLY, False) else "BEGIN IMMEDIATE")
 
 
 def _check(connection: DBAPIConnection, _record: object, _proxy: object) -> None:
@@ -157,4 +166,4 @@ def _check(connection: DBAPIConnection, _record: object, _proxy: object) -> None
         raise DisconnectionError
 
 
-__all__ = ("READ_ONLY", "abort", "create", "explain", "refused", "revision")
+__all__ = ("READ_ONLY", "abort", "create", "explain", "refused", "revision", "until")
