@@ -38,7 +38,7 @@ def test_samples_are_shared_out_by_room_and_idle_threads_left_out() -> None:
     loop = "main (hyperllama/cli.py:1);run (uvloop/__init__.py:92)"
     stacks = [
         f"{loop};GuardedProtocol.write_piece (hyperllama/web/guarded.py:149) 5",
-        f"{loop};TokenResponse._send (hyperllama/web/streaming.py:90) 2",
+        f"{loop};TokenResponse._send (hyperllama/web/answers.py:90) 2",
         f"{loop};Batch._step (hyperllama_sim/batch.py:140) 1",
         f"{loop};chunks (hyperllama_ollama/encode/lines.py:40) 1",
         f"{loop};Future (asyncio/futures.py:3) 1",

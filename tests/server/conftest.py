@@ -21,7 +21,7 @@ from hyperllama.server.guard import Guard
 from hyperllama.server.server import serve
 from hyperllama.server.shutdown import Shutdown
 from hyperllama.stream import ChunkQueue, TokenStream
-from hyperllama.web.streaming import TokenResponse
+from hyperllama.web.answers import TokenResponse
 
 TOKENS = 20_000  # of an answer at /tokens: more than the kernel holds for a reader that takes nothing
 PATIENCE = 5.0  # seconds until a test gives up waiting; none asserts on time

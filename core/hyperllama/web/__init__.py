@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
+from hyperllama.web.answers import PieceResponse, TokenResponse, WholeResponse
 from hyperllama.web.body import BodyErrors, BodyReader, ParsedBody, Violation
 from hyperllama.web.counts import Countable
 from hyperllama.web.fetch import Fetcher, NotFetched
 from hyperllama.web.forms import read_form
 from hyperllama.web.images import MAX_IMAGES, InlineImages, TooManyImages, image_bytes
 from hyperllama.web.query import from_text, read_query
+from hyperllama.web.request import GatewayRequest, InjectedGateway, caller, current_request_id, request_id
 from hyperllama.web.routing import Resource, route
-from hyperllama.web.streaming import (
-    GatewayRequest,
-    InjectedGateway,
-    PieceResponse,
-    TokenResponse,
-    WholeResponse,
-    caller,
-    current_request_id,
-    request_id,
-)
 from hyperllama.web.strict_json import MAX_DEPTH, nests_deeper, parse_json
 
 __all__ = (

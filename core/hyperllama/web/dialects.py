@@ -21,7 +21,7 @@ from hyperllama.errors import (
 )
 from hyperllama.server.bounds import Spell, plain
 from hyperllama.spi import ErrorReply, OverridesErrors, WireProtocol
-from hyperllama.web.streaming import request_id
+from hyperllama.web.request import request_id
 
 log = structlog.get_logger(__name__)
 

@@ -12,8 +12,8 @@ from hyperllama.auth.key_service import Change, Draft, KeyService
 from hyperllama.database.api_key import Issued, Key
 from hyperllama.web.admin import requests, wire
 from hyperllama.web.admin.responses import json
+from hyperllama.web.request import GatewayRequest
 from hyperllama.web.routing import route
-from hyperllama.web.streaming import GatewayRequest
 
 KEYS = "/admin/v1/keys"
 KEY = f"{KEYS}/{{name:str}}"

@@ -18,7 +18,7 @@ from hyperllama.system.network import in_any, parse_address, parse_network
 from hyperllama.web.admin.wire import BY
 from hyperllama.web.body import read_json
 from hyperllama.web.query import read_query
-from hyperllama.web.streaming import caller
+from hyperllama.web.request import caller
 
 T = TypeVar("T", bound=msgspec.Struct)
 

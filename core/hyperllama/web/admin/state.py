@@ -19,8 +19,8 @@ from hyperllama.pipeline.pipeline import Pipeline
 from hyperllama.queue.queue import FairQueue
 from hyperllama.web.admin import requests, wire
 from hyperllama.web.admin.responses import json
+from hyperllama.web.request import GatewayRequest
 from hyperllama.web.routing import route
-from hyperllama.web.streaming import GatewayRequest
 
 USAGE = route(permission="admin", query=wire.UsageQuery, answers=wire.Usage)
 
