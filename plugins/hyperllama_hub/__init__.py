@@ -12,7 +12,7 @@ from hyperllama_hub.source import HubSource
 
 @hookimpl
 def hyperllama_model_sources(config: Config) -> Iterable[ModelSource]:
-    return (HubSource(),)
+    return (HubSource(timeout=config.store.hub_timeout),)
 
 
 __all__ = ("hyperllama_model_sources",)

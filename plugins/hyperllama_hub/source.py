@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from hyperllama.errors import LoadFailed
+from hyperllama.errors import LoadFailed, Overloaded
 from hyperllama.models import LoadProgress, ModelSpec
-from hyperllama.modelstore.hub_reference import HubReference as Reference
-from hyperllama.modelstore.hub_reference import parse
 from hyperllama.spi import Report
+from hyperllama_hub.reference import Reference, parse
+
+DOWNLOADS = 16  # of different models at once
+WAITING = 64  # and those that wait for one to end
 
 
 class HubSource:
@@ -19,37 +21,56 @@ class HubSource:
 
     scheme = "hf"
 
+    def __init__(self, *, timeout: float = 20.0) -> None:
+        """``timeout``: seconds that the Hub may be silent."""
+        self._timeout = timeout
+        self._threads = ThreadPoolExecutor(DOWNLOADS, "hub-downloads")
+        self._fetching: dict[str, asyncio.Future[Path]] = {}
+
     def models(self) -> Sequence[ModelSpec]:
+        """Return no models: the configuration names them."""
         return ()
 
     def local(self, reference: str) -> Path | None:
+        """Return the files of ``reference`` if they are here. Raise ConfigError."""
         from huggingface_hub.errors import LocalEntryNotFoundError
 
         try:
-            return _snapshot(parse(reference), only_local=True)
+            return _snapshot(parse(reference), only_local=True, timeout=self._timeout)
         except LocalEntryNotFoundError:
             return None
 
     async def fetch(self, reference: str, report: Report) -> Path:
+        """Download ``reference``, once however many wait for it. Raise LoadFailed, ConfigError, Overloaded.
+
+        A caller that is cancelled leaves the download to its end.
+        """
         report(LoadProgress("downloading", detail=reference))
+        future = self._fetching.get(reference)
+        if future is None:
+            if len(self._fetching) >= DOWNLOADS + WAITING:
+                raise Overloaded("Too many models are being downloaded; try again later.", retry_after=10.0)
+            wanted = parse(reference)
+            future = asyncio.get_running_loop().run_in_executor(
+                self._threads, lambda: _snapshot(wanted, only_local=False, timeout=self._timeout)
+            )
+            self._fetching[reference] = future
+            future.add_done_callback(lambda done: self._done(reference, done))
         try:
-            return await asyncio.to_thread(_snapshot, parse(reference), only_local=False)
+            return await asyncio.shield(future)
         except Exception as error:
             raise LoadFailed(f"'hf:{reference}' could not be fetched: {_first_line(error)}") from error
 
+    def _done(self, reference: str, future: asyncio.Future[Path]) -> None:
+        del self._fetching[reference]
+        if not future.cancelled():
+            future.exception()  # every caller may have left
 
-def _snapshot(reference: Reference, *, only_local: bool) -> Path:
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    from huggingface_hub import snapshot_download
 
-    folder = Path(
-        snapshot_download(
-            reference.repo,
-            revision=reference.revision,
-            allow_patterns=reference.patterns,
-            local_files_only=only_local,
-        )
-    )
+def _snapshot(reference: Reference, *, only_local: bool, timeout: float) -> Path:
+    from hyperllama_hub.client import snapshot  # imports huggingface_hub, which takes long
+
+    folder = snapshot(reference, only_local=only_local, timeout=timeout)
     if not reference.quant:
         return folder
     found = sorted(folder.glob(f"*{reference.quant}*.gguf"))

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import io
+import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
 import httpx
 import pytest
+from huggingface_hub import get_session
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from hyperllama.modelstore import hub_compat
 from hyperllama.modelstore.hub import Hub
 from hyperllama.modelstore.hub_reference import parse
 from hyperllama.spi import TransferFailed
+from hyperllama_hub import client, reference
+from hyperllama_hub.client import snapshot
 
 
 @pytest.fixture
@@ -36,6 +44,34 @@ def silent() -> Iterator[str]:
     thread.join()
 
 
+@pytest.fixture
+def trickling() -> Iterator[str]:
+    """A Hub whose answers come byte by byte, each in time."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "100000")
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(b" ")
+                    self.wfile.flush()
+                    time.sleep(0.02)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
 def test_what_is_not_documented_is_there() -> None:
     from huggingface_hub import constants, file_download
     from huggingface_hub.utils import _http
@@ -47,6 +83,7 @@ def test_what_is_not_documented_is_there() -> None:
     assert isinstance(constants.DOWNLOAD_CHUNK_SIZE, int) and isinstance(constants.HF_HUB_DOWNLOAD_TIMEOUT, int)
     assert callable(_http._GLOBAL_CLIENT_FACTORY)
     assert "user-agent" in build_hf_headers()
+    assert callable(_http._GLOBAL_CLIENT_FACTORY)
     with _http.default_client_factory() as client:
         assert isinstance(client, httpx.Client)
 
@@ -56,3 +93,22 @@ def test_a_silent_hub_is_given_up(silent: str) -> None:
     with pytest.raises(TransferFailed, match="the Hub does not answer"):
         hub.look(parse("org/model"))
     assert hub_compat.RETRIES <= 1
+
+
+def test_a_trickling_hub_is_given_up(trickling: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", trickling)
+    hub = Hub({"HF_ENDPOINT": trickling}, timeout=0.3)
+    with pytest.raises(TransferFailed, match="the Hub does not answer"):
+        hub.look(parse("org/model"))
+    with pytest.raises(httpx.ReadTimeout):
+        hub_compat.download(f"{trickling}/file", io.BytesIO(), have=0, size=100_000)
+    with pytest.raises(LocalEntryNotFoundError, match="ReadTimeout"):
+        snapshot(reference.parse("org/model"), only_local=False, timeout=0.3)
+
+
+def test_a_second_client_leaves_the_first_ones_downloads_alone() -> None:
+    hub_compat.api(None, None, 5.0)
+    session = get_session()
+    hub_compat.api(None, None, 5.0)
+    client._install(5.0)
+    assert get_session() is session and not session.is_closed

@@ -16,6 +16,7 @@ from hyperllama.errors import ConfigError
 from hyperllama.models import ModelSpec
 from hyperllama.modelstore.audited_store import AuditedStore
 from hyperllama.modelstore.disk_store import DiskModelStore
+from hyperllama.modelstore.hub import Hub
 from hyperllama.modelstore.loadtimes import LoadTimes
 from hyperllama.modelstore.upload_quota import UploadQuota
 from hyperllama.spi import TransformFactory
@@ -42,7 +43,8 @@ class Models(msgspec.Struct, frozen=True):
 
 def build_models(config: Config, plugins: Plugins, database: Database, audit: AuditLog) -> Models:
     """Describe the models of the configuration, of the sources and of the store. Read files. Raise ConfigError."""
-    store = DiskModelStore(config.store_path / "models", names=config.store.names)
+    hub = Hub(timeout=config.store.hub_timeout)
+    store = DiskModelStore(config.store_path / "models", names=config.store.names, hub=hub)
     most = config.store.max_key_bytes
     quota = UploadQuota(database, store.blobs, most) if most is not None else None
     sources = {**plugins.model_sources(), store.source.scheme: store.source}

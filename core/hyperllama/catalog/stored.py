@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -27,6 +26,7 @@ class CatalogSync:
     def __init__(self, catalog: Catalog, store: DiskModelStore) -> None:
         self._catalog = catalog
         self._views = store.views
+        self._in_thread = store.in_thread
         self._stored: dict[str, Stored] = {}
         store.attach(self)
 
@@ -70,13 +70,13 @@ class CatalogSync:
             return
         path = await entry.source.fetch(entry.spec.source.partition(":")[2], _ignore)
         if path != entry.path:
-            info = await asyncio.to_thread(entry.engine.describe, entry.spec, path)
+            info = await self._in_thread(lambda: entry.engine.describe(entry.spec, path))
             entry.path, entry.info = path, entry.complete(info)
 
     async def prepare(self, name: StoredName, manifest: Manifest, digest: str) -> Callable[[Stored], None]:
         spec = spec_of(name, manifest, digest, self._views)
         try:
-            entry = await asyncio.to_thread(self._catalog.describe, spec)
+            entry = await self._in_thread(lambda: self._catalog.describe(spec))
         except ConfigError:
             raise
         except Exception as error:  # files of a stranger: any field of any type, at any depth

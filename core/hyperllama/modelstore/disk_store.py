@@ -8,6 +8,7 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
     Awaitable,
+    Callable,
     Coroutine,
     Iterator,
     Mapping,
@@ -60,12 +61,12 @@ class DiskModelStore:
         self.blobs = Blobs(directory)
         self.manifests = Manifests(directory, self.blobs)
         self.views = ModelDirectories(directory)
-        self.source = StoreSource(self.manifests, self.views)
+        self._disk = Workers("model-files", 4, waiting=256, refusal=_busy)  # hashing, writing, laying out
+        self.source = StoreSource(self.manifests, self.views, self._disk)
         self._names = {key.casefold().removesuffix(f":{TAG}"): value for key, value in names.items()}
         self._hub = hub or Hub()
         self._transfers = Workers("transfers", TRANSFERS, waiting=4 * TRANSFERS, refusal=_busy)
         self._quantizers = Workers("quantizing", 1, waiting=4, refusal=_busy)
-        self._disk = Workers("model-files", 4, waiting=256, refusal=_busy)  # hashing, writing, laying out
         self._shelf: StoreListing | None = None
         self._seen = -1  # the mark of the last change that the shelf shows
         self._pulls: dict[tuple[str, str, str, str], SharedWork] = {}
@@ -76,6 +77,10 @@ class DiskModelStore:
     @property
     def quantizations(self) -> tuple[str, ...]:
         return SUPPORTED
+
+    async def in_thread(self, call: Callable[[], T]) -> T:
+        """Return ``call()``, run in a thread for the store's files. Raise Overloaded when too many calls wait."""
+        return await self._disk.run(call)
 
     def attach(self, shelf: StoreListing) -> None:
         """Before anything else is asked of it."""

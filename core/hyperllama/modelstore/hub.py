@@ -51,7 +51,7 @@ class Hub:
     """Blocks: use in threads. Raises GatewayError with the sentence a client is to read."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ, *, timeout: float = TIMEOUT) -> None:
-        """``timeout``: seconds that the Hub may be silent."""
+        """``timeout``: seconds that the Hub may be silent, or send less than ``hub_client.MIN_RATE``."""
         self._environ = environ
         self._timeout = timeout
 

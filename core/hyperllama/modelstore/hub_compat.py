@@ -6,13 +6,11 @@
 from __future__ import annotations
 
 import os
-from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 if TYPE_CHECKING:
     from typing import Protocol
 
-    import httpx
     from huggingface_hub import HfApi
 
     class Sink(Protocol):
@@ -27,39 +25,21 @@ if TYPE_CHECKING:
 
 PIECE = 256 * 1024  # bytes asked of the client at a time
 RETRIES = 1  # of a connection that breaks; what was loaded is kept, so the next pull goes on from there
-_INSTALLING = Lock()  # the factory is the library's, one a process
 
 
 def api(endpoint: str | None, token: str | None, timeout: float) -> HfApi:
-    """Return the client. ``timeout``: seconds of silence after which it gives up; its own default is never."""
+    """Return the client. ``timeout``: seconds of silence, or of a trickle, after which it gives up."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    from huggingface_hub import HfApi, constants, set_client_factory
-    from huggingface_hub.utils import _http
+    from huggingface_hub import HfApi, constants
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
+    from hyperllama.modelstore.hub_client import install
+
     disable_progress_bars()
+
+    install(timeout)
     constants.HF_HUB_DOWNLOAD_TIMEOUT = max(1, round(timeout))
-    with _INSTALLING:
-        # Installing a factory closes the connections of every transfer under way, so it is done once.
-        installed = _http._GLOBAL_CLIENT_FACTORY  # noqa: SLF001 - the library has no other way to see it
-        if not isinstance(installed, _Factory) or installed.timeout != timeout:
-            set_client_factory(_Factory(timeout))
     return HfApi(endpoint=endpoint, token=token)
-
-
-class _Factory:
-    """The library's own client, with a time-out."""
-
-    def __init__(self, timeout: float) -> None:
-        self.timeout = timeout
-
-    def __call__(self) -> httpx.Client:
-        import httpx
-        from huggingface_hub.utils import _http
-
-        made = _http.default_client_factory()
-        made.timeout = httpx.Timeout(self.timeout)
-        return made
 
 
 def download(url: str, sink: Sink, *, have: int, size: int | None) -> None:

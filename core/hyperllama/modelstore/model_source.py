@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from hyperllama.models import ModelSpec
 from hyperllama.modelstore.manifests import Manifests
 from hyperllama.modelstore.model_directories import ModelDirectories
 from hyperllama.spi import Report
+from hyperllama.system.executors import Workers
 
 
 class StoreSource:
@@ -18,9 +18,11 @@ class StoreSource:
 
     scheme = "store"
 
-    def __init__(self, manifests: Manifests, views: ModelDirectories) -> None:
+    def __init__(self, manifests: Manifests, views: ModelDirectories, threads: Workers) -> None:
+        """``threads``: for what reads and links files."""
         self._manifests = manifests
         self._views = views
+        self._threads = threads
 
     def models(self) -> Sequence[ModelSpec]:
         return ()
@@ -35,7 +37,7 @@ class StoreSource:
 
     async def fetch(self, reference: str, report: Report) -> Path:
         try:
-            path = await asyncio.to_thread(self.local, reference)
+            path = await self._threads.run(lambda: self.local(reference))
         except ConfigError as error:
             raise LoadFailed(str(error)) from error
         if path is None:
