@@ -11,6 +11,7 @@ from typing import Any
 import click
 import pytest
 
+from hyperllama.app.application import create_app
 from hyperllama.cli.commands import cli
 from hyperllama.config import Config
 from hyperllama_builtin.models import BUILTIN
@@ -35,9 +36,8 @@ def _config(what: str) -> bool:
 
 
 @cache
-def _sources() -> str:
-    folders = (ROOT / "core", ROOT / "protocols")
-    return "\n".join(path.read_text(encoding="utf-8") for folder in folders for path in folder.rglob("*.py"))
+def _routes() -> frozenset[str]:
+    return frozenset(route.path for route in create_app(Config()).web.litestar.routes)
 
 
 CHECKS: dict[str, Callable[[str], bool]] = {
@@ -52,7 +52,7 @@ CHECKS: dict[str, Callable[[str], bool]] = {
     "licence": lambda name: bool(_toml("pyproject.toml")["project"]["license"] == name),
     "none": lambda _: True,
     "python": lambda wanted: bool(_toml("pyproject.toml")["project"]["requires-python"] == wanted),
-    "route": lambda path: f'"{path}"' in _sources(),
+    "route": lambda path: path in _routes(),
     "script": lambda name: name in _toml("pyproject.toml")["project"]["scripts"],
     "table": lambda name: name in Config.__struct_fields__,
 }

@@ -82,4 +82,4 @@ def test_loading_the_fixtures_imports_next_to_nothing_of_the_gateway() -> None:
     code = "import sys, hyperllama.testing.fixtures; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name for name in done.stdout.split() if name.startswith(("hyperllama.", "litestar", "msgspec"))}
-    assert loaded == {"hyperllama.hookspecs", "hyperllama.testing", "hyperllama.testing.fixtures"}
+    assert loaded == {"hyperllama.testing", "hyperllama.testing.fixtures"}

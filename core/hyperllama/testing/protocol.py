@@ -139,7 +139,7 @@ class _Plugin:
 def _error(kind: type[GatewayError], *, retry_after: float | None = None) -> GatewayError:
     if issubclass(kind, MethodNotAllowed):
         return kind("the reason is this", allow=("GET", "POST"))
-    return kind("the reason is this", retry_after=retry_after)
+    return kind("the reason is this") if retry_after is None else kind("the reason is this", retry_after=retry_after)
 
 
 def _handlers(protocol: WireProtocol) -> list[tuple[str, HTTPRouteHandler]]:
