@@ -1,0 +1,1 @@
+"""Credentials to principals: keys, JSON Web Tokens, networks, and what each may do."""

@@ -1,0 +1,1 @@
+"""The command ``hyperllama-gateway`` and its sub-commands."""

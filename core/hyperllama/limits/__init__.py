@@ -1,0 +1,1 @@
+"""Rate limits and quotas: reserved before a request, settled after it, in memory or in Redis."""

@@ -1,0 +1,1 @@
+"""The log, metrics, and the record that each request leaves."""

@@ -1,0 +1,1 @@
+"""Fair waiting for a busy model, and requests gathered into one batch."""

@@ -1,0 +1,1 @@
+"""HTTP/1.1 on a socket: framing, bounds, deadlines, shutdown. Knows no route."""
