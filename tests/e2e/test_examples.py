@@ -54,6 +54,22 @@ def test_a_strangers_engine_works_after_pip_install(tmp_path: Path, start: Calla
     assert theirs["usage"]["completion_tokens"] == ours["eval_count"] == 4
 
 
+@pytest.mark.nightly
+def test_a_strangers_engine_passes_its_own_tests(tmp_path: Path) -> None:
+    source = copied(ROOT / "examples" / "hyperllama-echo", tmp_path / "source")
+    install(source, tmp_path / "site")
+    options = ["-c", os.devnull, "--rootdir", str(source), "--import-mode=importlib", "-o", "asyncio_mode=auto"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *options, str(source / "tests")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        timeout=110,
+    )
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout
+
+
 def test_the_plugin_of_the_readme_works(tmp_path: Path, start: Callable[..., Any]) -> None:
     code = next(text for language, text in BLOCKS if language == "python" and "hookimpl" in text)
     entry = next(text for language, text in BLOCKS if language == "toml" and "entry-points" in text)

@@ -1,40 +1,67 @@
-"""An engine that says back what it was told: the smallest whole plugin."""
+"""An engine that answers with the words of the last message: the smallest whole plugin."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable
+from itertools import cycle, islice
 from pathlib import Path
+from zlib import crc32
 
 from hyperllama import hookimpl
 from hyperllama.config import Config
-from hyperllama.errors import InvalidRequest
+from hyperllama.errors import ContextTooLong, EngineFailed, InvalidRequest
 from hyperllama.generation import GenerationRequest, TokenChunk, Usage
 from hyperllama.messages import Chat, Prompt
-from hyperllama.models import ModelInfo, ModelSpec
+from hyperllama.models import LoadProgress, ModelInfo, ModelSpec
 from hyperllama.spi import Engine, LoadedModel, Report
 from hyperllama.stream import TokenStream
 
+CONTEXT = 4096
+
 
 class EchoModel:
+    """A model whose tokens are words."""
+
     failure: str | None = None
 
     def __init__(self, info: ModelInfo) -> None:
         self.info = info
+        self._closed = False
 
     async def generate(self, request: GenerationRequest) -> TokenStream:
-        words = _said(request).split()
+        """Return the stream of words. Raise here what can be refused: nothing has been sent yet."""
+        if self._closed:
+            raise EngineFailed("The model is not loaded.")
+        words = _prompt(request).split()
         if not words:
-            raise InvalidRequest("there is nothing to say back")
-        return TokenStream(_words(words[: request.sampling.max_tokens]))
+            raise InvalidRequest("There are no words to echo.")
+        if len(words) > CONTEXT:
+            raise ContextTooLong(f"The prompt has {len(words)} words, and the context holds {CONTEXT}.")
+        return TokenStream(self._answer(words, request))
+
+    async def _answer(self, words: list[str], request: GenerationRequest) -> AsyncGenerator[TokenChunk, None]:
+        most = request.sampling.max_tokens
+        answer = list(islice(cycle(words), most)) if request.sampling.ignore_eos and most else words[:most]
+        for count, word in enumerate(answer, 1):
+            if self._closed:
+                raise EngineFailed("The model was unloaded.")
+            last = count == len(answer)
+            yield TokenChunk(
+                text=word if count == 1 else f" {word}",
+                token_ids=_ids([word]),
+                usage=Usage(len(words), count) if last or count == 1 else None,
+                prompt_token_ids=_ids(words) if last and request.return_token_ids else (),
+                finish_reason=None if not last else "length" if count == most else "stop",
+            )
 
     def memory(self) -> tuple[int, int]:
         return 0, 0
 
     def watch(self, on_failure: Callable[[str], None]) -> None:
-        """An echo never fails."""
+        """Do nothing: an echo never fails."""
 
     async def close(self) -> None:
-        """There is nothing to give back."""
+        self._closed = True
 
 
 class EchoEngine:
@@ -42,26 +69,26 @@ class EchoEngine:
 
     def describe(self, spec: ModelSpec, path: Path | None) -> ModelInfo:
         capabilities = frozenset({"chat", "completion"})
-        return ModelInfo(name=spec.name, engine="echo", capabilities=capabilities, context_length=4096, family="echo")
+        return ModelInfo(
+            name=spec.name, engine="echo", capabilities=capabilities, context_length=CONTEXT, family="echo"
+        )
 
     async def load(self, spec: ModelSpec, path: Path | None, report: Report) -> LoadedModel:
+        report(LoadProgress("ready"))
         return EchoModel(self.describe(spec, path))
 
 
-async def _words(words: list[str]) -> AsyncGenerator[TokenChunk, None]:
-    for index, word in enumerate(words):
-        yield TokenChunk(text=word if index == 0 else f" {word}")
-    usage = Usage(prompt_tokens=len(words), completion_tokens=len(words))
-    yield TokenChunk(tokens=0, finish_reason="stop", usage=usage)
-
-
-def _said(request: GenerationRequest) -> str:
+def _prompt(request: GenerationRequest) -> str:
     match request.input:
         case Chat(messages):
             return messages[-1].text if messages else ""
         case Prompt(text):
             return text
     return ""
+
+
+def _ids(words: Iterable[str]) -> tuple[int, ...]:
+    return tuple(crc32(word.encode()) for word in words)
 
 
 @hookimpl
