@@ -167,7 +167,7 @@ class ChunkQueue:
         self._full = len(self._ready) + CROWD
         if sum(map(_size, self._ready)) >= LAG:
             on_close, self._on_close = self._on_close, None
-            self._ended, self._error = True, ClientGone("the reader fell too far behind; the answer was cut short")
+            self._ended, self._error = True, ClientGone("The reader fell too far behind; the answer was cut short.")
             if on_close is not None:
                 on_close()
 

@@ -88,7 +88,7 @@ def test_a_hash_for_the_config_file_is_that_of_the_key_shown(run, tmp_path) -> N
 def test_a_key_is_changed_and_every_act_is_on_record(run, tmp_path) -> None:
     secret = run("create", "ci", "--owner", "acme", "--model", "sim*", "--limit", "requests=5/minute").stdout.strip()
     for arguments, said in (
-        (("update", "ci"), "nothing is to be changed"),
+        (("update", "ci"), "There is nothing to change."),
         (("update", "nobody", "--owner", "x"), "no key 'nobody'"),
         (("update", "ci", "--limit", "requests=often"), "not a rate"),
     ):

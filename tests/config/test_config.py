@@ -64,7 +64,7 @@ def test_without_a_file_there_are_defaults() -> None:
         ("[models.a]\nmax_batch_size = 0", "models.a.max_batch_size: Must be at least 1, not 0."),
         ("[models.a]\naliases = ['b']\n[models.b]", "models.b: 'b' already names model 'a'"),
         ("[logs]\nlevel = 'loud'", "logs.level: Must be one of debug, info, warning, error, not 'loud'."),
-        ("[server", "not valid TOML"),
+        ("[server", "Not valid TOML"),
     ],
 )
 def test_a_bad_file_says_where_and_what_in_one_line(tmp_path: Path, text: str, sentence: str) -> None:

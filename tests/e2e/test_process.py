@@ -62,7 +62,7 @@ def test_what_cannot_be_served_is_one_clear_line_and_exit_code_2(tmp_path: Path,
 
 def test_a_missing_file_and_a_port_in_use_are_exit_code_2(tmp_path: Path) -> None:
     missing = run(tmp_path, None, "--config", "nowhere.toml")
-    assert (missing.returncode, "cannot read the configuration" in missing.stderr) == (2, True)
+    assert (missing.returncode, "The configuration cannot be read" in missing.stderr) == (2, True)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -86,7 +86,7 @@ def test_what_needs_a_restart_is_refused_as_a_whole(start: Callable[..., Any]) -
     gateway = start(CONFIG)
     write(gateway, MORE.replace("port = 0", "port = 1"))
     gateway.process.send_signal(signal.SIGHUP)
-    wait_for_log(gateway, "server.port: needs a restart")
+    wait_for_log(gateway, "server.port: Needs a restart")
     assert ask(gateway, "added").status_code == 404
 
 

@@ -81,8 +81,8 @@ def test_a_strangers_parser_is_used_by_its_name() -> None:
 def test_a_parser_that_nobody_offers_is_refused_with_the_nearest_name() -> None:
     check([SPEC, ModelSpec(name="ok", tool_parser="hermes", reasoning_parser="engine")], parsers())
     with pytest.raises(
-        ConfigError, match=r"models\.bad\.tool_parser: no parser is called 'hermse'; did you mean 'hermes'"
+        ConfigError, match=r"models\.bad\.tool_parser: There is no parser 'hermse'\. Did you mean 'hermes'"
     ):
         check([ModelSpec(name="bad", tool_parser="hermse")], parsers())
-    with pytest.raises(ConfigError, match=r"models\.bad\.reasoning_parser: .*there are engine, "):
+    with pytest.raises(ConfigError, match=r"models\.bad\.reasoning_parser: .*must be one of engine, "):
         check([ModelSpec(name="bad", reasoning_parser="zzzzz")], parsers())

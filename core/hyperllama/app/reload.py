@@ -91,7 +91,7 @@ class Reloader:
         changed = _difference(self._app.config, new)
         fixed = [key for key in changed if key.split(".", 1)[0] not in LIVE or key == "limits.storage"]
         if fixed:
-            raise ConfigError(f"{self._path}: {', '.join(fixed)}: needs a restart of the gateway")
+            raise ConfigError(f"{self._path}: {', '.join(fixed)}: Needs a restart of the gateway.")
         return changed
 
     def _described(self, new: Config) -> list[Entry]:

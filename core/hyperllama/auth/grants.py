@@ -65,7 +65,7 @@ class StaticKeys:
             return None
         _, who, expires = found
         if expires is not None and self._wall() >= expires:
-            raise Unauthenticated("the API key that was sent has expired")
+            raise Unauthenticated("The API key has expired.")
         return at(who, credentials)
 
     def renew(self, id: str) -> Principal | None:

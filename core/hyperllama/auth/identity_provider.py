@@ -38,12 +38,12 @@ class IdentityProvider:
         try:
             import jwt
         except ImportError as error:
-            raise ConfigError("keys.jwt: needs the extra: pip install 'hyperllama-gateway[jwt]'") from error
+            raise ConfigError("keys.jwt: Needs the extra: pip install 'hyperllama-gateway[jwt]'") from error
         if any(name.upper().startswith("HS") or name.lower() == "none" for name in settings.algorithms):
-            raise ConfigError("keys.jwt.algorithms: only those with a public key: RS256, ES256, PS256, EdDSA")
+            raise ConfigError("keys.jwt.algorithms: Must be algorithms with a public key: RS256, ES256, PS256, EdDSA.")
         unknown = {word for words in settings.permissions.values() for word in words} - set(PERMISSIONS)
         if unknown:
-            raise ConfigError(f"keys.jwt.permissions: {sorted(unknown)} are no permissions")
+            raise ConfigError(f"keys.jwt.permissions: {sorted(unknown)} are not permissions.")
         self._jwt = jwt
         self._settings = settings
         self._keys = KeySet(settings, clock=clock)
@@ -80,7 +80,7 @@ class IdentityProvider:
             self._believed[name] = known
         principal, expires, _ = known
         if self._wall() >= expires + self._settings.leeway:
-            raise Unauthenticated("the token that was sent has expired")
+            raise Unauthenticated("The token has expired.")
         return at(principal, credentials)
 
     async def _verify(self, token: str) -> tuple[Principal, float, float] | None:
@@ -93,7 +93,7 @@ class IdentityProvider:
         if claimed.get("iss") != settings.issuer:
             return None
         if header.get("alg") not in settings.algorithms:
-            raise Unauthenticated("the token that was sent is signed in a way that is not accepted here")
+            raise Unauthenticated("The token is signed with an algorithm that is not accepted.")
         keys = await self._keys.candidates(str(header.get("kid") or ""), str(header["alg"]))
         loop = asyncio.get_running_loop()
         claims = await loop.run_in_executor(self._verifying, self._claims, token, keys)  # half a millisecond a key
@@ -116,14 +116,14 @@ class IdentityProvider:
             except (jwt.InvalidSignatureError, jwt.InvalidKeyError, TypeError):  # a key of another kind, or curve
                 continue
             except jwt.ExpiredSignatureError as error:
-                raise Unauthenticated("the token that was sent has expired") from error
+                raise Unauthenticated("The token has expired.") from error
             except jwt.InvalidAudienceError as error:
-                raise Unauthenticated("the token that was sent is meant for another service") from error
+                raise Unauthenticated("The token is meant for another service.") from error
             except (jwt.InvalidTokenError, ValueError) as error:
-                raise Unauthenticated("the token that was sent is not valid") from error
+                raise Unauthenticated("The token is not valid.") from error
             else:
                 return claims
-        raise Unauthenticated("the token that was sent is not signed by its issuer")
+        raise Unauthenticated("The token is not signed by its issuer.")
 
     def _principal(self, claims: Mapping[str, object]) -> Principal:
         settings = self._settings

@@ -71,7 +71,7 @@ class KeySet:
             if "://" in place:
                 _check(place)
             elif not settings.jwks:
-                raise ConfigError("keys.jwt.issuer: not a URL; name the place of its keys in keys.jwt.jwks")
+                raise ConfigError("keys.jwt.issuer: Not a URL; give the location of its keys in keys.jwt.jwks.")
 
     async def candidates(self, kid: str, algorithm: str) -> list[Any]:
         """Return the keys that can have signed a token: those of this id, or of none; all for a token without an id.
@@ -92,7 +92,7 @@ class KeySet:
             elif now - self._fetched > self._settings.refresh and (self._refresh is None or self._refresh.done()):
                 self._refresh = asyncio.create_task(self._fetch_quietly())
         if not self._keys:
-            raise Unavailable("the identity provider's keys are not there yet", retry_after=AGAIN)
+            raise Unavailable("The identity provider's keys have not been fetched yet.", retry_after=AGAIN)
         return found
 
     async def close(self) -> None:
@@ -112,7 +112,7 @@ class KeySet:
                 self._keys = await self._within_deadline()
             except (OSError, HTTPException, ValueError) as error:
                 log.warning("keys of the identity provider not fetched", reason=type(error).__name__)
-                raise Unavailable("the identity provider's keys cannot be fetched", retry_after=AGAIN) from error
+                raise Unavailable("The identity provider's keys cannot be fetched.", retry_after=AGAIN) from error
             self._fetched = self._clock()
 
     def _matching(self, kid: str, algorithm: str) -> list[Any]:
@@ -221,7 +221,7 @@ def _check(place: str) -> None:
     parts = urllib.parse.urlsplit(place)
     if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or "")):
         return
-    raise ConfigError("keys.jwt: keys are fetched over https, or from a file")
+    raise ConfigError("keys.jwt: Keys must come over https, or from a file.")
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -111,7 +111,7 @@ class KeyCache:
         if self._some is False:
             return None
         if not 20 <= len(token) <= 128 or not token.isascii():
-            raise Unauthenticated("the API key that was sent is not valid")
+            raise Unauthenticated("The API key is not valid.")
         store = self._store or await self.store()
         wanted = store.digest(token)
         known = self._believed.get(wanted)
@@ -122,7 +122,7 @@ class KeyCache:
                 if known is None or not self._confirmed():
                     raise
         if known.until is not None and self._wall() >= known.until:
-            raise Unauthenticated("the API key that was sent has expired")
+            raise Unauthenticated("The API key has expired.")
         return at(known.principal, credentials)
 
     async def renew(self, id: str) -> Principal | None:
@@ -144,10 +144,10 @@ class KeyCache:
             found = await asyncio.shield(asking)
         except Exception as error:
             self._complain(error)
-            raise Unavailable("keys cannot be checked at the moment", retry_after=5) from error
+            raise Unavailable("API keys cannot be checked at the moment.", retry_after=5) from error
         if found is None or found.key.revoked is not None:
             self._believed.pop(wanted, None)
-            raise Unauthenticated("the API key that was sent is not valid")
+            raise Unauthenticated("The API key is not valid.")
         known = _Believed(_principal(found.key), found.until, self._clock() + self._life)
         if revision == self._revision:  # else it changed while we asked: use the answer, do not keep it
             if len(self._believed) >= REMEMBERED:

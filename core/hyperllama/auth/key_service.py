@@ -66,7 +66,7 @@ class KeyService:
     async def create(self, draft: Draft, actor: Actor) -> Issued:
         async with self._audit.watching("keys.create", draft.name, actor, done=False):
             if not 0 < len(draft.name) <= 128 or not draft.name.isprintable():
-                raise InvalidRequest("a name has 1 to 128 printable characters", param="name")
+                raise InvalidRequest("A name must have 1 to 128 printable characters.", param="name")
             key = Key(name=draft.name, **self._checked(msgspec.structs.asdict(draft), but="name"))
             return await self._store.create(key, actor=actor.name, request_id=actor.request_id)
 
@@ -74,7 +74,7 @@ class KeyService:
         async with self._audit.watching("keys.update", name, actor, done=False):
             given = {k: v for k, v in msgspec.structs.asdict(change).items() if v is not UNSET}
             if not given:
-                raise InvalidRequest("nothing is to be changed; name a field")
+                raise InvalidRequest("There is nothing to change. Name a field.")
             fields = self._checked(given)
             return await self._store.update(name, fields, actor=actor.name, request_id=actor.request_id)
 
@@ -100,15 +100,15 @@ class KeyService:
     def _checked(self, given: Mapping[str, Any], *, but: str = "") -> dict[str, Any]:
         fields = {name: value for name, value in given.items() if name != but}
         if len(fields.get("owner", "")) > 128:
-            raise InvalidRequest("an owner has at most 128 characters", param="owner")
+            raise InvalidRequest("An owner must have at most 128 characters.", param="owner")
         models = fields.get("models")
         if models is not None and (len(models) > PATTERNS or any(not 0 < len(model) <= 255 for model in models)):
-            raise InvalidRequest(f"models: at most {PATTERNS} patterns of 1 to 255 characters", param="models")
+            raise InvalidRequest(f"models: Must be at most {PATTERNS} patterns of 1 to 255 characters.", param="models")
         weight = fields.get("weight", 1.0)
         if not 0 < weight <= MAX_WEIGHT:
-            raise InvalidRequest("weight must be above 0, and at most a million", param="weight")
+            raise InvalidRequest("The weight must be above 0, and at most a million.", param="weight")
         if abs(fields.get("priority", 0)) > MAX_PRIORITY:
-            raise InvalidRequest("priority is between -10 and 10", param="priority")
+            raise InvalidRequest("The priority must be between -10 and 10.", param="priority")
         if "limits" in fields:
             fields["limits"] = _limits(fields["limits"], self._config.limits)
         if fields.get("expires") is not None:
@@ -124,7 +124,7 @@ def _limits(table: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
         place = str(error).partition(":")[0]
         raise InvalidRequest(str(error), param=place if place.startswith("limits.") else "limits") from error
     if (tier := table.get("tier")) is not None and tier not in limits.tiers:
-        raise InvalidRequest(f"there is no [limits.tiers.{tier}]", param="limits.tier")
+        raise InvalidRequest(f"There is no [limits.tiers.{tier}].", param="limits.tier")
     return {name: value for name, value in table.items() if value is not None}
 
 
@@ -139,7 +139,7 @@ def _moment(given: str | float) -> float:
     try:
         moment = datetime.fromisoformat(given)
     except ValueError as error:
-        raise InvalidRequest(f"{given!r} is neither a duration nor a date", param="expires") from error
+        raise InvalidRequest(f"{given!r} is neither a duration nor a date.", param="expires") from error
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
@@ -148,9 +148,9 @@ def _seconds(given: str | float, param: str) -> float:
     try:
         seconds = parse_duration(given)
     except ValueError as error:
-        raise InvalidRequest(f"{given!r} is no duration; write 24h, 30m, 7d", param=param) from error
+        raise InvalidRequest(f"{given!r} is not a duration. Write 24h, 30m or 7d.", param=param) from error
     if not 0 <= seconds < 1e11:
-        raise InvalidRequest(f"{given!r} is in the past, or too far off", param=param)
+        raise InvalidRequest(f"{given!r} is in the past, or too far off.", param=param)
     return seconds
 
 

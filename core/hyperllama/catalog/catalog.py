@@ -179,13 +179,13 @@ class Catalog:
                 return Lease(instance, model, 0)
             if (pause := instance.unavailable_for()) > 0:
                 raise ModelUnavailable(
-                    f"model '{entry.spec.name}' stopped too often and rests; try again later", retry_after=pause
+                    f"The engine of model {entry.spec.name!r} died too often. Try again later.", retry_after=pause
                 )
             loading = instance.begin()
             done, _ = await asyncio.wait([loading], timeout=None if math.isinf(wait_timeout) else wait_timeout)
             if not done:
                 raise ModelLoading(
-                    f"model '{entry.spec.name}' is being loaded ({instance.describe()}); ask again, or wait longer",
+                    f"Model {entry.spec.name!r} is being loaded ({instance.describe()}). Try again, or wait longer.",
                     retry_after=instance.remaining(),
                 )
             return Lease(instance, loading.result(), time.perf_counter_ns() - began)

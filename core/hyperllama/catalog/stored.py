@@ -81,9 +81,7 @@ class CatalogSync:
             raise
         except Exception as error:  # files of a stranger: any field of any type, at any depth
             log.warning("a model's files cannot be understood", model=name.short, reason=type(error).__name__)
-            raise ConfigError(
-                "the model's files cannot be understood; is config.json as the model needs it?"
-            ) from error
+            raise ConfigError("The model's files cannot be read; check its config.json.") from error
         return lambda stored: self._put(entry, stored)
 
     def withdraw(self, name: str) -> None:

@@ -21,7 +21,7 @@ def describe_exposure(config: Config, *, keys: bool) -> str:
         return "OTHER MACHINES TOO, WITHOUT KEYS: anyone who reaches this port may use and manage every model"
     raise ConfigError(
         f"server.host: {config.server.host} can be reached from other machines and no keys are configured; "
-        "create one with 'hyperllama-gateway keys create', listen on 127.0.0.1, or type --insecure-no-auth"
+        "create one with 'hyperllama-gateway keys create', listen on 127.0.0.1, or type --insecure-no-auth."
     )
 
 

@@ -42,9 +42,9 @@ def _parse(path: Path, where: str) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise ConfigError(f"{where}: cannot read the configuration: {error.strerror}") from error
+        raise ConfigError(f"{where}: The configuration cannot be read: {error.strerror}.") from error
     except ValueError as error:  # TOML, UTF-8, or a number of thousands of digits
-        raise ConfigError(f"{where}: not valid TOML: {error}") from error
+        raise ConfigError(f"{where}: Not valid TOML: {error}.") from error
 
 
 __all__ = ("load",)

@@ -57,7 +57,7 @@ class KeyStore:
                 act = await _changed(connection, actor, request_id, "keys.create", key, now)
         except IntegrityError as error:
             raise InvalidRequest(
-                f"there is a key named {key.name!r} already; rotate it, or revoke it first", param="name"
+                f"There is a key named {key.name!r} already. Rotate it, or revoke it first.", param="name"
             ) from error
         self._told(act)
         return Issued(key, secret)
@@ -92,7 +92,7 @@ class KeyStore:
         async with self._database.begin() as connection:
             key = await _get(connection, name, change=True)
             if not key.live(now):
-                raise InvalidRequest(f"key {key.name!r} is revoked or has expired; create another", param="name")
+                raise InvalidRequest(f"Key {key.name!r} is revoked or has expired. Create another.", param="name")
             old = tables.secrets
             later = or_(old.c.expires.is_(None), old.c.expires > now + grace)
             await connection.execute(update(old).where(and_(old.c.key == key.id, later)).values(expires=now + grace))
@@ -119,7 +119,7 @@ class KeyStore:
         async with self._database.begin() as connection:
             key = await _get(connection, name, change=True)
             if key.revoked is not None:
-                raise InvalidRequest(f"key {key.name!r} is revoked; create another", param="name")
+                raise InvalidRequest(f"Key {key.name!r} is revoked. Create another.", param="name")
             key = msgspec.structs.replace(key, **fields)
             row = {field: value for field, value in _row(key).items() if field in fields}
             await connection.execute(update(tables.keys).where(tables.keys.c.id == key.id).values(**row))
@@ -160,7 +160,7 @@ async def _get(connection: AsyncConnection, name: str, *, change: bool = False) 
     asked = select(table).where(or_(table.c.id == name, by_name))
     row = (await connection.execute(asked.with_for_update() if change else asked)).first()
     if row is None:
-        raise NotFound(f"there is no key {name!r}")
+        raise NotFound(f"There is no key {name!r}.")
     return _key(row)
 
 

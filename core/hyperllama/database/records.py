@@ -235,7 +235,7 @@ def _size(change: Record | None) -> int:
 
 
 def _unavailable() -> Unavailable:
-    return Unavailable("what was kept cannot be read at the moment", retry_after=5)
+    return Unavailable("Stored records cannot be read at the moment.", retry_after=5)
 
 
 __all__ = ("DatabaseRecords",)

@@ -43,7 +43,7 @@ class Quotas:
             try:
                 await self._ledger.watch()
             except Exception as error:
-                raise Unavailable("quotas cannot be checked at the moment", retry_after=5) from error
+                raise Unavailable("Quotas cannot be checked at the moment.", retry_after=5) from error
         tokens = self._tokens(call, allowance)
         self._check(principal, allowance, call.requests, tokens)
         requests, under_way = self._running.get(principal.id, (0, 0))

@@ -172,7 +172,7 @@ class LocalGateway:
 
 def _there(kept: T | None) -> T:
     if kept is None:
-        raise UnsupportedFeature("this gateway does not keep that for its callers")
+        raise UnsupportedFeature("This gateway does not keep files or batches.")
     return kept
 
 
@@ -182,7 +182,7 @@ def _may_use(principal: Principal, entry: Entry) -> bool:
 
 def _tokenizer(model: LoadedModel) -> Tokenizes:
     if not isinstance(model, Tokenizes):
-        raise UnsupportedFeature(f"model '{model.info.name}' does not show its tokenizer", param="model")
+        raise UnsupportedFeature(f"Model {model.info.name!r} does not offer its tokenizer.", param="model")
     return model
 
 

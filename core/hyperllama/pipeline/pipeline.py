@@ -92,13 +92,13 @@ class Pipeline:
 
     def refuse(self) -> GatewayError:
         """Refuse new work, since the gateway is stopping. Returns the error that callers get."""
-        self._refusing = Draining("the gateway is stopping; ask again in a moment", retry_after=5)
+        self._refusing = Draining("The gateway is stopping. Try again in a moment.", retry_after=5)
         return self._refusing
 
     def abort(self) -> None:
         """End every stream with an error that its client can read."""
         for loop in list(self._live):
-            loop.abort(Draining("the gateway is stopping; the answer was cut short", retry_after=5))
+            loop.abort(Draining("The gateway is stopping; the answer was cut short.", retry_after=5))
 
     async def generate(self, request: GenerationRequest, caller: Caller, entry: Entry) -> TokenStream:
         """Admit, load if need be, submit. Raises any refusal; the returned stream must be closed."""
@@ -124,7 +124,7 @@ class Pipeline:
             await self._enter(call)
             model = await self._acquire(call, entry, request.keep_alive)
             if not isinstance(model, Embeds):
-                raise UnsupportedFeature(f"model '{request.model}' does not support embeddings", param="model")
+                raise UnsupportedFeature(f"Model {request.model!r} does not support embeddings.", param="model")
             vectors = await embed(model, request)
             call.last = time.perf_counter_ns()
             call.usage = Usage(prompt_tokens=vectors.prompt_tokens)

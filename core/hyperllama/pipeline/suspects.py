@@ -43,7 +43,7 @@ class CrashSuspects:
         self._expire()
         if self._deaths and self._deaths.get(_digest(request, tenant) or b"", (0, 0.0))[0] >= DEATHS:
             raise InvalidRequest(
-                "this request was running each time the model's engine stopped and is not tried again; change it"
+                "This request was running each time the model's engine died, so it is refused. Change it."
             )
 
     def enter(self, model: LoadedModel) -> None:

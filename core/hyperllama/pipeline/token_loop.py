@@ -75,7 +75,7 @@ class TokenLoop:
             chunks = await (self._stream.batch() if take is None else self._stream.relay(self._forward))
             self._task = None
             if not chunks:
-                raise EngineFailed("the engine ended without finishing the answer")
+                raise EngineFailed("The engine ended without finishing the answer.")
             if not call.first:
                 call.first = time.perf_counter_ns()
                 call.caller.headers["server-timing"] = _server_timing(call)
@@ -93,7 +93,7 @@ class TokenLoop:
             raise
         except Exception as error:
             log.exception("stream failed", model=call.info.name, request_id=call.caller.request_id)
-            failure = EngineFailed("the answer could not be finished because of an internal error")
+            failure = EngineFailed("The answer could not be finished because of an internal error.")
             await self.fail(failure)
             raise failure from error
 

@@ -174,7 +174,7 @@ class Gathering(Generic[Q, A]):
                 item.future.cancel()
             raise
         except Exception as error:  # noqa: BLE001 - an engine's mistake must reach those who wait, not the event loop
-            failure = EngineFailed("the engine could not answer because of an internal error")
+            failure = EngineFailed("The engine could not answer because of an internal error.")
             failure.__cause__ = error
             _fail(batch, failure)
 

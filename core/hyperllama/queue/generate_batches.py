@@ -49,7 +49,7 @@ class GenerateBatcher:
             if len(streams) != len(requests):
                 for stream in streams:
                     await stream.aclose()
-                raise EngineFailed(f"the engine began {len(streams)} answers to {len(requests)} requests")
+                raise EngineFailed(f"The engine returned {len(streams)} answers to {len(requests)} requests.")
             open_ = _Open(len(streams))
             for part in give([TokenStream(_Part(stream), open_.closed) for stream in streams]):
                 await part.aclose()

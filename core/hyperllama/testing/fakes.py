@@ -115,15 +115,15 @@ class FakeGateway:
 
     @property
     def model_store(self) -> ModelStore:
-        raise UnsupportedFeature("there are no models on disk here")
+        raise UnsupportedFeature("There are no models on disk here.")
 
     @property
     def files(self) -> Files:
-        raise UnsupportedFeature("there are no files here")
+        raise UnsupportedFeature("There are no files here.")
 
     @property
     def batches(self) -> Batches:
-        raise UnsupportedFeature("there are no batches here")
+        raise UnsupportedFeature("There are no batches here.")
 
     def models(self, principal: Principal) -> Sequence[ModelInfo]:
         return [info for info in self._models if principal.may_use(info.name, *info.aliases)]

@@ -21,12 +21,12 @@ class LoadingContract:
 
     @pytest.fixture
     def engine(self) -> Engine:
-        raise NotImplementedError("override the fixture 'engine'")
+        raise NotImplementedError("Override the fixture 'engine'.")
 
     @pytest.fixture
     def spec(self) -> ModelSpec:
         """Return the model's table; requests use its name."""
-        raise NotImplementedError("override the fixture 'spec'")
+        raise NotImplementedError("Override the fixture 'spec'.")
 
     @pytest.fixture
     def path(self) -> Path | None:

@@ -36,7 +36,7 @@ class ProtocolContract:
 
     @pytest.fixture
     def protocol(self) -> WireProtocol:
-        raise NotImplementedError("override the fixture 'protocol'")
+        raise NotImplementedError("Override the fixture 'protocol'.")
 
     async def test_it_has_a_name_and_prefixes_that_are_paths(self, protocol: WireProtocol) -> None:
         assert protocol.name

@@ -80,8 +80,10 @@ def check(specs: Iterable[ModelSpec], parsers: Mapping[str, TransformFactory]) -
             if name is None or name == ENGINE or name in parsers:
                 continue
             near = difflib.get_close_matches(name, parsers, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted({*parsers, ENGINE}))}"
-            raise ConfigError(f"models.{spec.name}.{key}: no parser is called {name!r}; {hint}")
+            hint = (
+                f"Did you mean {near[0]!r}?" if near else f"It must be one of {', '.join(sorted({*parsers, ENGINE}))}."
+            )
+            raise ConfigError(f"models.{spec.name}.{key}: There is no parser {name!r}. {hint}")
 
 
 __all__ = ("ENGINE", "Chain", "check", "compose", "parsers", "reasoning_of", "tools_of")

@@ -37,7 +37,7 @@ class Authentication(ASGIMiddleware):
             known: Principal | None = scope.get(PRINCIPAL)  # type: ignore[assignment]  # of our own making
             principal = await self._principal(scope) if known is None else known
             if permission not in principal.permissions:
-                raise Forbidden(f"this key does not have the permission {permission!r}")
+                raise Forbidden(f"This key does not have the permission {permission!r}.")
             scope["user"] = principal
         await next_app(scope, receive, send)
 
@@ -48,8 +48,8 @@ class Authentication(ASGIMiddleware):
             if principal is not None:
                 return principal
         if credentials.token is None:
-            raise Unauthenticated("no API key was sent; send it as Authorization: Bearer <key>")
-        raise Unauthenticated("the API key that was sent is not valid")
+            raise Unauthenticated("No API key was sent. Send it as Authorization: Bearer <key>.")
+        raise Unauthenticated("The API key is not valid.")
 
 
 def _credentials(scope: Scope) -> Credentials:
@@ -69,7 +69,7 @@ def _credentials(scope: Scope) -> Credentials:
         if token:
             sent.add(token)
     if len(sent) > 1:
-        raise InvalidRequest("two different API keys were sent in one request; send one")
+        raise InvalidRequest("The request has two different API keys. Send one.")
     client = scope.get("client")
     headers: Mapping[str, str] = ASGIConnection[object, object, object, object](scope).headers  # type: ignore[type-var]
     return Credentials(token=sent.pop() if sent else None, headers=headers, client=client[0] if client else None)

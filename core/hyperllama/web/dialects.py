@@ -105,7 +105,7 @@ def _translate(request: AnyRequest, error: Exception) -> GatewayError:
         case HTTPException(status_code=413):
             return PayloadTooLarge(error.detail)
         case HTTPException(detail="client disconnected prematurely"):  # Litestar has no class of its own for it
-            return ClientGone("the client left before its request was whole")
+            return ClientGone("The client left before its request was complete.")
         case HTTPException() if error.status_code < 500:
             return InvalidRequest(error.detail)
     log.error("request failed", path=request.scope["path"], request_id=request_id(request.scope), exc_info=error)

@@ -37,7 +37,7 @@ def only_from(networks: Sequence[str]) -> Guard:
         if address is None:
             return  # not of TCP
         if not in_any(known, address):
-            raise Forbidden("the admin API is not offered to this address; [admin] networks says to which")
+            raise Forbidden("The admin API is not offered to this address. See [admin] networks.")
 
     return guard
 
@@ -65,7 +65,7 @@ def groups(by: str) -> tuple[str, ...]:
     """What lines of usage are added up by: ``day,model``. Raises InvalidRequest."""
     words = tuple(dict.fromkeys(by.split(",")))
     if not set(words) <= set(GROUPS) or {"day", "month"} <= set(words):
-        raise InvalidRequest(f"by is one or more of {BY}, between commas", param="by")
+        raise InvalidRequest(f"by must be one or more of {BY}, separated by commas.", param="by")
     return words
 
 
