@@ -14,7 +14,7 @@ from hyperllama_ollama.settings import Settings
 
 @hookimpl
 def hyperllama_protocols(config: Config) -> Iterable[WireProtocol]:
-    return (Ollama(config.section("ollama", Settings)),)
+    return (Ollama(config.section("ollama", Settings), config.body),)
 
 
 @hookimpl

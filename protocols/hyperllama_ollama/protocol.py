@@ -9,6 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
+from hyperllama.config import BodyLimits
 from hyperllama.errors import GatewayError, MethodNotAllowed, ModelNotFound
 from hyperllama.spi import ErrorReply
 from hyperllama.web import GatewayRequest
@@ -36,14 +37,15 @@ class Ollama:
     overridden_errors = (ModelNotFound("The reason.", model="m:cloud"),)
     origins = ORIGINS
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, limits: BodyLimits | None = None) -> None:
+        """``limits`` is ``[body]``; None: its defaults."""
         handlers: list[HTTPRouteHandler] = [
             catalog.root,
             catalog.version_route(settings.version),
             catalog.tags,
             catalog.ps,
             catalog.show,
-            *inference.Inference(Builder()).handlers,
+            *inference.Inference(Builder(), BodyLimits() if limits is None else limits).handlers,
             embedding.embed,
             embedding.embeddings,
             store.create,

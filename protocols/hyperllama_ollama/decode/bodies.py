@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from hyperllama.config import BodyLimits
 from hyperllama_ollama import wire
 from hyperllama_ollama.decode import fields
 from hyperllama_ollama.decode.images import image
 from hyperllama_ollama.decode.scan import Json
 from hyperllama_ollama.decode.shape import (
+    LIMITS,
     Body,
     Fields,
     Walk,
@@ -23,13 +25,13 @@ from hyperllama_ollama.decode.shape import (
 )
 
 
-def generate(raw: bytes) -> tuple[wire.GenerateRequest, Body]:
-    body = read(raw, "GenerateRequest", _GENERATE)
+def generate(raw: bytes, *, limits: BodyLimits = LIMITS) -> tuple[wire.GenerateRequest, Body]:
+    body = read(raw, "GenerateRequest", _GENERATE, limits=limits)
     return wire.GenerateRequest(**_renamed(body)), body
 
 
-def chat(raw: bytes) -> tuple[wire.ChatRequest, Body]:
-    body = read(raw, "ChatRequest", _CHAT)
+def chat(raw: bytes, *, limits: BodyLimits = LIMITS) -> tuple[wire.ChatRequest, Body]:
+    body = read(raw, "ChatRequest", _CHAT, limits=limits)
     return wire.ChatRequest(**_renamed(body)), body
 
 
@@ -126,12 +128,12 @@ _GENERATE: Fields = {
     "template": string,
     "context": list_of(integer, "[]int", zero=0),
     "raw": boolean,
-    "images": list_of(image, "[]api.ImageData", zero=b""),
+    "images": list_of(image, "[]api.ImageData", zero=b"", counted="images"),
 }
 _CHAT: Fields = {
     **_GENERATION,
-    "messages": list_of(fields.message, "[]api.Message", zero=wire.Message()),
-    "tools": list_of(fields.tool, "api.Tools", zero=wire.Tool()),
+    "messages": list_of(fields.message, "[]api.Message", zero=wire.Message(), counted="messages"),
+    "tools": list_of(fields.tool, "api.Tools", zero=wire.Tool(), counted="tools"),
 }
 _EMBED: Fields = {
     "model": string,
@@ -158,7 +160,7 @@ _CREATE: Fields = {
     "license": _licenses,
     "system": string,
     "parameters": mapping,
-    "messages": list_of(fields.message, "[]api.Message", zero=wire.Message()),
+    "messages": list_of(fields.message, "[]api.Message", zero=wire.Message(), counted="messages"),
     "quantize": string,
     "quantization": string,
     "renderer": string,

@@ -54,7 +54,7 @@ def think(_: Walk, value: Json) -> wire.Think:
 
 def message(walk: Walk, value: Json) -> wire.Message:
     """Ollama decodes each message on its own: the first wrong type in one ends the reading."""
-    inner = Walk(walk.struct, ordered=walk.ordered)
+    inner = Walk(walk.struct, ordered=walk.ordered, counts=walk.counts)
     inner.path = list(walk.path)
     if not isinstance(value, dict):
         inner.mismatch(value, "api.Alias")
@@ -84,13 +84,13 @@ def schema(walk: Walk, value: Json) -> Json:
 
 
 def texts(walk: Walk, value: Json) -> tuple[str, ...] | None:
-    """``input`` of embed: one string or several; None: neither."""
-    match value:
-        case str():
-            return (value,) if value else ()
-        case list() if all(isinstance(item, str) for item in value):
-            return tuple(value)
-    return None
+    """Return the texts in ``input`` of embed: one string or several; None: neither."""
+    if isinstance(value, str):
+        return (value,) if value else ()
+    if not isinstance(value, list):
+        return None
+    walk.counts.add("inputs", len(value))
+    return tuple(value) if all(isinstance(item, str) for item in value) else None
 
 
 def _arguments_of_call(walk: Walk, value: Json) -> wire.ToolCallFunction:
@@ -146,8 +146,8 @@ _MESSAGE: Fields = {
     "role": lambda walk, value: string(walk, value).lower(),
     "content": string,
     "thinking": string,
-    "images": list_of(image, "[]api.ImageData", zero=b""),
-    "tool_calls": list_of(_call, "[]api.ToolCall", zero=wire.ToolCall()),
+    "images": list_of(image, "[]api.ImageData", zero=b"", counted="images"),
+    "tool_calls": list_of(_call, "[]api.ToolCall", zero=wire.ToolCall(), counted="tool_calls"),
     "tool_name": string,
     "tool_call_id": string,
 }

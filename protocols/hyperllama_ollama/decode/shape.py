@@ -8,13 +8,16 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from hyperllama.config import BodyLimits
 from hyperllama.errors import InvalidRequest
 from hyperllama_ollama.decode import bounds, scan
+from hyperllama_ollama.decode.bounds import Counted, Counts
 from hyperllama_ollama.decode.scan import BadJson, Json, Number
 
 Read: TypeAlias = Callable[["Walk", Json], Any]
 Fields: TypeAlias = Mapping[str, Read]
 
+LIMITS = BodyLimits()  # the defaults of [body]
 _FAST = msgspec.json.Decoder()
 
 
@@ -32,9 +35,10 @@ class Walk:
     ``ordered``: objects list their members in the order in which they were last written.
     """
 
-    __slots__ = ("first", "ordered", "path", "struct")
+    __slots__ = ("counts", "first", "ordered", "path", "struct")
 
-    def __init__(self, struct: str, *, ordered: bool) -> None:
+    def __init__(self, struct: str, *, ordered: bool, counts: Counts) -> None:
+        self.counts = counts
         self.first: str | None = None
         self.path: list[str] = []
         self.struct = struct
@@ -63,24 +67,24 @@ class Body(msgspec.Struct, frozen=True):
         return next((text for key, text in reversed(members.items()) if key.casefold() == field), "")
 
 
-def read(raw: bytes, name: str, fields: Fields) -> Body:
-    """Return the fields of a body. ``name`` is the Go type, without its package.
+def read(raw: bytes, name: str, fields: Fields, *, limits: BodyLimits = LIMITS) -> Body:
+    """Return the fields of a body. ``name`` is the Go type, without its package; ``limits`` is ``[body]``.
 
     Every body of the dialect passes here: what it may hold is checked before it is parsed. Raise InvalidRequest, with
     Go's sentence where the body is not what Go could read.
     """
-    bounds.check(raw)
+    bounds.check(raw, limits)
     try:
-        return Body(_whole(_FAST.decode(raw), name, fields, ordered=False), raw)
+        return Body(_whole(_FAST.decode(raw), name, fields, limits, ordered=False), raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Mismatch, _Ambiguous):
         pass  # the scanner reads what only Go accepts, and words what nobody does
     try:
         document = scan.parse(raw, tokens=True)
         if document is None:
             raise InvalidRequest("missing request body")
-        _whole(document.value, name, fields, ordered=True)
+        _whole(document.value, name, fields, limits, ordered=True)
         plain = scan.parse(raw)
-        return Body(_whole(plain.value if plain is not None else None, name, fields, ordered=True), raw)
+        return Body(_whole(plain.value if plain is not None else None, name, fields, limits, ordered=True), raw)
     except (BadJson, Mismatch) as error:
         raise InvalidRequest(str(error)) from error
 
@@ -155,13 +159,15 @@ def mapping(walk: Walk, value: Json) -> dict[str, Json]:
     return {}
 
 
-def list_of(read_item: Read, type_: str, *, zero: object) -> Read:
-    """An array whose elements ``read_item`` reads; null elements are ``zero``."""
+def list_of(read_item: Read, type_: str, *, zero: object, counted: Counted | None = None) -> Read:
+    """Return a reader of arrays; ``read_item`` reads elements, null ones are ``zero``. ``counted``: their bound."""
 
     def read_list(walk: Walk, value: Json) -> tuple[Any, ...]:
         if not isinstance(value, list):
             walk.mismatch(value, type_)
             return ()
+        if counted is not None:
+            walk.counts.add(counted, len(value))
         return tuple(zero if item is None else read_item(walk, item) for item in value)
 
     return read_list
@@ -180,8 +186,8 @@ def _float64(walk: Walk, value: int | float) -> int | float:
     return float(value)
 
 
-def _whole(value: Json, name: str, fields: Fields, *, ordered: bool) -> dict[str, Any]:
-    walk = Walk(name, ordered=ordered)
+def _whole(value: Json, name: str, fields: Fields, limits: BodyLimits, *, ordered: bool) -> dict[str, Any]:
+    walk = Walk(name, ordered=ordered, counts=Counts(limits))
     found = members(walk, value, fields, f"api.{name}") if value is not None else {}
     walk.end()
     return found
@@ -203,6 +209,7 @@ def _kind(value: Json, *, numeric: bool) -> str:
 
 
 __all__ = (
+    "LIMITS",
     "Body",
     "Fields",
     "Mismatch",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeAlias
 
 import msgspec
@@ -10,6 +11,7 @@ from litestar import post
 from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 
+from hyperllama.config import BodyLimits
 from hyperllama.errors import InvalidRequest, UnsupportedFeature
 from hyperllama.generation import Completion, GenerationRequest
 from hyperllama.identity import Caller
@@ -30,10 +32,11 @@ Open: TypeAlias = Callable[[], Awaitable[TokenStream]]
 
 
 class Inference:
-    """The two routes. ``builder`` renders prompts."""
+    """The two routes. ``builder`` renders prompts, ``limits`` is ``[body]``."""
 
-    def __init__(self, builder: Builder) -> None:
+    def __init__(self, builder: Builder, limits: BodyLimits) -> None:
         self._builder = builder
+        self._limits = limits
         self.handlers: tuple[HTTPRouteHandler, ...] = (
             post(
                 "/api/generate",
@@ -62,7 +65,7 @@ class Inference:
         """Answer a prompt; without one, load the model, or unload it."""
         who = caller(request, "ollama")
         raw = await request.body()
-        asked, body = await read(bodies.generate, raw)
+        asked, body = await read(partial(bodies.generate, limits=self._limits), raw)
         requests.check_logprobs(asked)
         info = resolve.resolve(gateway, asked.model, who.principal, resolve.GENERATE)
         if not asked.prompt and asked.keep_alive == 0:
@@ -96,7 +99,7 @@ class Inference:
         """Answer a conversation; without messages, load the model, or unload it."""
         who = caller(request, "ollama")
         raw = await request.body()
-        asked, body = await read(bodies.chat, raw)
+        asked, body = await read(partial(bodies.chat, limits=self._limits), raw)
         requests.check_logprobs(asked)
         info = resolve.resolve(gateway, asked.model, who.principal, resolve.CHAT)
         if not asked.messages and asked.keep_alive == 0:
