@@ -11,7 +11,7 @@ from hyperllama.web.images import MAX_IMAGES, InlineImages, TooManyImages, image
 from hyperllama.web.query import from_text, read_query
 from hyperllama.web.request import GatewayRequest, InjectedGateway, caller, current_request_id, request_id
 from hyperllama.web.routing import Resource, route
-from hyperllama.web.strict_json import MAX_DEPTH, nests_deeper, parse_json
+from hyperllama.web.strict_json import MAX_DEPTH, json_excess, nests_deeper, parse_json
 
 __all__ = (
     "MAX_DEPTH",
@@ -35,6 +35,7 @@ __all__ = (
     "current_request_id",
     "from_text",
     "image_bytes",
+    "json_excess",
     "nests_deeper",
     "parse_json",
     "read_form",

@@ -17,6 +17,7 @@ _SUSPECT = re.compile(rb"\\u[dD][89a-fA-F]|\d{19}|[eE]\+?\d{3}")
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _NO_MARKS = bytes(set(range(256)) - set(b"[]{},:"))
 _MANY_VALUES = 50_000
+_MAX_FLAT = 16_384  # members of an object in a row without a nested value: one call into C reads them all
 _DEFAULTS = BodyLimits()
 
 
@@ -71,19 +72,14 @@ def nests_deeper(value: object, limit: int) -> bool:
     return True
 
 
-def _suspicious(raw: bytes) -> bool:
-    """Return True if the leaves must be looked at."""
-    return any(_SUSPECT.search(raw, at, at + _PIECE + _MARK) for at in range(0, len(raw), _PIECE))
-
-
-def _check_shape(raw: bytes, limits: BodyLimits) -> None:
-    """Count depth, containers, members and values before anything is built."""
+def json_excess(raw: bytes, limits: BodyLimits) -> str:
+    """Return what the JSON ``raw`` has more of than ``limits`` allows, as "100 values"; empty: nothing. Linear."""
     if (
-        raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH
+        raw.count(b"[") + raw.count(b"{") <= limits.containers
         and raw.count(b",") < limits.values
-        and raw.count(b":") <= limits.members
+        and raw.count(b":") <= min(limits.members, _MAX_FLAT)
     ):
-        return
+        return ""
     marks = _structure(raw)
     for noun, found, limit in (
         ("values", marks.count(b",") + 1, limits.values),
@@ -91,7 +87,29 @@ def _check_shape(raw: bytes, limits: BodyLimits) -> None:
         ("arrays and objects", marks.count(b"["), limits.containers),
     ):
         if found > limit:
-            raise InvalidRequest(f"The JSON body holds too many values: at most {limit} {noun} are allowed.")
+            return f"{limit} {noun}"
+    if marks.count(b":") > _MAX_FLAT and any(run.count(b":") > _MAX_FLAT for run in _runs(marks)):
+        return f"{_MAX_FLAT} members of one object"
+    return ""
+
+
+def _runs(marks: bytes) -> list[bytes]:
+    """Return the commas and colons between brackets."""
+    return marks.replace(b"]", b"[").split(b"[")
+
+
+def _suspicious(raw: bytes) -> bool:
+    """Return True if the leaves must be looked at."""
+    return any(_SUSPECT.search(raw, at, at + _PIECE + _MARK) for at in range(0, len(raw), _PIECE))
+
+
+def _check_shape(raw: bytes, limits: BodyLimits) -> None:
+    """Count depth, containers, members and values before anything is built."""
+    if excess := json_excess(raw, limits):
+        raise InvalidRequest(f"The JSON body holds too many values: at most {excess} are allowed.")
+    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
+        return
+    marks = _structure(raw)
     brackets = marks.translate(None, b",:")
     for _ in range(MAX_DEPTH):  # innermost pairs are taken out, a level a round
         inner = brackets.replace(b"[]", b"")
@@ -166,4 +184,4 @@ def _check_leaves(value: object) -> None:
                 pass
 
 
-__all__ = ("MAX_DEPTH", "nests_deeper", "parse_json")
+__all__ = ("MAX_DEPTH", "json_excess", "nests_deeper", "parse_json")

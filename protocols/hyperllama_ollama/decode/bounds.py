@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Literal, TypeAlias
 
 from hyperllama.config import BodyLimits
 from hyperllama.errors import InvalidRequest
+from hyperllama.web import json_excess
 
 Counted: TypeAlias = Literal["messages", "images", "inputs", "tools", "tool_calls"]
-
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_INSIDE = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
-_PIECE = 128 * 1024  # bytes looked at in one go, while no other thread runs
 
 
 class Counts:
@@ -34,28 +30,9 @@ class Counts:
 
 
 def check(raw: bytes, limits: BodyLimits) -> None:
-    """Raise InvalidRequest for more containers or values than ``[body]`` allows. Linear, and quick for plain text."""
-    most_containers, most_values = limits.containers, limits.values
-    if raw.count(b"{") + raw.count(b"[") <= most_containers and raw.count(b",") <= most_values:
-        return
-    containers = values = 0
-    inside, rest = False, b""
-    for at in range(0, len(raw), _PIECE):
-        piece = rest + raw[at : at + _PIECE]
-        if inside:
-            end = _INSIDE.match(piece).end()  # type: ignore[union-attr]  # matches everywhere, if only nothing
-            inside = piece[end : end + 1] != b'"'
-            if inside:
-                rest = piece[end:]  # half of an escape
-                continue
-            piece = piece[end + 1 :]
-        outside, quote, text = _STRING.sub(b"", piece).partition(b'"')
-        containers += outside.count(b"{") + outside.count(b"[")
-        values += outside.count(b",")
-        if containers > most_containers or values > most_values:
-            raise InvalidRequest("the request body holds too many values")
-        inside = quote != b""
-        rest = text[_INSIDE.match(text).end() :]  # type: ignore[union-attr]
+    """Raise InvalidRequest for more than ``[body]`` allows of JSON. Linear, and quick for plain text."""
+    if json_excess(raw, limits):
+        raise InvalidRequest("the request body holds too many values")
 
 
 __all__ = ("Counted", "Counts", "check")

@@ -7,6 +7,7 @@ from hyperllama.web import Countable
 SAMPLING: Countable = {
     "stop": ("stops", "stop_bytes"),
     "logit_bias": "biases",
+    "metadata": "choices",
     "guided_choice": "choices",
     "structured_outputs.choice": "choices",
 }
