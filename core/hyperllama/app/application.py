@@ -49,7 +49,7 @@ class Application:
 
     @property
     def requires_keys(self) -> bool:
-        """Whether callers must show credentials."""
+        """True when callers must send credentials."""
         return self.web.authenticator.required
 
     def apply(self, config: Config) -> None:

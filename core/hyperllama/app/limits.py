@@ -1,4 +1,4 @@
-"""What a caller may use and how it waits for it: rate limits, quotas and the queue, which apply in this order."""
+"""Rate limits, quotas and the queue, which apply to a call in this order."""
 
 from __future__ import annotations
 

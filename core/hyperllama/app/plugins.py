@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class PluginFact(msgspec.Struct, frozen=True):
-    """What was found of one plugin; ``problem`` is empty when it loaded."""
+    """Facts about one plugin; ``problem`` is empty when it loaded."""
 
     name: str
     distribution: str
@@ -50,7 +50,7 @@ class Plugins:
     """
 
     def __init__(self, config: Config, *extra: object) -> None:
-        """``extra`` plugins (modules or objects with hook implementations) are registered as if installed."""
+        """Load the plugins. ``extra`` ones (modules or objects with hooks) are registered as if installed."""
         self._config = config
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
@@ -142,7 +142,7 @@ class Plugins:
 
 
 def installed() -> list[EntryPoint]:
-    """Entry points of the group, by name."""
+    """Return the entry points of the group, by name."""
     return sorted(entry_points(group=hookspecs.PROJECT), key=lambda entry: entry.name)
 
 
@@ -151,7 +151,7 @@ def enabled(config: Config, name: str) -> bool:
 
 
 def inspect(config: Config) -> list[PluginFact]:
-    """What ``plugins list`` and ``plugins doctor`` show. Imports each enabled plugin; never raises for a bad one."""
+    """Return the facts for ``plugins list`` and ``doctor``. Imports each enabled plugin; never raises for a bad one."""
     facts: list[PluginFact] = []
     for entry in installed():
         distribution, version = _distribution(entry)

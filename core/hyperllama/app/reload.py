@@ -35,7 +35,7 @@ class Reloader:
     """
 
     def __init__(self, app: Application, path: Path, *, seen: Stamp | None = None) -> None:
-        """``seen`` is the stamp of the file that ``app`` was built from; None: the file as it is now."""
+        """Watch the file. ``seen``: stamp of the file that ``app`` was built from; None: as it is now."""
         self._app = app
         self._path = path
         self._seen = seen or stamp(path)

@@ -1,4 +1,4 @@
-"""What the gateway keeps in its database and beside it: usage, the audit log, records, files and batches."""
+"""Storage of the gateway: usage, the audit log, records, files and batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may come in: every way of knowing a caller, asked in one order; and whether anyone may without being known."""
+"""Authentication of callers: every provider, in order; and access without a key, where none is required."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Authenticator:
     name = "door"
 
     def __init__(self, config: Config, database: Database, *, others: bool = False) -> None:
-        """``others``: plugins have providers too, so that keys are required. Raises ConfigError."""
+        """Set up the providers. ``others``: plugins have some too, so that keys are required. Raises ConfigError."""
         keys = config.keys
         self._static = StaticKeys(keys.static)
         self._networks = Networks(keys.networks)
@@ -41,7 +41,7 @@ class Authenticator:
 
     @property
     def required(self) -> bool:
-        """Whether callers must show who they are. Grows true with the first key, and does not go back."""
+        """True when callers must send a key: from the first key on, for good."""
         if self._required is not None:
             return self._required
         if self._configured:
@@ -66,7 +66,7 @@ class Authenticator:
             await self._tokens.close()
 
     async def authenticate(self, credentials: Credentials) -> Principal | None:
-        """None: unknown, and a key is required. Raises Unauthenticated for one that is wrong."""
+        """Return the caller; None: unknown, and a key is required. Raises Unauthenticated for a wrong key."""
         if credentials.token is not None:
             try:
                 known = await self._static.authenticate(credentials)
@@ -86,9 +86,9 @@ class Authenticator:
         return known
 
     async def renew(self, principal: Principal) -> Principal | None:
-        """Who ``principal``, let in some time ago, is now; None: nobody any more.
+        """Return the current principal of an earlier caller; None: its key is not valid any more.
 
-        IdentityProvider and plugins' callers cannot be asked again without their credentials: they stay who they were.
+        IdentityProvider and plugins' callers cannot be checked again without credentials: they stay as they were.
         """
         if principal.id == LOCAL.id:
             return None if self.required else principal
@@ -114,7 +114,7 @@ def _tokens(settings: Jwt | None) -> IdentityProvider | None:
 
 
 def any_keys(database: Database) -> bool:
-    """Whether the database ever held a key, before it is opened. A server named by URL is taken to.
+    """Return whether the database ever held a key, before it is opened. A server named by URL counts as having one.
 
     Raises ConfigError for a file that is no database: it must not look like one without keys.
     """

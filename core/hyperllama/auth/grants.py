@@ -18,7 +18,7 @@ REMEMBERED = 10_000
 
 
 def principal(id: str, name: str, grant: Grant) -> Principal:
-    """Who a grant makes of its bearer."""
+    """Return the principal that a grant gives its bearer."""
     return Principal(
         id=id,
         name=name,
@@ -32,7 +32,7 @@ def principal(id: str, name: str, grant: Grant) -> Principal:
 
 
 def at(who: Principal, credentials: Credentials) -> Principal:
-    """The principal as it calls from somewhere, for limits by network."""
+    """Return the principal with the address it calls from, for limits by network."""
     client = credentials.client
     return who if client is None else msgspec.structs.replace(who, network=client)
 
@@ -69,7 +69,7 @@ class StaticKeys:
         return at(who, credentials)
 
     def renew(self, id: str) -> Principal | None:
-        """Who has this id now; None: nobody, or one that has expired."""
+        """Return the principal with this id now; None: there is none, or it has expired."""
         for _, who, expires in self._known.values():
             if who.id == id:
                 return who if expires is None or self._wall() < expires else None
@@ -103,7 +103,7 @@ class Networks:
         return at(who, credentials) if who is not None else None
 
     def renew(self, id: str) -> Principal | None:
-        """Who has this id now; None: nobody."""
+        """Return the principal with this id now; None: there is none."""
         return next((who for _, who in self._networks if who.id == id), None)
 
     def _match(self, client: str) -> Principal | None:

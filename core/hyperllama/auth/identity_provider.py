@@ -34,7 +34,7 @@ class IdentityProvider:
     def __init__(
         self, settings: Jwt, *, clock: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time
     ) -> None:
-        """Raises ConfigError without the extra ``jwt``, or for an algorithm that shares a secret."""
+        """Read the settings. Raises ConfigError without the extra ``jwt``, or for an algorithm with a shared secret."""
         try:
             import jwt
         except ImportError as error:
@@ -66,7 +66,7 @@ class IdentityProvider:
         self._verifying.shutdown(wait=False, cancel_futures=True)
 
     async def authenticate(self, credentials: Credentials) -> Principal | None:
-        """None: no token of this issuer. Raises Unauthenticated for one that is forged, expired or meant for others."""
+        """Return the caller; None: no token of this issuer. Raises Unauthenticated: forged, expired, foreign."""
         token = credentials.token
         if token is None or token.count(".") != 2 or len(token) > LONGEST or not token.isascii():
             return None
@@ -140,14 +140,14 @@ class IdentityProvider:
         )
 
     def _permissions(self, words: tuple[str, ...]) -> frozenset[Permission]:
-        """What the claim's words mean; a word nobody explained means nothing."""
+        """Return the permissions of the claim's words; an unknown word gives none."""
         if self._settings.permissions:
             return frozenset(p for word in words for p in self._settings.permissions.get(word, ()))
         return frozenset(permission for permission in PERMISSIONS if permission in words)
 
 
 def _id(subject: str) -> str:
-    """What usage and files are kept by; a subject that no database column holds stands there as its hash."""
+    """Return the id that usage and files are kept by; a subject too long for a database column becomes its hash."""
     plain = len(subject) <= LONGEST_SUBJECT and subject.isprintable()
     return f"jwt:{subject if plain else 'sha256:' + hashlib.sha256(subject.encode()).hexdigest()}"
 

@@ -73,11 +73,11 @@ class KeyCache:
 
     @property
     def some(self) -> bool | None:
-        """Whether there is, or ever was, any key; None: not known yet."""
+        """True when there is, or ever was, any key; None: not known yet."""
         return self._some
 
     async def store(self) -> KeyStore:
-        """What makes and ends keys; makes the database if there is none."""
+        """Return the store of keys; create the database if there is none."""
         if self._store is None:
             from hyperllama.database.key_store import KeyStore  # the database's imports are for those who have one
 
@@ -104,7 +104,7 @@ class KeyCache:
             await asyncio.gather(self._watcher, return_exceptions=True)
 
     async def authenticate(self, credentials: Credentials) -> Principal | None:
-        """None for what is no key of ours. Raises Unauthenticated for an unknown, revoked or expired one."""
+        """Return the caller; None: no key of the gateway. Raises Unauthenticated: unknown, revoked or expired."""
         token = credentials.token
         if token is None or not token.startswith(PREFIX):
             return None
@@ -126,7 +126,7 @@ class KeyCache:
         return at(known.principal, credentials)
 
     async def renew(self, id: str) -> Principal | None:
-        """Who the key of this id is now; None: it is revoked, has expired, or never was."""
+        """Return the principal of the key with this id; None: it is revoked, has expired, or never was."""
         try:
             key = await (self._store or await self.store()).get(id)
         except NotFound:
@@ -134,7 +134,7 @@ class KeyCache:
         return _principal(key) if key.live(self._wall()) else None
 
     async def _ask(self, store: KeyStore, wanted: bytes) -> _Believed:
-        """One question at a time for each key, however many requests bring it."""
+        """Look the key up, once at a time, however many requests bring it."""
         asking = self._asking.get(wanted)
         if asking is None:
             asking = self._asking[wanted] = asyncio.create_task(store.find(wanted))
@@ -194,7 +194,7 @@ class KeyCache:
             self._doubt(revision)
 
     def _changed(self) -> None:
-        """This process made, rotated or revoked a key."""
+        """Note that this process made, rotated or revoked a key."""
         self._some = True
         self._doubt(-1)
 

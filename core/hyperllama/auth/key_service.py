@@ -1,6 +1,6 @@
-"""Where keys are made, changed and ended, whether asked on the command line or by the admin API: one set of rules.
+"""The service that creates, changes and revokes keys, for the command line and the admin API alike.
 
-What succeeds is in the audit log with its change, in one transaction; what fails is there, too.
+An act is in the audit log, in one transaction with its change; one that fails is there, too.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What is to be another; what is left out stays. ``models`` None: every model, ``expires`` None: never."""
+    """A change to a key; an absent field stays as it is. ``models`` None: every model, ``expires`` None: never."""
 
     owner: str | UnsetType = UNSET
     permissions: tuple[Permission, ...] | UnsetType = UNSET
@@ -79,7 +79,7 @@ class KeyService:
             return await self._store.update(name, fields, actor=actor.name, request_id=actor.request_id)
 
     async def rotate(self, name: str, grace: float | str | None, actor: Actor) -> Issued:
-        """``grace``: how long the old secret still works; None: as the configuration says."""
+        """Issue a new secret. ``grace``: seconds that the old one still works; None: as configured."""
         async with self._audit.watching("keys.rotate", name, actor, done=False):
             given = parse_duration(self._config.keys.grace) if grace is None else _seconds(grace, "grace")
             seconds = min(given, LONGEST_GRACE)
@@ -93,7 +93,7 @@ class KeyService:
         return await self._store.get(name)
 
     async def all(self, *, ended: bool) -> Sequence[Key]:
-        """Newest first; ``ended``: revoked and expired ones, too."""
+        """Return all keys, newest first; ``ended``: revoked and expired ones, too."""
         now = time.time()
         return [key for key in await self._store.all() if ended or key.live(now)]
 
