@@ -6,7 +6,7 @@ import msgspec
 
 from hyperllama.errors import InvalidRequest
 from hyperllama.generation import Usage
-from hyperllama.spi import BatchAnswer, BatchLine, BatchResult
+from hyperllama.spi import BatchAnswer, BatchError, BatchFault, BatchLine, BatchResult
 from hyperllama.web import parse_json
 from hyperllama_openai import ids
 from hyperllama_openai.encode import sse
@@ -107,6 +107,30 @@ def unrun(line: BatchLine) -> BatchResult:
     return BatchResult(True, sse.JSON.encode(written))
 
 
+def fault(fault: BatchFault) -> BatchError:
+    """Return OpenAI's code and sentence for what is wrong with a whole batch."""
+    code: str = fault.kind
+    text, param = "", None
+    match fault.kind:
+        case "line_too_long":
+            text = f"The line is longer than the {fault.limit} bytes that it may have."
+        case "duplicate_id":
+            code, param = "duplicate_custom_id", "custom_id"
+            text = f"The custom_id '{fault.id[:80]}' is used more than once in this file."
+        case "too_many_lines":
+            code, text = "too_many_requests", f"The file has more than {fault.limit} requests."
+        case "no_lines":
+            code, text = "empty_file", "The file holds no requests."
+        case "file_gone":
+            code, text = "file_not_found", "The file's content is kept by another gateway, or is gone."
+        case "key_gone":
+            code, text = "invalid_api_key", "The key that asked for this batch is no longer valid."
+        case "broken":
+            code = "internal_error"
+            text = "The batch could not be processed; its requests stopped the gateway's work on it several times."
+    return BatchError(code=code, message=text, line=fault.line, param=param)
+
+
 def _used(usage: _Usage | None) -> Usage:
     if usage is None:
         return Usage()
@@ -120,4 +144,4 @@ def _used(usage: _Usage | None) -> Usage:
     )
 
 
-__all__ = ("ENDPOINTS", "line", "result", "unrun")
+__all__ = ("ENDPOINTS", "fault", "line", "result", "unrun")

@@ -21,7 +21,7 @@ from hyperllama.errors import (
     Unauthenticated,
     UnsupportedFeature,
 )
-from hyperllama.spi import ErrorReply
+from hyperllama.spi import BatchEnded, ErrorReply, FileInUse, UnknownBatch, UnknownFile, UnusableInput
 from hyperllama.web import Violation
 from hyperllama_openai.wire.errors import ErrorBody, ErrorEnvelope
 
@@ -133,6 +133,15 @@ _CODES: tuple[tuple[type[GatewayError], str | None], ...] = (
 )
 
 
+_PARAMS: tuple[tuple[type[GatewayError], str], ...] = (
+    (ModelNotFound, "model"),
+    (UnknownFile, "id"),
+    (UnknownBatch, "batch_id"),
+    (UnusableInput, "input_file_id"),
+    (FileInUse, "file_id"),
+)
+
+
 def _code(error: GatewayError) -> str | None:
     for kind, code in _CODES:
         if isinstance(error, kind):
@@ -160,8 +169,9 @@ def _type(error: GatewayError) -> str:
 
 
 def _param(error: GatewayError, input_field: str | None, path: str) -> str | None:
-    if isinstance(error, ModelNotFound):
-        return "model"
+    for kind, param in _PARAMS:
+        if isinstance(error, kind):
+            return param
     if error.param == "input" or isinstance(error, ContextTooLong):  # whatever the engine calls it
         return input_field
     if error.param in _FORMATS and path.rstrip("/").endswith("/responses"):
@@ -169,11 +179,29 @@ def _param(error: GatewayError, input_field: str | None, path: str) -> str | Non
     return "response_format" if error.param == "output" else error.param
 
 
+def _stored(error: GatewayError) -> str | None:
+    """Return OpenAI's sentence about a file or a batch; None for other errors."""
+    match error:
+        case UnknownFile():
+            return f"No such File object: {error.id[:80]}"
+        case UnknownBatch():
+            return f"No batch found with id '{error.id[:80]}'."
+        case UnusableInput():
+            if error.missing:
+                return f"There is no file '{error.id[:80]}'."
+            return "The file was not uploaded with purpose 'batch'."
+        case FileInUse():
+            return "A batch is being made from this file; cancel it first."
+        case BatchEnded():
+            return f"Cannot cancel a batch with status '{error.batch_status}'."
+    return None
+
+
 def _message(error: GatewayError, path: str) -> str:
     """Clients tell an overflow by these phrases: LiteLLM by the first, LangChain by the second or the third."""
     if isinstance(error, RouteNotFound):
         return f"Invalid URL ({path[:200]})"
-    message = error.message or "Internal error."
+    message = _stored(error) or error.message or "Internal error."
     if not isinstance(error, ContextTooLong):
         return message
     if "this model's maximum context length is" not in message.lower():

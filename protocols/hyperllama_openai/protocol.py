@@ -77,6 +77,7 @@ class OpenAI:
             Router(path="/", route_handlers=[*handlers, *reranking.second_version]),
         )
 
+    batch_fault = staticmethod(batch_lines.fault)
     batch_line = staticmethod(batch_lines.line)
     batch_result = staticmethod(batch_lines.result)
     batch_unrun = staticmethod(batch_lines.unrun)

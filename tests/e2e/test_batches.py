@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import openai
 
 CONFIG = """
@@ -73,6 +74,10 @@ def test_a_batch_is_gone_on_with_after_kill_9_and_no_done_line_is_run_again(
         assert results[number - 1] == json.loads(body)  # what was committed before, not another answer
     assert sent(second) == LINES - len(done)
     assert batch.usage.output_tokens == sum(r["response"]["body"]["usage"]["completion_tokens"] for r in results)
+    reply = httpx.get(f"{second.url}/admin/v1/usage?by=model", timeout=30)
+    (used,) = reply.json()["lines"]
+    booked = (used["requests"], used["prompt_tokens"], used["completion_tokens"])
+    assert booked == (LINES, batch.usage.input_tokens, batch.usage.output_tokens), "each line's usage exactly once"
 
 
 def test_a_stopping_gateway_leaves_its_batch_to_the_next_and_stops_in_time(

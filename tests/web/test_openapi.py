@@ -43,6 +43,14 @@ async def test_the_document_says_what_the_routes_take_and_give(tmp_path: Path) -
     assert document["paths"]["/v1/messages"]["post"]
 
 
+async def test_components_keep_the_names_that_generated_clients_have(tmp_path: Path) -> None:
+    async with client_of(serving(tmp_path, openapi=True)) as client:
+        document = (await client.get("/openapi.json")).json()
+    usage = schema_of(document, document["paths"]["/admin/v1/usage"]["get"]["responses"]["200"])
+    assert usage["properties"]["lines"]["items"] == {"$ref": "#/components/schemas/Line"}
+    assert {"day", "key", "model", "requests"} <= set(document["components"]["schemas"]["Line"]["properties"])
+
+
 async def test_ollamas_routes_are_described_as_its_clients_write_them(tmp_path: Path) -> None:
     async with client_of(serving(tmp_path, openapi=True)) as client:
         document = (await client.get("/openapi.json")).json()

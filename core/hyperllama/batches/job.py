@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import aclosing
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import msgspec
 import structlog
@@ -19,7 +19,18 @@ from hyperllama.database.files import FileStore
 from hyperllama.database.usage import Ledger
 from hyperllama.errors import InvalidRequest, NotFound
 from hyperllama.identity import IDLE_PRIORITY, Principal
-from hyperllama.spi import Batch, BatchAnswer, BatchDialect, BatchError, BatchLine, BatchResult, KeptFile, Status
+from hyperllama.spi import (
+    Batch,
+    BatchAnswer,
+    BatchDialect,
+    BatchError,
+    BatchFault,
+    BatchLine,
+    BatchResult,
+    FaultKind,
+    KeptFile,
+    Status,
+)
 
 AT_ONCE = 64  # lines read, and unrun lines committed, at a time
 BYTES_AT_ONCE = 8 * 2**20  # of lines that are read at a time, beyond the first
@@ -107,8 +118,8 @@ class Job:
         """Check the whole input file once, count its lines, and find the model."""
         try:
             total, model, errors = await asyncio.to_thread(self._judged)
-        except NotFound as error:
-            total, model, errors = 0, "", [BatchError(code="file_not_found", message=error.message)]
+        except NotFound:
+            total, model, errors = 0, "", [self._fault("file_gone")]
         if errors:
             return await self._store.enter(self._batch, "failed", errors=tuple(errors[:SHOWN]))
         return await self._store.enter(self._batch, "in_progress", total=total, model=model)
@@ -123,24 +134,26 @@ class Job:
                 if total > self._max_lines or len(errors) >= SHOWN:
                     break
                 if len(raw) > self._max_line_bytes:
-                    text = f"The line is longer than the {self._max_line_bytes} bytes that it may have."
-                    errors.append(_error("line_too_long", text, number))
+                    errors.append(self._fault("line_too_long", line=number, limit=self._max_line_bytes))
                     continue
                 try:
                     line = self._dialect.batch_line(raw, self._batch.endpoint)
                 except InvalidRequest as error:
-                    errors.append(_error(error.code, error.message, number, error.param))
+                    wrong = BatchError(code=error.code, message=error.message, line=number, param=error.param)
+                    errors.append(wrong)
                     continue
                 if line.id in seen:
-                    text = f"The custom_id '{line.id[:80]}' is used more than once in this file."
-                    errors.append(_error("duplicate_custom_id", text, number, "custom_id"))
+                    errors.append(self._fault("duplicate_id", line=number, id=line.id))
                 seen.add(line.id)
                 model = model or line.model
         if total > self._max_lines:
-            errors.append(_error("too_many_requests", f"The file has more than {self._max_lines} requests."))
+            errors.append(self._fault("too_many_lines", limit=self._max_lines))
         if not total:
-            errors.append(_error("empty_file", "The file holds no requests."))
+            errors.append(self._fault("no_lines"))
         return total, model, errors
+
+    def _fault(self, kind: FaultKind, **fields: Any) -> BatchError:
+        return self._dialect.batch_fault(BatchFault(kind=kind, **fields))
 
     async def _until_stopped(self, work: Coroutine[None, None, None]) -> None:
         task, stop = asyncio.create_task(work), asyncio.create_task(self._stop.wait())
@@ -295,10 +308,6 @@ def _lines(file: BinaryIO, most: int) -> Iterator[tuple[int, bytes]]:
             rest = file.readline(most + 1)
         if raw.strip():
             yield number, raw
-
-
-def _error(code: str, message: str, line: int | None = None, param: str | None = None) -> BatchError:
-    return BatchError(code=code, message=message, line=line, param=param)
 
 
 def _raise_of(done: Iterable[asyncio.Task[None]]) -> None:

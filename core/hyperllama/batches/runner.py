@@ -21,7 +21,7 @@ from hyperllama.database.files import FileStore
 from hyperllama.database.usage import Ledger
 from hyperllama.errors import StorageFull, Unavailable
 from hyperllama.identity import Principal
-from hyperllama.spi import Batch, BatchDialect, BatchError
+from hyperllama.spi import Batch, BatchDialect, BatchError, BatchFault
 from hyperllama.system.files import open_locked
 
 LOOK = 1.0  # seconds between looks at what others asked for, or cancelled
@@ -141,18 +141,18 @@ class Runner:
         return min(allowed, key=lambda each: under_way[each[0].owner], default=None)
 
     async def _begin(self, batch: Batch, principal: Principal) -> None:
+        dialect = self._dialects.get(batch.protocol)
+        if dialect is None:
+            text = f"This gateway does not speak {batch.protocol!r} any more."
+            await self._store.fail(batch, BatchError(code="protocol_not_found", message=text))
+            return
         if self._broken.get(batch.id, (0, 0.0))[0] >= BREAKS:
             del self._broken[batch.id]
-            text = "The batch could not be processed; its requests stopped the gateway's work on it several times."
-            await self._store.fail(batch, BatchError(code="internal_error", message=text))
+            await self._store.fail(batch, dialect.batch_fault(BatchFault(kind="broken")))
             return
-        dialect = self._dialects.get(batch.protocol)
         owner = await self._renew(principal)
-        if dialect is None or owner is None:
-            code, why = "invalid_api_key", "The key that asked for this batch is no longer valid."
-            if dialect is None:
-                code, why = "protocol_not_found", f"This gateway does not speak {batch.protocol!r} any more."
-            await self._store.fail(batch, BatchError(code=code, message=why))
+        if owner is None:
+            await self._store.fail(batch, dialect.batch_fault(BatchFault(kind="key_gone")))
             return
         job = Job(
             batch,

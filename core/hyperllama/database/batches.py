@@ -14,9 +14,21 @@ from hyperllama.database import sql
 from hyperllama.database.database import Database
 from hyperllama.database.files import FileStore
 from hyperllama.database.usage import UsageRow
-from hyperllama.errors import InvalidRequest, NotFound, Overloaded, RateLimited
+from hyperllama.errors import Overloaded, RateLimited
 from hyperllama.identity import Caller, Principal
-from hyperllama.spi import ENDED, Batch, BatchError, BatchResult, KeptFile, NewBatch, Status
+from hyperllama.spi import (
+    ENDED,
+    Batch,
+    BatchEnded,
+    BatchError,
+    BatchResult,
+    KeptFile,
+    NewBatch,
+    Status,
+    UnknownBatch,
+    UnknownFile,
+    UnusableInput,
+)
 
 PURPOSE = "batch"
 PIECE = 64  # results read at a time
@@ -58,10 +70,10 @@ class BatchStore:
         principal = caller.principal
         try:
             file = await self._files.get(wanted.input_file, principal)
-        except NotFound as error:
-            raise InvalidRequest(f"There is no file '{wanted.input_file[:80]}'.", param="input_file_id") from error
+        except UnknownFile as error:
+            raise UnusableInput(wanted.input_file, missing=True) from error
         if file.purpose != PURPOSE:
-            raise InvalidRequest("The file was not uploaded with purpose 'batch'.", param="input_file_id")
+            raise UnusableInput(wanted.input_file, missing=False)
         now = self._wall()
         batch = Batch(
             id=f"batch_{secrets.token_hex(16)}",
@@ -96,7 +108,7 @@ class BatchStore:
     async def cancel(self, id: str, principal: Principal) -> Batch:
         def cancelling(batch: Batch) -> Batch | None:
             if batch.status in ENDED or batch.status == "finalizing":
-                raise InvalidRequest(f"Cannot cancel a batch with status '{batch.status}'.")
+                raise BatchEnded(batch.status)
             return None if batch.status == "cancelling" else self._in(batch, "cancelling")
 
         batch = await self._change(id, cancelling, owner=principal.id)
@@ -200,7 +212,7 @@ class BatchStore:
 
 def _found(batch: Batch | None, id: str) -> Batch:
     if batch is None:
-        raise NotFound(f"No batch found with id '{id[:80]}'.", param="batch_id")
+        raise UnknownBatch(id)
     return batch
 
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, BinaryIO
 from hyperllama.config import Batches as Settings
 from hyperllama.database import sql
 from hyperllama.database.database import Database
-from hyperllama.errors import GatewayError, InvalidRequest, NotFound, PayloadTooLarge, StorageFull, StoreFailed
+from hyperllama.errors import GatewayError, NotFound, PayloadTooLarge, StorageFull, StoreFailed
 from hyperllama.identity import Caller, Principal
-from hyperllama.spi import KeptFile
+from hyperllama.spi import FileInUse, KeptFile, UnknownFile
 from hyperllama.system.files import PREFIX, Draft, free_bytes, full, write_whole
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class FileStore:
         async with self._database.begin() as connection:
             file = await self._get(connection, id, principal.id)
             if await sql.files.in_use(connection, file.id):
-                raise InvalidRequest("A batch is being made from this file; cancel it first.", param="file_id")
+                raise FileInUse
             await sql.files.remove(connection, file.id)
         await asyncio.to_thread(self.drop, file.id)
 
@@ -221,7 +221,7 @@ class FileStore:
     async def _get(self, connection: AsyncConnection, id: str, owner: str) -> KeptFile:
         file = await sql.files.get(connection, id, owner, now=self._wall())
         if file is None:
-            raise NotFound(f"No such File object: {id[:80]}", param="id")
+            raise UnknownFile(id)
         return file
 
 

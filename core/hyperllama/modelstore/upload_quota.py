@@ -6,14 +6,11 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING
 
+from hyperllama.database import sql
 from hyperllama.database.database import Database
 from hyperllama.errors import PayloadTooLarge
 from hyperllama.modelstore.blobs import Blobs
-
-if TYPE_CHECKING:
-    from sqlalchemy import Executable
 
 
 class UploadQuota:
@@ -56,16 +53,11 @@ class UploadQuota:
 
     async def used(self, owner: str) -> int:
         """Return the bytes of the owner's uploads that are still there."""
-        from sqlalchemy import delete, select
-
-        from hyperllama.database.tables import uploads
-
         async with self._database.begin() as connection:
-            mine = select(uploads.c.digest, uploads.c.bytes).where(uploads.c.owner == owner)
-            found = {row.digest: int(row.bytes) for row in await connection.execute(mine)}
+            found = await sql.uploads.sizes(connection, owner)
             gone = await asyncio.to_thread(lambda: [name for name in found if self._blobs.size(name) is None])
             if gone:
-                await connection.execute(delete(uploads).where(uploads.c.digest.in_(gone)))
+                await sql.uploads.remove(connection, gone)
         return sum(found.values()) - sum(found[name] for name in gone)
 
     async def took(self, owner: str, digest: str) -> None:
@@ -73,20 +65,14 @@ class UploadQuota:
 
         Recorded first and summed then, one owner at a time: no two processes can both find room for the last bytes.
         """
-        from sqlalchemy import func, select, text
-
-        from hyperllama.database.tables import uploads
-
         size = await asyncio.to_thread(self._blobs.size, digest)
         if size is None:
             return
         try:
             async with self._database.begin() as connection:
-                if connection.dialect.name == "postgresql":
-                    await connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:owner))"), {"owner": owner})
-                await connection.execute(_upsert(connection.dialect.name, owner, digest, size))
-                total = await connection.scalar(select(func.sum(uploads.c.bytes)).where(uploads.c.owner == owner))
-                if int(total or 0) > self._most:
+                await sql.uploads.lock(connection, owner)
+                await sql.uploads.add(connection, owner, digest, size)
+                if await sql.uploads.total(connection, owner) > self._most:
                     raise self._refusal()
         except PayloadTooLarge:
             await asyncio.to_thread(self._blobs.remove, digest)
@@ -96,17 +82,6 @@ class UploadQuota:
         return PayloadTooLarge(
             f"What this key uploads may take {self._most} bytes, and this is more; delete models first."
         )
-
-
-def _upsert(dialect: str, owner: str, digest: str, size: int) -> Executable:
-    from sqlalchemy.dialects import postgresql, sqlite
-
-    from hyperllama.database.tables import uploads
-
-    insert = postgresql.insert(uploads) if dialect == "postgresql" else sqlite.insert(uploads)
-    return insert.values(digest=digest, owner=owner, bytes=size).on_conflict_do_update(
-        index_elements=["digest"], set_={"owner": owner, "bytes": size}
-    )
 
 
 __all__ = ("UploadQuota",)

@@ -12,11 +12,15 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
+from hyperllama.errors import InvalidRequest, NotFound
 from hyperllama.generation import Usage
 from hyperllama.identity import Caller, Principal
 
 Status: TypeAlias = Literal[
     "validating", "failed", "in_progress", "finalizing", "completed", "expired", "cancelling", "cancelled"
+]
+FaultKind: TypeAlias = Literal[
+    "broken", "duplicate_id", "file_gone", "key_gone", "line_too_long", "no_lines", "too_many_lines"
 ]
 #: States that a batch does not leave.
 ENDED: tuple[Status, ...] = ("failed", "completed", "expired", "cancelled")
@@ -70,6 +74,46 @@ class KeptFile(msgspec.Struct, frozen=True, kw_only=True):
     expires: float | None
 
 
+class UnknownFile(NotFound):
+    """No file of this id, or none of the caller's."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__("There is no such file.")
+        self.id = id
+
+
+class FileInUse(InvalidRequest):
+    """The file is the input of a batch that has not ended."""
+
+    def __init__(self) -> None:
+        super().__init__("The file is in use by a batch.")
+
+
+class UnusableInput(InvalidRequest):
+    """A file that no batch can be made from: ``missing``, or uploaded for something else."""
+
+    def __init__(self, id: str, *, missing: bool) -> None:
+        super().__init__("There is no such input file." if missing else "The file is not meant for batches.")
+        self.id = id
+        self.missing = missing
+
+
+class UnknownBatch(NotFound):
+    """No batch of this id, or none of the caller's."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__("There is no such batch.")
+        self.id = id
+
+
+class BatchEnded(InvalidRequest):
+    """A batch that cannot be cancelled, since it has ended or is about to."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__("The batch has ended.")
+        self.batch_status = status
+
+
 class FileSink(Protocol):
     """A file that is being uploaded."""
 
@@ -113,6 +157,15 @@ class BatchError(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     line: int | None = None
     param: str | None = None
+
+
+class BatchFault(msgspec.Struct, frozen=True, kw_only=True):
+    """The reason why a whole batch fails, worded by its dialect. ``line`` counts from 1; ``id`` is a line's own."""
+
+    kind: FaultKind
+    line: int | None = None
+    limit: int = 0
+    id: str = ""
 
 
 class NewBatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,6 +254,10 @@ class BatchDialect(Protocol):
 
     def batch_result(self, line: BatchLine, answer: BatchAnswer) -> BatchResult: ...
 
+    def batch_fault(self, fault: BatchFault) -> BatchError:
+        """Return the dialect's code and sentence for ``fault``."""
+        ...
+
     def batch_unrun(self, line: BatchLine) -> BatchResult:
         """Return the result of a line that had not run when the batch expired."""
         ...
@@ -211,10 +268,14 @@ __all__ = (
     "Batch",
     "BatchAnswer",
     "BatchDialect",
+    "BatchEnded",
     "BatchError",
+    "BatchFault",
     "BatchLine",
     "BatchResult",
     "Batches",
+    "FaultKind",
+    "FileInUse",
     "FileSink",
     "Files",
     "KeptFile",
@@ -222,4 +283,7 @@ __all__ = (
     "Record",
     "Records",
     "Status",
+    "UnknownBatch",
+    "UnknownFile",
+    "UnusableInput",
 )

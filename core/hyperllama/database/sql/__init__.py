@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from hyperllama.database.sql import audit, batches, engine, files, records, usage
+    from hyperllama.database.sql import audit, batches, engine, files, records, uploads, usage
 
-MODULES = ("audit", "batches", "engine", "files", "records", "usage")
+MODULES = ("audit", "batches", "engine", "files", "records", "uploads", "usage")
 
 
 def __getattr__(name: str) -> ModuleType:
@@ -29,4 +29,4 @@ def load() -> None:
         importlib.import_module(f"{__name__}.{name}")
 
 
-__all__ = ("MODULES", "audit", "batches", "engine", "files", "load", "records", "usage")
+__all__ = ("MODULES", "audit", "batches", "engine", "files", "load", "records", "uploads", "usage")

@@ -13,7 +13,7 @@ from litestar.params import FromPath
 from hyperllama.auth.key_service import KeyService
 from hyperllama.catalog.catalog import Catalog
 from hyperllama.database.audit import AuditLog
-from hyperllama.database.usage import Ledger, UsageRow
+from hyperllama.database.usage import Ledger
 from hyperllama.errors import NotFound
 from hyperllama.pipeline.pipeline import Pipeline
 from hyperllama.queue.queue import FairQueue
@@ -32,7 +32,8 @@ def usage_routes(ledger: Ledger, service: Callable[[], Awaitable[KeyService]]) -
         today = datetime.now(UTC).date()
         first, last = (query.since or today.replace(day=1)).isoformat(), (query.until or today).isoformat()
         await ledger.write()
-        return wire.Usage(first, last, await ledger.report(since=first, until=last, by=by))
+        rows = await ledger.report(since=first, until=last, by=by)
+        return wire.Usage(first, last, msgspec.convert(rows, list[wire.Line], from_attributes=True))
 
     @get("/admin/v1/usage", opt=USAGE)
     async def usage(request: GatewayRequest) -> Response[bytes]:
@@ -48,7 +49,7 @@ def usage_routes(ledger: Ledger, service: Callable[[], Awaitable[KeyService]]) -
             wanted = name
         by = requests.groups("model" if query.by is None else query.by)
         found = await lines(query, tuple(dict.fromkeys((*by, "key"))))
-        own: list[UsageRow] = [line for line in found.lines if wanted in (line.key, line.name)]
+        own = [line for line in found.lines if wanted in (line.key, line.name)]
         return json(wire.Usage(found.since, found.until, own))
 
     return (usage, usage_of_key)

@@ -57,12 +57,16 @@ class AuditQuery(msgspec.Struct, frozen=True):
     subject: str = ""
 
 
+class Line(UsageRow, frozen=True, kw_only=True):
+    """What one key used of one model. ``requests`` are those let in; ``failed`` and ``cancelled`` are among them."""
+
+
 class Usage(msgspec.Struct, frozen=True):
     """Days in UTC, both included."""
 
     since: str
     until: str
-    lines: list[UsageRow]
+    lines: list[Line]
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +136,7 @@ __all__ = (
     "KeyIssued",
     "KeyList",
     "KeysQuery",
+    "Line",
     "Model",
     "ModelList",
     "Problem",
