@@ -1,4 +1,4 @@
-"""Model names as Ollama writes them: ``[host/][namespace/]model[:tag]``, and what a suffix says of where it runs."""
+"""Model names as Ollama writes them: ``[host/][namespace/]model[:tag]``, with the suffix of where the model runs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Reference(msgspec.Struct, frozen=True):
 
 
 def parse(text: str) -> Name | None:
-    """The name that ``text`` spells; None: it spells none."""
+    """Return the parts of ``text``; None: it is no name."""
     scheme, found, rest = text.partition("://")
     if not found:
         scheme, rest = "https", text

@@ -1,0 +1,1 @@
+"""Answers of the core to Ollama's JSON and lines."""

@@ -1,4 +1,4 @@
-"""``/api/embed`` and the old ``/api/embeddings``."""
+"""Routes of embeddings: ``/api/embed`` and the old ``/api/embeddings``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from litestar import post
 from litestar.response.base import ASGIResponse
 
 from hyperllama.errors import ContextTooLong, InvalidRequest
-from hyperllama.web import GatewayRequest, InjectedGateway, WholeResponse, caller
+from hyperllama.web import GatewayRequest, InjectedGateway, WholeResponse, caller, route
 from hyperllama_ollama import described, options, resolve
 from hyperllama_ollama.decode import bodies, requests
 from hyperllama_ollama.encode import replies, vectors
@@ -19,10 +19,11 @@ TOO_LONG = "the input length exceeds the context length"
 @post(
     "/api/embed",
     status_code=200,
-    opt={"permission": "infer", "accepts": described.EMBED, "answers": replies.Embedded},
+    opt=route(permission="infer", accepts=described.EMBED, answers=replies.Embedded),
     before_request=before,
 )
 async def embed(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+    """Return a vector for each text; without one, load the model."""
     who = caller(request, "ollama")
     asked = await read(bodies.embed, await request.body())
     inputs = asked.input
@@ -47,10 +48,11 @@ async def embed(request: GatewayRequest, gateway: InjectedGateway) -> ASGIRespon
 @post(
     "/api/embeddings",
     status_code=200,
-    opt={"permission": "infer", "accepts": described.EMBEDDING, "answers": replies.Embedding},
+    opt=route(permission="infer", accepts=described.EMBEDDING, answers=replies.Embedding),
     before_request=before,
 )
 async def embeddings(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+    """Return the vector of one text; without one, load the model."""
     who = caller(request, "ollama")
     asked = await read(bodies.embeddings, await request.body())
     info = resolve.resolve(gateway, asked.model, who.principal, resolve.EMBEDDINGS)
