@@ -1,4 +1,4 @@
-"""``hyperllama-gateway bench``: load, processor time, and a report of both."""
+"""The command ``hyperllama-gateway bench``: load, processor time, and a report of both."""
 
 from __future__ import annotations
 

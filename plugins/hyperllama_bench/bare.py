@@ -1,4 +1,4 @@
-"""The least that a token can cost here: a uvloop server that only writes, the same bytes at the same pace.
+"""The least cost of a token: a uvloop server that only writes the same bytes at the same pace.
 
 Run as a module: ``python -m hyperllama_bench.bare PACE TOKENS BYTES``. Its first line names the port.
 """
@@ -16,7 +16,7 @@ _END = b"0\r\n\r\n"
 
 
 class _Writers:
-    """Every connection that is owed pieces; one step writes one to each."""
+    """The connections that still get pieces; one step writes one to each."""
 
     def __init__(self, pace: float, tokens: int, piece: bytes) -> None:
         self._interval = 1 / pace if pace else 0.0

@@ -1,4 +1,4 @@
-"""``hyperllama-gateway bench``."""
+"""The command ``hyperllama-gateway bench``."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def lists(self) -> bool:
-        """Whether more than one count is given."""
+        """Return whether more than one count is given."""
         return len(self.streams or (64,)) > 1 or len(self.tokens or (0,)) > 1
 
 

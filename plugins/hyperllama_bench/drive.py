@@ -45,7 +45,7 @@ SHOWN = {
 
 
 class Drive(msgspec.Struct, frozen=True, kw_only=True):
-    """What to ask for: every rate, or else every number of streams, with every length of prompt and of answer."""
+    """A load: every rate, or else every number of streams, with every length of prompt and of answer."""
 
     streams: tuple[int, ...] = (1, 8, 64)
     rates: tuple[float, ...] = ()  # requests a second, as they come by chance; empty: a closed loop
@@ -77,7 +77,7 @@ class Step(msgspec.Struct, frozen=True):
 
 
 def measure(drive: Drive, endpoints: Sequence[Endpoint], say: Say) -> Report:
-    """Every step on one server, or ``rounds`` times on each of two, in turns. Blocks; draws a bar on standard error.
+    """Measure every step on one server, or ``rounds`` times on each of two in turns. Block, with a bar on stderr.
 
     Raises ConfigError when a server does not answer one first request.
     """
@@ -133,7 +133,7 @@ def _report(drive: Drive, named: dict[str, Endpoint], seed: int) -> Report:
 
 
 async def _one(endpoint: Endpoint, step: Step, chance: random.Random, advance: Callable[[], None]) -> tuple[Row, str]:
-    """The figures, and what the first failure said; empty: there was none."""
+    """Return the figures and the message of the first failure; empty if there was none."""
     words = WORDS.split()
     targets = [
         endpoint.target(" ".join(chance.choices(words, k=step.prompt)), step.tokens) for _ in range(step.requests)
@@ -155,7 +155,7 @@ async def _one(endpoint: Endpoint, step: Step, chance: random.Random, advance: C
 
 
 async def _taking_turns(targets: Sequence[Target], clients: int, advance: Callable[[], None]) -> list[Shot]:
-    """Closed loop: each client asks again as soon as it was answered."""
+    """Run a closed loop: each client sends its next request as soon as it is answered."""
     shots: list[Shot] = []
     left = _counted(targets, advance)
 
@@ -170,7 +170,7 @@ async def _taking_turns(targets: Sequence[Target], clients: int, advance: Callab
 
 
 async def _arriving(targets: Sequence[Target], dues: Iterator[float], advance: Callable[[], None]) -> list[Shot]:
-    """Open loop: each request on a connection of its own when it is due, whatever became of those before.
+    """Run an open loop: each request goes out when it is due, on a connection of its own.
 
     It counts as begun when it was due: what delays the sending is the server's doing.
     """
@@ -224,7 +224,7 @@ def _figures(step: Step, answers: Sequence[Answer], took: float) -> Row:
 
 
 def _compared(rows: Sequence[Row], servers: Sequence[str], step: str) -> list[Row]:
-    """Medians of each of two servers, and the first's in terms of the second's."""
+    """Return the medians of each of two servers, and the ratio of the first's to the second's."""
     both: list[Row] = []
     for server in servers:
         mine = [row for row in rows if row["server"] == server and row["step"] == step]
@@ -238,7 +238,7 @@ def _compared(rows: Sequence[Row], servers: Sequence[str], step: str) -> list[Ro
 
 
 def _processes(endpoint: Endpoint) -> list[int]:
-    """The server's, with all below them, when it runs on this machine and this user may look; otherwise empty."""
+    """Return the server's processes with all below them; empty if it runs elsewhere or may not be looked at."""
     try:
         address = str(socket.getaddrinfo(endpoint.host, 0, type=socket.SOCK_DGRAM)[0][4][0])
     except OSError:

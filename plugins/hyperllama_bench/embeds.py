@@ -1,4 +1,4 @@
-"""Embeddings of many clients gathered into engine calls, against each by itself: two gateways, taken in turns."""
+"""Embeddings gathered into engine calls compared with single calls: two gateways in turns."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SIDES = ("on", "off")
 
 
 class Gathering(msgspec.Struct, frozen=True):
-    """What to measure. ``folder`` is an embedding model as MAX takes it."""
+    """The options of the measurement. ``folder`` is an embedding model as MAX takes it."""
 
     folder: Path
     clients: int = 64
@@ -40,7 +40,7 @@ class Gathering(msgspec.Struct, frozen=True):
 
 
 def measure(gathering: Gathering, say: Say) -> Report:
-    """``rounds`` alternations, told to ``say`` as they come. Blocks for a minute or two."""
+    """Measure ``rounds`` alternations, each reported to ``say``. Block for a minute or two."""
     report = Report(
         name=f"embeddings-{gathering.device.replace(':', '-')}",
         title=f"Embeddings of many clients, gathered or not: {gathering.folder.name} on {gathering.device}",

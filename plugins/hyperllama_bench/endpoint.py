@@ -1,4 +1,4 @@
-"""A server of either dialect as a client sees it: where it is, how it is asked, and what its answers say."""
+"""A server of either dialect as a client sees it: its address, its requests and its answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OPTIONAL = ("ignore_eos", "stream_options")
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """``prefix`` is the path before ``/chat/completions`` or ``/api``. ``left_out``: those OPTIONAL that it refuses."""
+    """A server. ``prefix`` is the path before ``/chat/completions`` or ``/api``. ``left_out``: refused OPTIONAL."""
 
     host: str
     port: int
@@ -36,7 +36,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         return f"{self.host}:{self.port}"
 
     def target(self, prompt: str, tokens: int) -> Target:
-        """One streamed chat of at most ``tokens`` tokens, and of exactly as many where the dialect can say so."""
+        """Return a streamed chat of at most ``tokens`` tokens, and of exactly as many where the dialect allows it."""
         body: dict[str, object] = {
             "model": self.model,
             "messages": [{"role": "user", "content": prompt}],
@@ -55,7 +55,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What one request came to. Times are monotonic seconds; ``arrivals`` those of text, each once."""
+    """The result of one request. Times are monotonic seconds; ``arrivals`` those of text, each once."""
 
     began: float
     ended: float
@@ -109,7 +109,7 @@ _events = msgspec.json.Decoder(_Event)
 
 
 def find(url: str, *, dialect: Dialect | None, model: str | None, key: str) -> Endpoint:
-    """The endpoint that a user means by ``url``; None: guess the dialect, take the first model that chats. Blocks.
+    """Return the endpoint at ``url``; None: guess the dialect, take the first model that chats. Block.
 
     Raises ConfigError when it cannot be asked.
     """
@@ -160,7 +160,7 @@ def _get(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
 
 
 async def tried(endpoint: Endpoint) -> Endpoint:
-    """The endpoint after one short request, which loads the model, without the fields that it refuses.
+    """Return the endpoint without the fields that it refuses, after one short request, which loads the model.
 
     Raises ConfigError when it does not answer.
     """
@@ -182,7 +182,7 @@ async def tried(endpoint: Endpoint) -> Endpoint:
 
 
 def read(shot: Shot) -> Answer:
-    """What a kept answer says, of either dialect."""
+    """Return the content of a kept answer of either dialect."""
     body, marks = _unchunked(shot)
     if shot.status != 200:
         error = f"answered {shot.status}: {reason(body)}" if shot.status else "no answer"
@@ -228,7 +228,7 @@ def _says(message: _Message) -> bool:
 
 
 def _unchunked(shot: Shot) -> tuple[bytes, list[tuple[int, float]]]:
-    """The body itself, and by when how many bytes of it were there."""
+    """Return the body, and the times at which its bytes had arrived."""
     if not re.search(rb"\ntransfer-encoding: *chunked", shot.head):
         return shot.body, shot.arrivals
     body, marks, at = bytearray(), [], 0
@@ -244,7 +244,7 @@ def _unchunked(shot: Shot) -> tuple[bytes, list[tuple[int, float]]]:
 
 
 def reason(body: bytes) -> str:
-    """What an error says, on one line."""
+    """Return the message of an error on one line."""
     said: object = None
     try:
         said = msgspec.json.decode(body)

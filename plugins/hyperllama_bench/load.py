@@ -26,7 +26,7 @@ class Shot(msgspec.Struct):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """What to send. ``separator`` ends an event; ``keep`` keeps the whole answer and when its parts came."""
+    """A request to send. ``separator`` ends an event; ``keep`` keeps the whole answer and the times of its parts."""
 
     host: str
     port: int
@@ -48,7 +48,7 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class _Reader(asyncio.Protocol):
-    """Sends ``targets`` one after another on one connection."""
+    """A client that sends ``targets`` one after another on one connection."""
 
     def __init__(self, targets: Iterator[Target]) -> None:
         self._targets = targets
@@ -123,20 +123,20 @@ class _Reader(asyncio.Protocol):
             self.done.set_result(None)
 
     def _unmarked(self) -> bool:
-        """Whether only the end of the connection ends the answer."""
+        """Return whether only the end of the connection ends the answer."""
         head = self.shots[-1].head
         return bool(head) and self._length is None and b"\r\ntransfer-encoding:" not in head
 
 
 async def shoot(target: Target, *, clients: int, shots: int = 1) -> list[Shot]:
-    """``clients`` connections at once, ``shots`` requests each, one after another. Returns them all."""
+    """Send ``shots`` requests on each of ``clients`` connections at once. Return all of them."""
     readers = [await _connected(itertools.repeat(target, shots), target) for _ in range(clients)]
     await asyncio.gather(*(reader.done for reader in readers))
     return [shot for reader in readers for shot in reader.shots]
 
 
 async def send(first: Target, *, then: Iterable[Target] = ()) -> list[Shot]:
-    """On one connection ``first``, then as many of ``then``, one after another, as the server keeps it open for.
+    """Send ``first`` on one connection, then as many of ``then`` as the server keeps it open for.
 
     Raises OSError when nobody listens.
     """
@@ -151,14 +151,14 @@ async def _connected(targets: Iterator[Target], where: Target) -> _Reader:
 
 
 def check(shots: Sequence[Shot]) -> None:
-    """Raises RuntimeError unless every one was answered, whole."""
+    """Raise RuntimeError unless every request was answered whole."""
     bad = [shot for shot in shots if shot.status != 200 or not shot.ended]
     if bad:
         raise RuntimeError(f"{len(bad)} of {len(shots)} requests failed, the first with status {bad[0].status}")
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which ``share`` of all lie; 0 of none."""
+    """Return the value below which ``share`` of all lie; 0 if there are none."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 

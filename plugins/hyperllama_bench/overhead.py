@@ -1,4 +1,4 @@
-"""What the gateway process itself costs: processor time a token and a request, on the sim engine."""
+"""The cost of the gateway process itself: processor time a token and a request, on the sim engine."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ PIECE = 190  # bytes of a token's event, about, for the bare server
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What is asked of the gateway."""
+    """The load on the gateway."""
 
     streams: int = 64
     tokens: int = 200
@@ -62,7 +62,7 @@ class Load(msgspec.Struct, frozen=True):
 
 
 def measure(load: Load, say: Say) -> Report:
-    """Start a gateway, pin it and the load to a core each, and tell ``say`` as it goes. Blocks for half a minute."""
+    """Start a gateway, pin it and the load to a core each, and report to ``say``. Block for half a minute."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) > 1:
         os.sched_setaffinity(0, {cores[1]})
@@ -122,7 +122,7 @@ async def _one(server: child.Server, dialect: str, load: Load) -> Row:
 
 
 async def _profile(server: child.Server, dialect: str, load: Load) -> list[tuple[str, float]]:
-    """Of a run of its own, since being looked at costs time; empty without py-spy."""
+    """Return the profile of a run of its own, since sampling costs time; empty without py-spy."""
     sampler = profile.command()
     if sampler is None:
         return []
@@ -133,7 +133,7 @@ async def _profile(server: child.Server, dialect: str, load: Load) -> list[tuple
 
 
 def _bare(load: Load, core: int) -> float:
-    """Microseconds a token of :mod:`hyperllama_bench.bare` under the same load."""
+    """Return the microseconds a token of :mod:`hyperllama_bench.bare` under the same load."""
     with tempfile.TemporaryDirectory(prefix="hyperllama-bench-") as folder:
         log = Path(folder) / "log"
         arguments = (str(load.pace), str(load.tokens), str(PIECE))

@@ -1,4 +1,4 @@
-"""Where a process's time goes, by room, from py-spy's samples of it."""
+"""A process's time by room, from py-spy's samples."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _ROOMS = (
 
 
 def command() -> str | None:
-    """Where py-spy is; None: not installed."""
+    """Return the path of py-spy; None if it is not installed."""
     beside = Path(sys.executable).with_name("py-spy")
     return shutil.which("py-spy") or (str(beside) if beside.exists() else None)
 
 
 async def during(sampler: str, pid: int, work: Awaitable[object], *, seconds: float) -> Sequence[tuple[str, float]]:
-    """Shares of ``pid``'s running time by room while ``work`` goes on, largest first."""
+    """Return the shares of ``pid``'s running time by room during ``work``, largest first."""
     with tempfile.TemporaryDirectory(prefix="hyperllama-bench-") as folder:
         raw = Path(folder) / "samples"
         options = ("record", "-r", str(RATE), "-d", str(max(1, round(seconds))), "-f", "raw", "-o", str(raw))
@@ -45,7 +45,7 @@ async def during(sampler: str, pid: int, work: Awaitable[object], *, seconds: fl
 
 
 def shares(stacks: Sequence[str]) -> Sequence[tuple[str, float]]:
-    """By room, of lines of ``outermost;...;innermost count``. Threads without the event loop do not count."""
+    """Return the shares by room of lines of ``outermost;...;innermost count``. Only the loop's thread counts."""
     rooms: Counter[str] = Counter()
     for line in stacks:
         stack, _, count = line.rpartition(" ")

@@ -1,4 +1,4 @@
-"""What a measurement found: rows of figures with the machine they are true of, as JSON and as one page of HTML."""
+"""The report of a measurement: rows of figures and the machine, as JSON and as one page of HTML."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     plots: tuple[Plot, ...] = ()
 
     def write(self, folder: Path) -> list[Path]:
-        """``<name>.json`` and ``<name>.html`` in ``folder``."""
+        """Write ``<name>.json`` and ``<name>.html`` into ``folder``."""
         folder.mkdir(parents=True, exist_ok=True)
         when = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         about = {"title": self.title, "when": when, "machine": machine(), "settings": self.settings}
@@ -55,7 +55,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def machine() -> Row:
-    """What the figures depend on."""
+    """Return the facts of the machine on which the figures depend."""
     try:
         info = Path("/proc/cpuinfo").read_text("utf-8", errors="replace")
     except OSError:
@@ -77,7 +77,7 @@ def machine() -> Row:
 
 
 def text(rows: Sequence[Row]) -> str:
-    """``rows`` as a table for a terminal."""
+    """Return ``rows`` as a table for a terminal."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
     cells = [[column.replace("_", " ") for column in columns]]
     cells += [[_shown(row.get(column)) for column in columns] for row in rows]

@@ -1,4 +1,4 @@
-"""The gateway against MAX's own server: one model, the same MAX flags, taken in turns on the same cores."""
+"""The gateway compared with MAX's own server: one model, the same MAX flags, in turns on the same cores."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FIGURES = ("tokens_per_second", "front_us", "ttft_p50_ms", "gap_p50_ms", "gap_p9
 
 
 class Versus(msgspec.Struct, frozen=True):
-    """What to measure. ``folder`` is a model as MAX takes it."""
+    """The options of the measurement. ``folder`` is a model as MAX takes it."""
 
     folder: Path
     streams: tuple[int, ...] = (1, 8, 64)
@@ -56,7 +56,7 @@ class Served(msgspec.Struct):
     pid: int
 
     def seconds(self) -> dict[str, float]:
-        """Processor time so far by part, the engine's own last: MAX's scheduler and model, wherever they run."""
+        """Return the processor time so far by part, the engine's last: MAX's scheduler and model in any process."""
         below = processes.children(self.pid)
         if self.side == "gateway":
             hosts = [thread for host in below for thread in processes.threads(host).values()]
@@ -73,7 +73,7 @@ class Served(msgspec.Struct):
 
 
 def measure(versus: Versus, say: Say) -> Report:
-    """``rounds`` alternations, told to ``say`` as they come. Blocks for minutes.
+    """Measure ``rounds`` alternations, each reported to ``say``. Block for minutes.
 
     Raises ConfigError when MAX's command is not installed.
     """
@@ -199,7 +199,7 @@ def _line(row: Row) -> str:
 
 
 def _parts(row: Row) -> str:
-    """Where the processor time of a token goes."""
+    """Return the processor time of a token by part."""
     if row["server"] == "gateway":
         names = ("gateway process", "host's I/O thread", "MAX's scheduler and model")
     else:

@@ -1,4 +1,4 @@
-"""The machine-readable card of a built-in model, and what it takes for a folder to be whole."""
+"""The machine-readable card of a built-in model, and the check of its folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
-    """``card.json``: what the folder holds and how well it did."""
+    """The contents of ``card.json``: the folder's files and the model's figures."""
 
     name: str
     task: Literal["chat", "embedding"]
@@ -42,7 +42,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_card(folder: Path) -> ModelCard:
-    """The card of ``folder``; a ValueError says what is wrong with it."""
+    """Return the card of ``folder``. Raise a ValueError that names its fault."""
     try:
         return _CARDS.decode((folder / "card.json").read_bytes())
     except FileNotFoundError as error:
@@ -52,7 +52,7 @@ def read_card(folder: Path) -> ModelCard:
 
 
 def write_card(folder: Path, card: ModelCard) -> None:
-    """Write ``card.json`` with the checksums of the files that are there now."""
+    """Write ``card.json`` with the checksums of the present files."""
     names = sorted(path.name for path in folder.iterdir() if path.name in _FILES)
     card = msgspec.structs.replace(card, checksums={name: _sha256(folder / name) for name in names})
     text = msgspec.json.format(msgspec.json.encode(card), indent=2)

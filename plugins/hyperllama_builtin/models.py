@@ -23,7 +23,7 @@ class BuiltinModel:
 
     @cached_property
     def card(self) -> ModelCard:
-        """The folder's card; a ValueError when it cannot be read."""
+        """Return the folder's card. Raise ValueError when it cannot be read."""
         return read_card(self.folder)
 
 

@@ -1,4 +1,4 @@
-"""The built-in models as a source: there without a download, an account or a table in the config."""
+"""The source of the built-in models, which need no download, account or table in the config."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LENGTHS = {CHAT_MODEL: 1024}
 
 
 class BuiltinSource:
-    """``source = "builtin:<name>"``. Files are checked against the card before an engine sees them."""
+    """The source ``builtin:<name>``. Files are checked against the card before an engine sees them."""
 
     scheme = "builtin"
 

@@ -1,4 +1,4 @@
-"""Hub repositories through huggingface_hub's own cache, so that what other programs fetched is there already."""
+"""Hub repositories through huggingface_hub's own cache, which other programs share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WAITING = 64  # and those that wait for one to end
 
 
 class HubSource:
-    """Downloads only when a model is loaded or pulled; HF_HUB_OFFLINE=1 keeps it from doing so at all."""
+    """The source ``hf:org/repo``. It downloads when a model is loaded or pulled; never with HF_HUB_OFFLINE=1."""
 
     scheme = "hf"
 

@@ -43,7 +43,7 @@ class Built(msgspec.Struct):
 
     @property
     def tells_logprobs(self) -> bool:
-        """MAX has none where a step begins before the last one's tokens are known, or a draft says them first."""
+        """Return whether MAX has log-probabilities: not where steps overlap or a draft model proposes the tokens."""
         return not (self.config.runtime.enable_overlap_scheduler or self.config.speculative)
 
 
@@ -160,7 +160,7 @@ def _arguments(spec: ModelSpec, files: ModelFiles, info: ModelInfo, options: Max
 
 
 def _ingredients(spec: ModelSpec, files: ModelFiles, arguments: dict[str, Any], tokens: int) -> dict[str, Any]:
-    """What shapes the graphs; paths, weights and the scheduler's settings do not. ``tokens`` bounds the samplers."""
+    """Return the settings that shape the graphs: no paths, weights or scheduler's. ``tokens`` bounds the samplers."""
     ignored = {
         "device_specs",
         "enable_chunked_prefill",

@@ -55,7 +55,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Admission:
-    """Checks, renders, encodes, compiles; called on the I/O thread, heavy work is done on others."""
+    """The checks, rendering and encoding of requests, called on the I/O thread; heavy work is done on others."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -67,7 +67,7 @@ class Admission:
         self._tool_marks = self._marks(_TOOL_MARKS)
 
     async def admit(self, number: int, request: GenerationRequest) -> Admitted:
-        """Raises a GatewayError for whatever cannot be done."""
+        """Return the request ready for the engine. Raise a GatewayError if it cannot be served."""
         if request.template is not None:
             raise UnsupportedFeature("This engine takes no chat template from a request.", param="template")
         asked = self._model.defaults.apply(request.sampling)
@@ -285,7 +285,7 @@ def _characters(message: Message) -> int:
 
 
 def _cost(chat: Chat, tools: tuple[ToolSpec, ...]) -> int:
-    """Return what rendering costs, in characters encoded: a message or a tool is as dear as some dozens."""
+    """Return the cost of rendering in characters encoded; a message or a tool counts as some dozens."""
     calls = sum(len(message.tool_calls) for message in chat.messages)
     return sum(map(_characters, chat.messages)) + _ITEM * (len(chat.messages) + len(tools) + calls)
 

@@ -24,7 +24,7 @@ FILL_IN_MIDDLE: Final = (
 
 
 def describe(spec: ModelSpec, path: Path) -> ModelInfo:
-    """Raises ConfigError for what can never be loaded as configured."""
+    """Return the description of a model. Raise ConfigError for one that can never be loaded as configured."""
     files = model_files.read(path, f"models.{spec.name}")
     support.check(spec, files)
     options(spec)
@@ -59,7 +59,7 @@ def describe(spec: ModelSpec, path: Path) -> ModelInfo:
 
 
 def unknown(spec: ModelSpec) -> ModelInfo:
-    """What can be said of a model whose files are not here yet: nothing is refused before they can be read."""
+    """Return the description of a model whose files are not here yet; nothing is refused before they can be read."""
     options(spec)
     return ModelInfo(
         name=spec.name,
@@ -74,7 +74,7 @@ def unknown(spec: ModelSpec) -> ModelInfo:
 
 
 def chat_template(spec: ModelSpec, files: ModelFiles) -> str:
-    """The configured template, else the model's own; empty: none."""
+    """Return the configured template, or else the model's own; empty if there is none."""
     if spec.template is None:
         return files.template()
     try:
@@ -102,7 +102,7 @@ def capabilities(spec: ModelSpec, files: ModelFiles, template: str) -> frozenset
 
 
 def context_length(spec: ModelSpec, files: ModelFiles) -> int:
-    """Tokens of prompt and answer together. A configured length beyond what the model was made for is refused."""
+    """Return the tokens of prompt and answer together. Refuse a configured length beyond the model's own."""
     own = files.positions
     if spec.max_length is not None:
         if own and spec.max_length > own:

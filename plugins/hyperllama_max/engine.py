@@ -98,7 +98,7 @@ class MaxEngine:
 
 
 def installed() -> bool:
-    """Whether MAX can be imported, found out without importing it."""
+    """Return whether MAX can be imported, without importing it."""
     return importlib.util.find_spec("max") is not None and importlib.util.find_spec("tokenizers") is not None
 
 

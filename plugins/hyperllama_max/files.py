@@ -1,4 +1,4 @@
-"""A model's files as they lie on disk: config, tokenizer settings, weights, and what can be told from their headers."""
+"""A model's files on disk: config, tokenizer settings, weights, and the facts in their headers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DTYPES: Final = {"F32": "F32", "F16": "F16", "BF16": "BF16", "F8_E4M3": "F8", "
 
 
 class ModelFiles(msgspec.Struct, frozen=True, kw_only=True):
-    """What MAX would load. ``folder`` holds config and tokenizer, also beside a single GGUF file."""
+    """The files that MAX would load. ``folder`` holds config and tokenizer, also beside a single GGUF file."""
 
     folder: Path
     weights: tuple[Path, ...]
@@ -45,11 +45,11 @@ class ModelFiles(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def positions(self) -> int:
-        """The longest sequence the model was made for; 0: it does not say."""
+        """Return the longest sequence the model was made for; 0 if it is not given."""
         return int(self.config.get("max_position_embeddings") or 0)
 
     def template(self) -> str:
-        """The model's own chat template; empty: it has none."""
+        """Return the model's own chat template; empty if it has none."""
         beside = self.folder / "chat_template.jinja"
         if beside.is_file():
             return beside.read_text("utf-8")
@@ -60,14 +60,14 @@ class ModelFiles(msgspec.Struct, frozen=True, kw_only=True):
         return found if isinstance(found, str) else ""
 
     def license(self) -> str:
-        """The text of its license file, else what its card says; empty: unknown."""
+        """Return the text of the license file, or else the license on the card; empty if unknown."""
         for name in ("LICENSE", "LICENSE.txt", "LICENSE.md"):
             if (path := self.folder / name).is_file():
                 return path.read_text("utf-8", "replace")[:MAX_LICENSE]
         return self.card("license")
 
     def card(self, key: str) -> str:
-        """A scalar of the front matter of README.md; empty: not there."""
+        """Return a scalar of the front matter of README.md; empty if it is missing."""
         path = self.folder / "README.md"
         if path.is_file():
             lines = path.read_text("utf-8", "replace")[:MAX_LICENSE].splitlines()
@@ -81,7 +81,7 @@ class ModelFiles(msgspec.Struct, frozen=True, kw_only=True):
         return ""
 
     def digest(self) -> str:
-        """Changes when a file is replaced: names, sizes and times, not the content of gigabytes."""
+        """Return a digest of names, sizes and times, which changes when a file is replaced."""
         state = hashlib.sha256()
         for path in sorted(self._all(), key=lambda path: path.name):
             found = path.stat()
@@ -180,7 +180,7 @@ def _header(path: Path, where: str) -> dict[str, dict[str, Any]]:
 
 
 def _json(path: Path, where: str) -> dict[str, Any]:
-    """The object in ``path``; empty when there is no such file."""
+    """Return the object in ``path``; empty when there is no such file."""
     if not path.is_file():
         return {}
     try:

@@ -1,4 +1,4 @@
-"""How much memory a loaded model takes, told from its files before it is loaded."""
+"""The memory that a loaded model takes, estimated from its files before it is loaded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FLOAT: Final = 4  # bytes a number on a CPU, whatever the files hold
 
 
 def footprint(spec: ModelSpec, files: ModelFiles, length: int) -> int:
-    """Bytes of this machine's memory. ``length`` is the context's."""
+    """Return the bytes of memory needed. ``length`` is the context's in tokens."""
     if not spec.device.startswith("cpu"):
         return GPU_HOST
     weights = (
@@ -26,7 +26,7 @@ def footprint(spec: ModelSpec, files: ModelFiles, length: int) -> int:
 
 
 def _per_token(config: dict[str, Any]) -> int:
-    """Bytes of the key-value cache, which MAX sets aside for every token of every place in the batch."""
+    """Return the bytes of the key-value cache, which MAX reserves for every token of every place in the batch."""
     heads = _number(config, "num_attention_heads")
     width = _number(config, "head_dim") or (_number(config, "hidden_size") // heads if heads else 0)
     groups = _number(config, "num_key_value_heads") or heads

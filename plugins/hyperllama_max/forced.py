@@ -10,7 +10,7 @@ from hyperllama.generation import ToolCallDelta, ToolSpec
 
 
 class CallFormat:
-    """How a family of models writes a call, as its chat template shows it."""
+    """The form in which a family of models writes a call, as its chat template shows it."""
 
     def __init__(self, template: str) -> None:
         hermes = "<tool_call>" in template
@@ -23,7 +23,7 @@ class CallFormat:
 
 
 class ForcedCall:
-    """Text of one answer to the deltas of its one call."""
+    """The conversion of one answer's text to the deltas of its one call."""
 
     def __init__(self, tools: Sequence[ToolSpec], prefixes: Sequence[str], suffix: str) -> None:
         self._names = dict(zip(prefixes, (tool.name for tool in tools), strict=True))
@@ -32,7 +32,7 @@ class ForcedCall:
         self._begun = False
 
     def feed(self, text: str, *, complete: bool, last: bool) -> tuple[ToolCallDelta, ...]:
-        """``last``: nothing follows; ``complete``: because the call is whole, not because it was cut off."""
+        """Return the deltas of ``text``. ``last``: nothing follows; ``complete``: the call is whole."""
         self._held += text
         deltas: list[ToolCallDelta] = []
         if not self._begun:

@@ -112,7 +112,7 @@ def _attach(context: Any, compiled: Any, masks: Utf8Masks) -> None:
     from max.pipelines.lib.pipeline_variants.structured_output_backend import XgrammarMatcher
 
     class Matcher(XgrammarMatcher):  # type: ignore[misc]  # MAX is untyped here
-        """Ignores the token that a step samples, and throws away, for each part of a prompt but the last."""
+        """The matcher of one answer. It ignores tokens sampled for parts of a prompt before the last."""
 
         def __init__(self, raw: Any, context: Any) -> None:
             super().__init__(raw)
@@ -128,7 +128,7 @@ def _attach(context: Any, compiled: Any, masks: Utf8Masks) -> None:
             return consumed
 
         def allowed(self, size: int) -> Any:
-            """Which of the first ``size`` tokens may come next, as an array of booleans."""
+            """Return an array of booleans: whether each of the first ``size`` tokens may come next."""
             return _bits(self._matcher, size)
 
     context.grammar = "attached"  # whether a batch needs masks is told from this field

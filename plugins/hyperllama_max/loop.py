@@ -17,7 +17,7 @@ Results: TypeAlias = dict[Any, Any]  # MAX's RequestID to its SchedulerResult
 
 
 class Inbox:
-    """The queue protocol MAX pulls from, over a deque: both ends are cheap and atomic."""
+    """The queue that MAX pulls from, over a deque whose ends are cheap and atomic."""
 
     def __init__(self, wanted: Callable[[Any], bool] | None = None) -> None:
         """``wanted`` says of an item, when it is pulled, whether it still is; None: all are."""
@@ -35,7 +35,7 @@ class Inbox:
 
 
 class SchedulerLoop:
-    """``submit``, ``cancel`` and ``stop`` are for the I/O thread; ``run`` is the main thread's.
+    """MAX's scheduler. ``submit``, ``cancel`` and ``stop`` are for the I/O thread; ``run`` is for the main thread.
 
     ``deliver`` is called on the main thread, once a step, with the results of all rows.
     """
@@ -61,20 +61,20 @@ class SchedulerLoop:
     # --- I/O thread
 
     def submit(self, *contexts: Any) -> None:
-        """Those of one call go in at once: no step begins with a part of them."""
+        """Submit contexts; those of one call go in at once, so that no step begins with a part of them."""
         for context in contexts:
             self._live[context.request_id] = context
         self._requests.items.extend(contexts)
         self._wake.set()
 
     def cancel(self, request_id: Any) -> None:
-        """At most one more result of it is delivered."""
+        """Cancel a request; at most one more result of it is delivered."""
         if self._live.pop(request_id, None) is not None:
             self._cancels.items.append([request_id])
             self._wake.set()
 
     def forget(self, request_id: Any) -> None:
-        """It is finished."""
+        """Forget a request that is finished."""
         self._live.pop(request_id, None)
 
     def stop(self) -> None:
@@ -87,14 +87,14 @@ class SchedulerLoop:
 
     @property
     def busy(self) -> float:
-        """Seconds the present step has run; 0: none is running."""
+        """Return the seconds the present step has run; 0 if none is running."""
         began = self._began
         return time.monotonic() - began if began else 0.0
 
     # --- main thread
 
     def put_nowait(self, results: Results) -> None:
-        """The queue protocol MAX answers through."""
+        """Deliver results, as MAX's queue protocol requires."""
         self._deliver(results)
 
     def run(self) -> None:

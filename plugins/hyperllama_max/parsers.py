@@ -10,7 +10,7 @@ from hyperllama.generation import ToolCallDelta, ToolSpec
 
 
 class CallParser:
-    """Text of one answer to text and calls. What the parser chokes on is passed through as text."""
+    """The conversion of one answer's text to text and calls. Text that the parser fails on is passed through."""
 
     def __init__(self, name: str, tools: Sequence[ToolSpec]) -> None:
         """``name`` in MAX's registry, which its architectures fill when they are loaded."""
@@ -46,7 +46,7 @@ class CallParser:
 
 
 def parser_of(architecture: Any) -> str | None:
-    """The name of an architecture's parser in MAX's registry; None: it has none."""
+    """Return the name of an architecture's parser in MAX's registry; None if it has none."""
     found = getattr(architecture, "tool_parser", None)
     return found if isinstance(found, str) else None
 

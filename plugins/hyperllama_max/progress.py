@@ -1,4 +1,4 @@
-"""How far a load is, from what MAX logs while it compiles: it has no other way to tell."""
+"""The progress of a load, read from MAX's log lines, which are its only report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STAGES: Final = {
 
 
 class LoadReporter(logging.Handler):
-    """Turns MAX's log lines into progress. Attach to its logger for the time of the load."""
+    """A log handler that reports MAX's log lines as progress, attached to its logger during the load."""
 
     def __init__(self, report: Report, estimate: float | None) -> None:
         super().__init__(logging.INFO)

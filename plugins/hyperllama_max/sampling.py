@@ -1,4 +1,4 @@
-"""Sampling as asked, in MAX's terms; what MAX lacks on CPUs is done to the logits here."""
+"""Sampling parameters in MAX's terms; what MAX lacks on CPUs is applied to the logits here."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BANNED: Final = -1e9  # a logit no sampler takes; infinities make some of them a
 
 
 class Defaults(msgspec.Struct, frozen=True):
-    """What a model wants where a request says nothing: its table's ``parameters`` before its generation_config."""
+    """The model's defaults for what a request leaves open: its table's ``parameters``, then its generation_config."""
 
     sampling: Sampling
 
@@ -58,7 +58,7 @@ class Defaults(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What this model, as it was compiled, can do."""
+    """The limits of this model as it was compiled."""
 
     vocab_size: int
     max_logprobs: int
@@ -70,7 +70,7 @@ class Limits(msgspec.Struct, frozen=True):
 def parameters(
     sampling: Sampling, limits: Limits, max_new_tokens: int, *, before: Sequence[Callable[[Any], None]] = ()
 ) -> Any:
-    """MAX's SamplingParams. Raises InvalidRequest or UnsupportedFeature; ``sampling`` has its defaults applied.
+    """Return MAX's SamplingParams; ``sampling`` has its defaults applied. Raise InvalidRequest or UnsupportedFeature.
 
     ``before``: processors of logits that see them as the model gave them.
     """
@@ -163,7 +163,7 @@ def _bias(bias: Mapping[int, float]) -> Callable[[Any], None]:
 
 
 def _min_p(share: float, temperature: float) -> Callable[[Any], None]:
-    """A token stays if its probability is at least ``share`` of the likeliest one's; in logits, a distance.
+    """Mask tokens whose probability is less than ``share`` of the likeliest one's; in logits, a distance.
 
     The likeliest of those that a format allows: MAX masks the others after this, at less distance than BANNED.
     """

@@ -1,4 +1,4 @@
-"""Output formats in xgrammar's terms, within bounds: what a stranger sends may not hold up the engine."""
+"""Output formats in xgrammar's terms, within bounds, so that no request holds up the engine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STYLE: Final = {"any_whitespace": False, "separators": [", ", ": "], "reject_un
 
 
 def of_output(output: OutputFormat) -> dict[str, Any]:
-    """A structural-tag format. Raises InvalidRequest for what is out of bounds."""
+    """Return a structural-tag format. Raise InvalidRequest for one that is out of bounds."""
     match output:
         case AnyJson():
             return _json({"type": "object"})
@@ -45,7 +45,7 @@ def of_output(output: OutputFormat) -> dict[str, Any]:
 
 
 def of_call(tools: Sequence[ToolSpec], prefixes: Sequence[str], suffix: str) -> dict[str, Any]:
-    """Exactly one call, of any of ``tools``: its prefix, arguments that fit its schema, then ``suffix``."""
+    """Return the format of exactly one call of ``tools``: prefix, arguments that fit its schema, ``suffix``."""
     elements, weight = [], 0
     for tool, prefix in zip(tools, prefixes, strict=True):
         schema = {**tool.parameters, "type": "object"} if isinstance(tool.parameters, dict) else {"type": "object"}
@@ -68,7 +68,7 @@ def _json(schema: Any) -> dict[str, Any]:
 
 
 def _bound(schema: Any, param: str) -> int:
-    """How heavy it is. Raises InvalidRequest when it is too large, too deep or too heavy."""
+    """Return the weight of a schema. Raise InvalidRequest when it is too large, too deep or too heavy."""
     weight, depth, level = 0, 0, [schema]
     while level:
         depth += 1
@@ -110,7 +110,7 @@ def _pattern(pattern: str, param: str) -> int:
 
 
 def _repeats(text: str) -> int:
-    """What ``{1,100}`` and its like add up to."""
+    """Return the sum of the repetitions that ``{1,100}`` and its like ask for."""
     return sum(min(int(number), _UNROLLED) for number in _REPEAT.findall(text))
 
 

@@ -1,4 +1,4 @@
-"""How likely a prompt was: its tokens are put in the model's mouth one by one, and each step's logits tell.
+"""Log-probabilities of a prompt: its tokens are forced one by one, and read from the logits of each step.
 
 MAX gives logits of every prompt token only from a graph compiled for it, not of those its cache already held, and not
 together with chunked prefill. Writing the prompt costs a step a token, on any model as it is loaded.
@@ -20,7 +20,7 @@ Spelled = Callable[[int, float], tuple[str, float, int, bytes]]
 
 
 class Scoring:
-    """Of one answer. ``ids[1:]`` are written before it; called on the main thread, read on the I/O thread after."""
+    """The scores of one prompt. ``ids[1:]`` come before the answer; filled on the main thread, read by the other."""
 
     def __init__(self, ids: list[int], top: int) -> None:
         self._ids = ids
@@ -29,7 +29,7 @@ class Scoring:
         self._left = len(ids) - 1
 
     def __call__(self, inputs: Any) -> None:
-        """MAX's logits processor: takes down what the model thought, and leaves it no choice."""
+        """Record the logits and force the prompt's next token, as a logits processor of MAX."""
         import numpy as np
 
         place = len(inputs.context.tokens)
@@ -46,7 +46,7 @@ class Scoring:
         row[token] = 0.0
 
     def written(self, tokens: list[int]) -> list[int]:
-        """What of ``tokens`` is the answer's; the rest was the prompt."""
+        """Return the part of ``tokens`` that is the answer's; the rest belongs to the prompt."""
         mine = tokens[self._left :]
         self._left = max(0, self._left - len(tokens))
         return mine
@@ -56,7 +56,7 @@ class Scoring:
         return not self._left
 
     def logprobs(self, spelled: Spelled) -> tuple[TokenLogprob, ...]:
-        """One for each token of the prompt; the first's is nan."""
+        """Return a log-probability for each token of the prompt; the first one is nan."""
         found = [TokenLogprob(*spelled(self._ids[0], math.nan))]
         for token, (logprob, top) in zip(self._ids[1:], self._rows, strict=True):
             likeliest = tuple(TopLogprob(*spelled(number, value)) for number, value in top)
@@ -65,7 +65,7 @@ class Scoring:
 
 
 def scoring(asked: Sampling, ids: list[int], limits: Limits, ends: frozenset[int]) -> Scoring | None:
-    """None: not asked for. Raises UnsupportedFeature."""
+    """Return the scoring of a request; None if it wants none. Raise UnsupportedFeature."""
     if not asked.prompt_logprobs or asked.logprobs is None:
         return None
     if not limits.host_logits:
@@ -76,7 +76,7 @@ def scoring(asked: Sampling, ids: list[int], limits: Limits, ends: frozenset[int
 
 
 def begun(asked: Sampling, written: int) -> Sampling:
-    """``asked`` of an answer that ``written`` tokens of the prompt go before."""
+    """Return ``asked`` for an answer that ``written`` tokens of the prompt precede."""
     return asked if not asked.min_tokens else msgspec.structs.replace(asked, min_tokens=asked.min_tokens + written)
 
 

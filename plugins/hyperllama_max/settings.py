@@ -1,4 +1,4 @@
-"""``[plugin.max]`` and the ``options`` of a model that runs on MAX."""
+"""The settings under ``[plugin.max]`` and the ``options`` of a model that runs on MAX."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class MaxSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
     longest_step: float = 300.0  # seconds one step of the engine may take
 
     def cache(self, environ: Mapping[str, str] = os.environ) -> Path:
-        """Where compiled models are kept. It may not exist yet."""
+        """Return the folder of compiled models, which may not exist yet."""
         if self.cache_dir is not None:
             return Path(self.cache_dir).expanduser()
         base = environ.get("XDG_CACHE_HOME", "")
@@ -57,7 +57,7 @@ class MaxSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class MaxOptions(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[models.<name>.options]``. What changes the compiled graphs says so."""
+    """The options under ``[models.<name>.options]``; those that change the compiled graphs are marked."""
 
     max_batch_input_tokens: int | None = None  # prompt tokens a step may take; None: 256 on CPU, MAX's own on GPU
     in_flight_batching: bool = True  # let prompts and running answers share a step
@@ -74,7 +74,7 @@ class MaxOptions(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 def options(spec: ModelSpec) -> MaxOptions:
-    """Those of ``spec``, checked. Raises ConfigError."""
+    """Return the checked options of ``spec``. Raise ConfigError."""
     try:
         found = msgspec.convert(spec.options, MaxOptions)
     except msgspec.ValidationError as error:

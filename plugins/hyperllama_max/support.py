@@ -1,4 +1,4 @@
-"""What MAX 26.7 can run, and on what: told before the load, in a sentence, instead of by a crash in it."""
+"""The models and devices that MAX 26.7 supports, checked before a load that would crash."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _GGUF_ENCODINGS: Final = {"F32": "float32", "Q4_0": "q4_0", "Q4_K": "q4_k", "Q6_
 
 
 def check(spec: ModelSpec, files: ModelFiles) -> None:
-    """Raises ConfigError when this model cannot run on the device it is configured for."""
+    """Raise ConfigError when this model cannot run on its configured device."""
     where = f"models.{spec.name}"
     if not files.architecture:
         raise ConfigError(f"{where}: config.json names no architecture, so MAX cannot tell what to build")
@@ -64,7 +64,7 @@ def check(spec: ModelSpec, files: ModelFiles) -> None:
 
 
 def encoding(spec: ModelSpec, files: ModelFiles) -> str | None:
-    """The encoding to ask MAX for; None: let it choose."""
+    """Return the encoding to request of MAX; None lets it choose."""
     if spec.quantization is not None:
         return spec.quantization
     if files.gguf is not None:

@@ -1,4 +1,4 @@
-"""Which tokens keep an answer valid UTF-8. Grammars of characters let some byte sequences through that are none."""
+"""Masks of the tokens that keep an answer valid UTF-8, since grammars let some invalid byte sequences through."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NEXT: Final[tuple[tuple[tuple[int, int, int], ...], ...]] = (
 
 
 def advance(state: int, data: bytes) -> int:
-    """The state after ``data``; INVALID when it cannot be part of UTF-8 text there."""
+    """Return the state after ``data``; INVALID when it cannot be part of UTF-8 text there."""
     if state == START and data.isascii():
         return START
     for byte in data:
@@ -44,7 +44,7 @@ class Utf8Masks:
         self._masks: dict[int, Any] = {}
 
     def mask(self, state: int) -> Any:
-        """An int32 array with a bit for each token that may follow."""
+        """Return an int32 array with a bit for each token that may follow."""
         found = self._masks.get(state)
         if found is None:
             found = self._masks[state] = self._make(state)

@@ -1,4 +1,4 @@
-"""Traces of every call by OpenTelemetry, where a collector is configured; without one nothing is imported or sent."""
+"""OpenTelemetry traces of every call. Without a configured collector nothing is imported or sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way out: batches of spans, sent from a thread of their own, flushed when the process ends."""
+"""The export of spans in batches, from a thread of its own, flushed when the process ends."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def provider(settings: OtelSettings) -> TracerProvider:
 
 
 def flush(made: TracerProvider) -> None:
-    """Send what waits and end the threads. Blocks, for ``LAST_FLUSH`` seconds at most."""
+    """Send the waiting spans and end the threads. Block for ``LAST_FLUSH`` seconds at most."""
     thread = threading.Thread(target=made.shutdown, name="otel-flush", daemon=True)
     thread.start()
     thread.join(LAST_FLUSH)

@@ -1,4 +1,4 @@
-"""``[plugin.otel]``."""
+"""The settings under ``[plugin.otel]``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hyperllama.errors import ConfigError
 
 
 class OtelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where traces go, and how many of them."""
+    """The collector, and the share of calls that are traced."""
 
     endpoint: str = ""  # of a collector, OTLP over HTTP: "http://127.0.0.1:4318"; empty: no traces
     headers: dict[str, str] = {}  # for the collector
@@ -17,7 +17,7 @@ class OtelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     timeout: float = 5.0  # seconds the collector may take
 
     def check(self) -> None:
-        """Raises ConfigError."""
+        """Raise ConfigError for settings that do not go together."""
         if not self.endpoint.startswith(("http://", "https://")):
             raise ConfigError(f"plugin.otel.endpoint: {self.endpoint!r} is no http:// or https:// URL")
         if not 0 <= self.sample <= 1 or self.timeout <= 0:

@@ -67,7 +67,7 @@ def _operation(call: Call) -> str:
 
 
 def _phases(call: Call, ended: int) -> Iterator[tuple[str, int, int]]:
-    """Name, begin and end of each that was reached; the last one ends with the call."""
+    """Yield name, begin and end of each phase that was reached; the last one ends with the call."""
     marks = [("queue", call.started), ("load", call.admitted), ("prefill", call.loaded), ("decode", call.first)]
     if isinstance(call.request, EmbeddingRequest):
         marks = [*marks[:2], ("embed", call.loaded)]

@@ -1,4 +1,4 @@
-"""What the model says to a request: decided before its first token."""
+"""The answer of the model to a request, decided before its first token."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from hyperllama_sim.words import seed_of, word, words
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens in the order they are said; ``text`` may be long and is made as it is read, once."""
+    """The tokens of an answer in order; ``text`` may be long, is made as it is read, and can be read once."""
 
     text: Iterable[str] = ()
     reasoning: tuple[str, ...] = ()
@@ -34,7 +34,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def answer(request: GenerationRequest, prompt: str, options: SimOptions) -> Answer:
-    """The first that applies: script, tools, output format, fixed text, echo, words. Raises UnsupportedFeature."""
+    """Return the first that applies of script, tools, format, fixed text, echo and words. Raise UnsupportedFeature."""
     seed = _seed(request, prompt)
     thoughts = _thoughts(request, options, seed)
     for scripted in options.script:
@@ -53,7 +53,7 @@ def answer(request: GenerationRequest, prompt: str, options: SimOptions) -> Answ
 
 
 def lengthened(answer: Answer, prompt: str, least: int | None) -> Answer:
-    """The same, and then more words until it has ``least`` tokens; None: for ever."""
+    """Return the answer followed by more words until it has ``least`` tokens; None: without end."""
     others = len(answer.reasoning) + sum(1 + len(arguments) for _, arguments in answer.calls)
     text = _padded(answer.text, words(seed_of(prompt, "more")), None if least is None else least - others)
     return Answer(text=text, reasoning=answer.reasoning, calls=answer.calls)
@@ -95,7 +95,7 @@ def _tools(request: GenerationRequest) -> tuple[ToolSpec, ...]:
 
 
 def _asked_tool(request: GenerationRequest) -> ToolSpec | None:
-    """The tool that must be called, or the first whose name the last message says, if that is a user's."""
+    """Return the tool that must be called, or else the first that the last message names, if it is a user's."""
     tools = _tools(request)
     match request.tool_choice:
         case NamedTool(name):
@@ -124,7 +124,7 @@ def _formatted(request: GenerationRequest, seed: bytes) -> str:
 
 
 def _last_words(request: GenerationRequest, prompt: str) -> str:
-    """The last message's text; of a prompt without messages all of it."""
+    """Return the text of the last message; of a prompt without messages all of it."""
     if isinstance(request.input, Chat):
         return request.input.messages[-1].text if request.input.messages else ""
     return prompt

@@ -17,7 +17,7 @@ _LAG = 0.25  # seconds of missed steps that are made up for
 
 
 class Sink(Protocol):
-    """Where a stream's tokens go: a ChunkQueue, or what stands for one in a host."""
+    """The receiver of a stream's tokens: a ChunkQueue, or its stand-in in a host."""
 
     def put(self, chunk: TokenChunk) -> None: ...
 
@@ -43,7 +43,7 @@ class Place:
 
 
 class Batch:
-    """Runs on the event loop, in steps of one timer; idle, it costs nothing."""
+    """The requests under way, on the event loop, in steps of one timer; an idle batch costs nothing."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Batch:
         on_hang: Callable[[], None] = lambda: None,
         on_step: Callable[[], None] = lambda: None,
     ) -> None:
-        """``on_crash`` and ``on_hang`` are told when that fault strikes, before streams are failed; ``on_step`` when
+        """Take the callbacks: ``on_crash`` and ``on_hang`` before streams are failed by that fault, ``on_step`` when
         every stream has been given its token."""
         self._options = options
         self._size = size
@@ -119,7 +119,7 @@ class Batch:
             self._arm(loop, now, max(place.ready, self._next))
 
     def _arm(self, loop: asyncio.AbstractEventLoop, now: float, due: float) -> None:
-        """Have a step at ``due``, or before."""
+        """Schedule a step at ``due`` or before."""
         if self._hung or (self._timer is not None and self._due <= due):
             return
         self._stop()
@@ -164,7 +164,7 @@ class Batch:
             self._arm(loop, now, max(self._next, soonest))
 
     def _fault(self, place: Place) -> bool:
-        """Whether one struck."""
+        """Return whether a fault struck."""
         options = self._options
         if place.poisoned or (place.faulty and place.produced == options.crash_at_token):
             self._dead = True

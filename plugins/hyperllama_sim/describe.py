@@ -1,4 +1,4 @@
-"""What a sim model is, and how its load goes, wherever it runs."""
+"""The description of a sim model and the phases of its load, in the gateway and in a host."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _EVERYTHING: frozenset[Capability] = frozenset(
 
 
 def phases() -> tuple[tuple[Phase, float], ...]:
-    """Of a load, with the part of its time at which each ends."""
+    """Return the phases of a load, with the part of its time at which each ends."""
     return ("starting", 0.1), ("loading", 0.8), ("warming", 1.0)
 
 
 def describe(spec: ModelSpec, options: SimOptions) -> ModelInfo:
-    """What a model of these options is."""
+    """Return the description of a model with these options."""
     capabilities = options.capabilities
     embeds: frozenset[Capability] = frozenset({"embedding"} if options.embedding else ())
     return ModelInfo(

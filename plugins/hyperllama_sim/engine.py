@@ -21,7 +21,7 @@ WORKER = "hyperllama_sim.worker:SimWorker"
 
 
 class SimEngine:
-    """Counts the loads of each model by name, so that ``fail_loads`` can end."""
+    """The engine. It counts the loads of each model by name, so that ``fail_loads`` can end."""
 
     name = "sim"
 

@@ -10,7 +10,7 @@ _DEPTH = 16
 
 
 def example(schema: dict[str, Any] | bool, word: str) -> object:
-    """``word`` fills strings. Raises UnsupportedFeature where no value is easily found."""
+    """Return a value that ``schema`` accepts. ``word`` fills strings. Raise UnsupportedFeature if none is found."""
     root = schema if isinstance(schema, dict) else {}
     return _value(schema, word, root, _DEPTH)
 

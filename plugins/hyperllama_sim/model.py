@@ -19,7 +19,7 @@ from hyperllama_sim.vectors import Embedder
 
 
 class SimModel:
-    """``batch`` shows what it is doing: places taken and waited for, tokens made, requests cancelled."""
+    """The loaded model. ``batch`` shows its state: places taken and waited for, tokens made, requests cancelled."""
 
     def __init__(self, info: ModelInfo, options: SimOptions) -> None:
         self.info = info
@@ -55,7 +55,7 @@ class SimModel:
     async def tokenize(
         self, input: Input, *, tools: Sequence[ToolSpec] = (), reasoning: bool | Effort | None = None
     ) -> tuple[int, ...]:
-        """Neither tools nor thinking change this model's prompt."""
+        """Return the ids of the prompt; neither tools nor thinking change it in this model."""
         return await self._tokenizer.run(size_of(input), lambda: tokenize(input, self.info.system))
 
     async def detokenize(self, ids: Sequence[int]) -> str:

@@ -27,7 +27,7 @@ from hyperllama_sim.words import seed_of
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """A request understood: nothing about it can be refused any more. ``chunks`` are made as they are read."""
+    """A request that has passed every check. ``chunks`` are made as they are read."""
 
     prompt: str
     prompt_tokens: int
@@ -35,7 +35,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def plan(request: GenerationRequest, options: SimOptions, context: int, system: str | None = None) -> Plan:
-    """Raises ContextTooLong, InvalidRequest or UnsupportedFeature."""
+    """Return the plan of a request. Raise ContextTooLong, InvalidRequest or UnsupportedFeature."""
     if request.context_length:
         context = min(context, request.context_length)
     prompt = render(request.input, system if request.system is None else request.system)
@@ -49,7 +49,7 @@ def plan(request: GenerationRequest, options: SimOptions, context: int, system: 
 def _chunks(
     request: GenerationRequest, options: SimOptions, said: Answer, prompt: str, prompt_tokens: int, room: int
 ) -> Iterator[TokenChunk]:
-    """``room`` tokens at most. The natural end comes with the last token, as does the end by length."""
+    """Yield ``room`` tokens at most. The finish reason is on the last token's chunk, by length too."""
     sampling = request.sampling
     limit = options.max_tokens if sampling.max_tokens is None else sampling.max_tokens
     room = room if limit is None else min(room, limit)
@@ -112,7 +112,7 @@ def _detailed(chunk: TokenChunk, piece: str, request: GenerationRequest) -> Toke
 
 
 def _logprob(piece: str, number: int, top: int) -> TokenLogprob:
-    """Made up, the same for the same token: the chosen one is always the likeliest."""
+    """Return an invented log-probability, the same for the same token; the chosen one is always the likeliest."""
     value = -(hashlib.blake2b(piece.encode(), digest_size=1).digest()[0] + 1) / 512
     likeliest = [TopLogprob(piece, value, number, piece.encode())]
     for rank in range(1, top):

@@ -1,4 +1,4 @@
-"""Prompts as the model sees them."""
+"""Prompts in the form the model sees."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hyperllama_sim import tokens
 
 
 def render(input: Input, system: str | None = None) -> str:
-    """The text; ``system`` goes before messages that have no system message of their own."""
+    """Return the prompt text; ``system`` goes before messages that have no system message of their own."""
     match input:
         case Chat(messages=messages, continue_last=continued):
             lines = [f"{message.role}: {message.text}" for message in messages]
@@ -27,7 +27,7 @@ def render(input: Input, system: str | None = None) -> str:
 
 
 def count(input: Input, prompt: str, context: int) -> int:
-    """The prompt's tokens. Raises ContextTooLong when they leave no room for an answer."""
+    """Return the number of the prompt's tokens. Raise ContextTooLong when they leave no room for an answer."""
     if isinstance(input, PromptTokens):
         found = len(input.ids)
     elif (found := -(-len(prompt) // tokens.LONGEST)) >= context:  # seen without reading megabytes of it
@@ -48,7 +48,7 @@ def tokenize(input: Input, system: str | None) -> tuple[int, ...]:
 
 
 def detokenize(ids: Sequence[int]) -> str:
-    """Raises InvalidRequest."""
+    """Return the text of ``ids``. Raise InvalidRequest for one outside the vocabulary."""
     try:
         return tokens.decode(ids)
     except ValueError as error:

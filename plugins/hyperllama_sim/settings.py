@@ -15,7 +15,7 @@ Hang: TypeAlias = Literal["engine", "process"]
 
 
 class ScriptedCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``arguments`` as text is sent as it stands, also where it is no JSON."""
+    """A scripted tool call. ``arguments`` given as text is sent unchanged, even if it is not JSON."""
 
     name: str
     arguments: dict[str, Any] | str = {}
@@ -31,7 +31,7 @@ class Scripted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class SimOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the model behaves. Without any: at once, in 32 tokens, and in the gateway's process."""
+    """The behaviour of the model. By default it answers at once, in 32 tokens, in the gateway's process."""
 
     placement: Placement = "process"  # in the gateway's process, or in one of its own behind the host protocol
 
@@ -80,7 +80,7 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 def options_of(spec: ModelSpec) -> SimOptions:
-    """Raises ConfigError that names the model's table."""
+    """Return the checked options of a model. Raise a ConfigError that names the model's table."""
     where = f"models.{spec.name}.options"
     try:
         options = msgspec.convert(spec.options, SimOptions)

@@ -1,4 +1,4 @@
-"""A model that runs whole batches: the smallest engine that ``hyperllama.spi.GeneratesBatches`` is for."""
+"""A model that runs whole batches, the smallest engine for ``hyperllama.spi.GeneratesBatches``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hyperllama_sim.settings import SimOptions
 
 
 class StaticSimModel(SimModel):
-    """``batches`` are the sizes of those it was asked for."""
+    """The loaded model. ``batches`` holds the sizes of the batches it received."""
 
     def __init__(self, info: ModelInfo, options: SimOptions) -> None:
         super().__init__(info, options)

@@ -1,4 +1,4 @@
-"""Work of which other requests would notice the long kind, in a thread of the model's own."""
+"""A thread of the model's own for work that would hold up other requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MESSAGE = 16  # characters that a message costs beside its text
 
 
 class TokenizerThread:
-    """One thread, started when first needed: large work waits in line, small work is done at once."""
+    """One thread, started when first needed. Large work waits in line; small work is done at once."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "sim-tokenizer")

@@ -49,7 +49,7 @@ def token_id(piece: str) -> int:
 
 
 def decode(ids: Iterable[int]) -> str:
-    """Raises ValueError for an id outside the vocabulary."""
+    """Return the text of ``ids``. Raise ValueError for one outside the vocabulary."""
     return "".join(texts(ids))
 
 

@@ -1,4 +1,4 @@
-"""Vectors: the same for the same text, spread evenly, and nothing more."""
+"""Vectors that are the same for the same text and evenly spread, without any meaning."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _INPUT = 64  # characters that an input costs beside its text
 
 
 class Embedder:
-    """A model's vectors, at its pace: one call after another."""
+    """The vectors of one model, at its pace, one call after another."""
 
     def __init__(self, info: ModelInfo, options: SimOptions, tokenizer: TokenizerThread) -> None:
         self._info = info
@@ -27,7 +27,7 @@ class Embedder:
         self._turn = asyncio.Lock()
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
-        """Raises UnsupportedFeature, InvalidRequest or ContextTooLong."""
+        """Return the vectors of a request. Raise UnsupportedFeature, InvalidRequest or ContextTooLong."""
         options, length = self._options, self._options.embedding
         if not length:
             raise UnsupportedFeature(f"model {self._info.name!r} makes no embeddings", param="model")
@@ -46,7 +46,7 @@ class Embedder:
 
 
 def vector(text: str, dimensions: int, *, keep: int | None = None, normalize: bool = True) -> bytes:
-    """Little-endian float32; ``keep``: the first so many of ``dimensions``. A raw one has a length near 3."""
+    """Return little-endian float32, the first ``keep`` of ``dimensions``. A raw vector has a length near 3."""
     raw = hashlib.shake_256(text.encode("utf-8", "surrogatepass")).digest(2 * dimensions)
     values = [number / 32768 for number in struct.unpack(f"<{dimensions}h", raw)][:keep]
     length = math.sqrt(sum(value * value for value in values)) or 1.0
@@ -55,7 +55,7 @@ def vector(text: str, dimensions: int, *, keep: int | None = None, normalize: bo
 
 
 def texts(request: EmbeddingRequest, context: int) -> tuple[list[str], int]:
-    """What is embedded, cut where allowed, and its tokens. Raises ContextTooLong or InvalidRequest."""
+    """Return the texts to embed, cut where allowed, and their tokens. Raise ContextTooLong or InvalidRequest."""
     found, total = [], 0
     for position, item in enumerate(request.inputs):
         pieces = tokens.pieces(item) if isinstance(item, str) else [_decode(number) for number in item]

@@ -1,4 +1,4 @@
-"""Words without end, the same ones for the same seed on every machine."""
+"""An endless sequence of words, the same for the same seed on every machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SENTENCE = 9
 
 
 def words(seed: bytes) -> Iterator[str]:
-    """Tokens of an endless text in sentences."""
+    """Yield the tokens of an endless text in sentences."""
     yield from pieces(word(seed).capitalize())
     count = 1
     block = seed

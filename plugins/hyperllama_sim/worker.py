@@ -1,4 +1,4 @@
-"""The same model in an engine host, where its faults are real deaths."""
+"""The sim model in an engine host, where its faults end a real process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CRASHED = 70  # the exit code of a load that dies
 
 
 class SimWorker:
-    """``hyperllama.host.worker.Worker``. Its batch runs on the I/O loop; the main thread only waits."""
+    """The worker of this engine's hosts. Its batch runs on the I/O loop; the main thread only waits."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -43,7 +43,7 @@ class SimWorker:
         self._tokenizer = TokenizerThread()
 
     def load(self, spec: ModelSpec, path: Path | None, settings: dict[str, Any], report: Report) -> ModelInfo:
-        """``settings["load"]`` counts the loads of this model, this one included."""
+        """Load the model. ``settings["load"]`` counts its loads, this one included."""
         options = self._options = options_of(spec)
         begun = time.monotonic()
         for phase, until in phases():
@@ -88,20 +88,20 @@ class SimWorker:
     async def tokenize(
         self, input: Input, *, tools: Sequence[ToolSpec] = (), reasoning: bool | Effort | None = None
     ) -> tuple[int, ...]:
-        """Neither tools nor thinking change this model's prompt."""
+        """Return the ids of the prompt; neither tools nor thinking change it in this model."""
         return await self._tokenizer.run(size_of(input), lambda: tokenize(input, self._info.system))
 
     async def detokenize(self, ids: Sequence[int]) -> str:
         return await self._tokenizer.run(len(ids), lambda: detokenize(ids))
 
     def put(self, id: int, chunk: TokenChunk) -> None:
-        """To be sent when the step is whole."""
+        """Hold a chunk to be sent when the step is complete."""
         self._chunks.append((id, chunk))
         if chunk.finish_reason is not None:
             self._places.pop(id, None)
 
     def fail(self, id: int, error: Exception) -> None:
-        """The same, of an error."""
+        """Hold an error to be sent when the step is complete."""
         self._places.pop(id, None)
         if not isinstance(error, GatewayError):
             error = EngineFailed(f"the engine raised {type(error).__name__}")
@@ -136,7 +136,7 @@ class _Outlet:
 
 
 def fails(options: SimOptions, load: int) -> bool:
-    """Whether the fault strikes the load of this number, counted from 1."""
+    """Return whether the load of this number, counted from 1, fails."""
     return options.fail_load is not None and not 0 < options.fail_loads < load
 
 
@@ -145,7 +145,7 @@ def _die() -> None:
 
 
 def _flood(size: int, line: int) -> None:
-    """Not all of it UTF-8."""
+    """Write ``size`` bytes to standard error, not all of them UTF-8."""
     while size > 0:
         part = min(size, line)
         sys.stderr.buffer.write(b"\xff" * (part - 1) + b"\n")

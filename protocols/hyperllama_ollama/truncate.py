@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -16,6 +17,7 @@ from hyperllama.stream import TokenStream
 from hyperllama_ollama.errors import TOO_LONG, PromptTooLong
 
 LONGEST = 16  # characters a token stands for, on average over a text, at most
+MOST = 8192  # messages that are left of a conversation that does not fit, however short they are
 
 Count = Callable[[Input], Awaitable[int]]
 
@@ -98,15 +100,17 @@ async def generate(
 async def fit(input: Input, count: Count, room: int, shorter: Shorter | None) -> Fitted | None:
     """Return ``input`` without as few of its oldest messages as leaves room for a token; None: it cannot be done.
 
-    Costs a count for each doubling of the number of messages.
+    Costs a count for each doubling of the number of messages that can fit: each takes a token at least.
     """
-    used = await count(input)
-    if used < room:
-        return Fitted(input, used)
-    if shorter is None:
-        return None
+    most = min(room, MOST)
+    if shorter is None or shorter.length <= most:
+        used = await count(input)
+        if used < room:
+            return Fitted(input, used)
+        if shorter is None:
+            return None
     fitting: Fitted | None = None
-    low, high = 1, shorter.length - 1
+    low, high = max(1, shorter.length - most), shorter.length - 1
     while low <= high:
         middle = (low + high) // 2
         found = await _probe(shorter, middle, count)
@@ -121,11 +125,14 @@ def of_chat(chat: Chat) -> Shorter:
     """Return the beginnings of a chat. A result whose call is left out keeps that call, and nothing else of it."""
     messages = chat.messages
     call_of = _calls(messages)
+    systems = [number for number, message in enumerate(messages) if message.role == "system"]
+    users = [number for number, message in enumerate(messages) if message.role == "user"]
 
     async def render(start: int, question: bool) -> tuple[Input, int]:
-        before = [message for message in messages[:start] if message.role == "system"]
+        numbers = systems[: bisect_left(systems, start)]
         if question:
-            before += [message for message in messages[:start] if message.role == "user"][-1:]
+            numbers += users[: bisect_left(users, start)][-1:]
+        before = [messages[number] for number in sorted(numbers)]
         calls = {
             place: messages[place[0]].tool_calls[place[1]]
             for number, place in call_of.items()

@@ -12,7 +12,6 @@ from hyperllama.generation import GenerationRequest, JsonSchema, Sampling, ToolS
 from hyperllama.messages import Chat, Message, Prompt, PromptTokens, Text
 from hyperllama.stream import collect
 
-AT_ONCE = 8
 EMPTY = Message(role="user")
 
 
@@ -63,8 +62,9 @@ def attacks(model):
     yield lambda: generation(model, Chat((said("hi"),)), output=JsonSchema(wide))
 
 
-async def test_large_requests_take_nothing_from_small_ones(chat):
-    attacking = [attack for attack in attacks(chat) for _ in range(AT_ONCE)]
+@pytest.mark.parametrize("at_once", [1, pytest.param(8, marks=pytest.mark.nightly)])
+async def test_large_requests_take_nothing_from_small_ones(chat, at_once):
+    attacking = [attack for attack in attacks(chat) for _ in range(at_once)]
     small = GenerationRequest(model="m", input=Chat((said("hi"),)), sampling=Sampling(max_tokens=8))
     large = asyncio.gather(*(quiet(attack()) for attack in attacking))
     answered = 0
@@ -76,13 +76,14 @@ async def test_large_requests_take_nothing_from_small_ones(chat):
     assert chat.failure is None
 
 
-async def test_large_inputs_to_be_embedded_take_nothing_from_small_ones(encoder):
+@pytest.mark.parametrize("at_once", [1, pytest.param(2, marks=pytest.mark.nightly)])
+async def test_large_inputs_to_be_embedded_take_nothing_from_small_ones(encoder, at_once):
     many = [
         EmbeddingRequest(model="m", inputs=inputs, truncate=truncate)
         for inputs in (("x " * 2_000_000,), ("x y z",) * 512, ((7,) * 1_000_000,))
         for truncate in (True, False)
     ]
-    large = asyncio.gather(*(quiet(encoder.embed(request)) for request in many for _ in range(2)))
+    large = asyncio.gather(*(quiet(encoder.embed(request)) for request in many for _ in range(at_once)))
     small = EmbeddingRequest(model="m", inputs=("hi",))
     while not large.done():
         assert len((await encoder.embed(small)).vectors) == 1

@@ -31,6 +31,11 @@ def messages(found: Sequence[wire.Message]) -> tuple[Message, ...]:
     return tuple(_message(message, pending, ids) for message in found)
 
 
+def role(found: wire.Message) -> Role:
+    """Return the role that a message speaks in."""
+    return _ROLES.get(found.role, "user")
+
+
 def tools(found: Sequence[wire.Tool]) -> tuple[ToolSpec, ...]:
     """Return the tools that have a name."""
     return tuple(
@@ -41,7 +46,7 @@ def tools(found: Sequence[wire.Tool]) -> tuple[ToolSpec, ...]:
 
 
 def _message(found: wire.Message, pending: _Pending, ids: Iterator[str]) -> Message:
-    role = _ROLES.get(found.role, "user")
+    spoken = role(found)
     parts: list[Part] = [Image(data) for data in found.images]
     if found.content:
         parts.append(Text(found.content))
@@ -51,16 +56,16 @@ def _message(found: wire.Message, pending: _Pending, ids: Iterator[str]) -> Mess
     )
     pending.add(calls)
     call_id, name = found.tool_call_id or None, found.tool_name or None
-    if role == "tool":
+    if spoken == "tool":
         call = pending.take(call_id, name)
         if call is not None:
             call_id, name = call.id, name or call.name
     return Message(
-        role=role,
+        role=spoken,
         parts=tuple(parts),
         reasoning=found.thinking,
         tool_calls=calls,
-        tool_call_id=call_id if role == "tool" else None,
+        tool_call_id=call_id if spoken == "tool" else None,
         name=name,
     )
 
@@ -104,4 +109,4 @@ def _ids(found: Sequence[wire.Message]) -> Iterator[str]:
     return (made for made in (f"call_{number:08d}" for number in count()) if made not in taken)
 
 
-__all__ = ("messages", "tools")
+__all__ = ("messages", "role", "tools")

@@ -55,7 +55,7 @@ def shortened(request: wire.ChatRequest, start: int, *, question: bool) -> wire.
 
     ``question``: the last one of the user before that is kept, too.
     """
-    roles = [message.role for message in conversation.messages(request.messages[:start])]
+    roles = [conversation.role(message) for message in request.messages[:start]]
     kept = [number for number, role in enumerate(roles) if role == "system"]
     if question:
         kept += [number for number, role in enumerate(roles) if role == "user"][-1:]

@@ -27,6 +27,7 @@ from hyperllama_ollama.encode.lines import ChatLines, GenerateLines
 from hyperllama_ollama.encode.text import quote
 from hyperllama_ollama.errors import JSON
 from hyperllama_ollama.routes.answers import Builder, OrError, before, json, one, read
+from hyperllama_ollama.template import Budget
 
 Open: TypeAlias = Callable[[], Awaitable[TokenStream]]
 
@@ -115,9 +116,12 @@ class Inference:
         generation = await self._builder.build(lambda budget: requests.chat(asked, body, info, budget=budget), raw)
 
         async def shortened(start: int, question: bool) -> tuple[Input, int]:
-            said = requests.shortened(asked, start, question=question)
-            ready = await self._builder.build(lambda budget: requests.chat(said, body, info, budget=budget), raw)
-            return ready.input, len(asked.messages) - len(said.messages)
+            def make(budget: Budget) -> tuple[Input, int]:
+                said = requests.shortened(asked, start, question=question)
+                lost = len(asked.messages) - len(said.messages)
+                return requests.chat(said, body, info, budget=budget).input, lost
+
+            return await self._builder.build(make, raw)
 
         shorter = None
         if isinstance(generation.input, Prompt):  # of a template in Go's language
