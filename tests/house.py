@@ -1,6 +1,7 @@
 """Hold a mirror up to the source: sizes, circles, homonyms, sentences, tests. Standard library only.
 
     python tests/house.py [--root CHECKOUT] [--summary]
+    python tests/house.py --write     bring the map in tests/README.md up to date
 
 Two figures are rules, and the exit status is 1 where they are broken: modules import each other in no circle, and
 plugins, protocols and examples import the public modules of the core and nothing else. The list of those modules is
@@ -22,6 +23,16 @@ from pathlib import Path
 
 CONTRACT = "public_api"
 SOURCES = ("core", "protocols", "plugins", "examples/*")
+MAP = "<!-- made by tests/house.py --write -->\n", "<!-- end of the map -->\n"
+#: The folders that test a room without a folder of its name.
+FOLDERS = {
+    "hyperllama": ["app", "web", "testing"],
+    "hyperllama_echo": ["e2e"],
+    "hyperllama_hub": ["modelstore"],
+    "hyperllama_policy": ["app", "e2e"],
+    "spi": ["testing", "app"],
+}
+MANY = 8  # folders of tests that import a room; with more of them, all are to be run
 #: A docstring that begins so is a riddle until the code is read.
 RELATIVE = frozenset(
     (
@@ -53,6 +64,7 @@ class Report:
     untested: list[str] = field(default_factory=list)
     testable: int = 0
     unseen: list[str] = field(default_factory=list)
+    importers: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     excused: int = 0
 
     @property
@@ -193,12 +205,43 @@ def untested(modules: Sequence[Module], tests: Path) -> tuple[list[str], int]:
     return missing, count
 
 
-def _imported_by_tests(tests: Path, names: frozenset[str]) -> set[str]:
-    seen: set[str] = set()
+def _imported_by_tests(tests: Path, names: frozenset[str]) -> defaultdict[str, set[str]]:
+    """Return the modules that tests import, each with the folders of the tests that import it."""
+    seen: defaultdict[str, set[str]] = defaultdict(set)
     for path in sorted(tests.rglob("*.py")):
         module = Module(path.stem, path, "tests", 0, ast.parse(path.read_text("utf-8")))
-        seen.update(name for name, _ in imports(module, names, at_start=False))
+        for name, _ in imports(module, names, at_start=False):
+            seen[name].add(path.relative_to(tests).parts[0])
     return seen
+
+
+def tests_of(report: Report, root: Path) -> dict[str, tuple[list[str], list[str]]]:
+    """Return for each room its own folders of tests and the others whose tests import its modules.
+
+    The own folder has the room's name. A room without one has the folders of ``FOLDERS``.
+    """
+    rooms = {module.name: module.room for module in report.modules}
+    found = {}
+    for room in sorted(set(rooms.values())):
+        named = room.removeprefix("hyperllama_").partition("/")[0]
+        own = [named] if (root / "tests" / named).is_dir() else FOLDERS.get(room, [])
+        beside = set().union(*(report.importers.get(name, set()) for name in rooms if rooms[name] == room)) - {
+            *own,
+            "support",
+        }
+        found[room] = own, sorted(name for name in beside if (root / "tests" / name).is_dir())
+    return found
+
+
+def write_map(report: Report, root: Path) -> None:
+    """Write the table of :func:`tests_of` between the two marks in ``tests/README.md``."""
+    lines = ["| source | its tests | imported by the tests of |\n", "| --- | --- | --- |\n"]
+    for room, (own, beside) in tests_of(report, root).items():
+        more = ", ".join(beside) if len(beside) <= MANY else f"most rooms ({len(beside)}): run all"
+        lines.append(f"| `{room}` | {' '.join(f'`{name}`' for name in own)} | {more} |\n")
+    path = root / "tests" / "README.md"
+    before, rest = path.read_text("utf-8").split(MAP[0])
+    path.write_text(before + MAP[0] + "\n" + "".join(lines) + "\n" + MAP[1] + rest.partition(MAP[1])[2], "utf-8")
 
 
 def inspect(root: Path, pyproject: Path | None = None) -> Report:
@@ -215,8 +258,8 @@ def inspect(root: Path, pyproject: Path | None = None) -> Report:
             if word in RELATIVE:
                 report.riddles.setdefault(module.room, []).append(f"{module.path.relative_to(root)}:{line} {word}")
     report.untested, report.testable = untested(modules, root / "tests")
-    seen = _imported_by_tests(root / "tests", names)
-    report.unseen = [name for name in report.untested if name not in seen]
+    report.importers = _imported_by_tests(root / "tests", names)
+    report.unseen = [name for name in report.untested if name not in report.importers]
     report.excused = len(public_modules(listed)[2])
     return report
 
@@ -267,8 +310,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--root", type=Path, default=here, help="The checkout to look at.")
     parser.add_argument("--summary", action="store_true", help="Print the summary and what is broken, nothing else.")
+    parser.add_argument("--write", action="store_true", help="Bring the map in tests/README.md up to date.")
     options = parser.parse_args(arguments)
     report = inspect(options.root, here / "pyproject.toml")
+    if options.write:
+        write_map(report, options.root)
     if options.summary:
         lines = [*(f"circle: {', '.join(circle)}" for circle in report.circles), *report.trespasses]
     else:

@@ -98,15 +98,33 @@ def test_homonyms_relative_sentences_and_missing_tests_are_shown_and_break_nothi
     assert not report.broken
 
 
-def test_this_checkout_has_no_circle_and_keeps_its_border() -> None:
-    report = house.inspect(ROOT)
+@pytest.fixture(scope="module")
+def report() -> house.Report:
+    """Return the mirror of this checkout."""
+    return house.inspect(ROOT)
+
+
+def test_this_checkout_has_no_circle_and_keeps_its_border(report: house.Report) -> None:
     assert report.circles == []
     assert report.trespasses == []
     assert len(house.summary(report)) <= 14
-    assert (
-        house.trespasses(report.modules, frozenset(module.name for module in report.modules), ROOT / "pyproject.toml")
-        == []
-    )
+
+
+def test_the_map_names_every_room_and_folders_that_are_there(report: house.Report) -> None:
+    text = (ROOT / "tests" / "README.md").read_text("utf-8").partition(house.MAP[0])[2].partition(house.MAP[1])[0]
+    cells = [line.split("|") for line in text.splitlines() if line.startswith("|")]
+    rows = {row[1].strip(" `"): re.findall(r"`(\w+)`", row[2]) for row in cells}
+    del rows["source"], rows["---"]
+    assert {room: own for room, (own, _) in house.tests_of(report, ROOT).items()} == rows
+    for room, folders in rows.items():
+        assert folders, f"no folder of tests is named for {room}: add it to FOLDERS in tests/house.py"
+        assert all(any((ROOT / "tests" / folder).glob("test_*.py")) for folder in folders)
+
+
+def test_every_folder_of_tests_is_in_the_table() -> None:
+    text = (ROOT / "tests" / "README.md").read_text("utf-8").partition("\n## ")[0]
+    listed = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    assert listed == sorted({path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")})
 
 
 def test_what_the_design_says_of_imports_is_what_the_linter_holds() -> None:
