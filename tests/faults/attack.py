@@ -27,7 +27,7 @@ from pathlib import Path
 import msgspec
 
 sys.path.insert(0, str(Path(__file__).parent))
-from attack_bodies import Attack, attacks, mixed
+from attack_bodies import Attack, attacks, mixed, multipart, queries, wire_fields
 
 from hyperllama.testing import child
 
@@ -199,7 +199,7 @@ async def _beside(port: int, kind: str, count: int, seconds: float) -> tuple[lis
 async def victim(seconds: float, count: int) -> int:
     """Compare one caller's gaps beside ``count`` attackers with those beside ``count`` ordinary callers."""
     with gateway("max") as server:
-        await _ready(server.port)
+        await ready(server.port)
         figures = {}
         for kind in ("ordinary", "attacker"):
             found, statuses = await _beside(server.port, kind, count, seconds)
@@ -223,7 +223,7 @@ async def victim(seconds: float, count: int) -> int:
     return 0
 
 
-async def _ready(port: int) -> None:
+async def ready(port: int) -> None:
     for _ in range(6000):
         if (await ask(port, "", "/ready", b"", method="GET")).status == 200:
             return
@@ -237,7 +237,7 @@ async def _ready(port: int) -> None:
 async def hostile(count: int, parallel: int = 16) -> int:
     """Send ``count`` small hostile requests; memory and log are counted after the first tenth."""
     with gateway("sim") as server:
-        await _ready(server.port)
+        await ready(server.port)
         draw = mixed("m", 7)
         statuses: collections.Counter[int] = collections.Counter()
         bad: dict[str, str] = {}
@@ -284,9 +284,13 @@ NOTICED = 0.1  # seconds that /health may wait longer than the control does
 TRIES = 3  # a busy machine delays one of them, an attack all
 
 
+#: Sentences with which Ollama itself answers 500.
+_OWN = re.compile(rb'"error":"(?:template:|invalid format:|option )')
+
+
 def is_fault(reply: Reply) -> bool:
-    """Return True for no answer and for a 5xx of ours; Ollama's own answer to a bad template is a 500 in Go's words."""
-    return reply.status == 0 or (reply.status == 500 and b'"error":"template:' not in reply.body)
+    """Return True for no answer and for a 5xx that is not Ollama's own."""
+    return reply.status == 0 or (reply.status >= 500 and _OWN.search(reply.body) is None)
 
 
 def cpu(pid: int) -> float:
@@ -368,7 +372,7 @@ async def send_one(port: int) -> None:
 async def each(pattern: str) -> int:
     """Send every attack of a matching name by itself, and measure how long ``/health`` waits meanwhile."""
     with gateway("sim") as server, control() as beside:
-        await _ready(server.port)
+        await ready(server.port)
         slow, count = 0, 0
         print(f"{'attack':40} {'bytes':>10} {'status':>6} {'seconds':>8} {'cpu':>6} {'/health':>8} {'control':>8}")
         for one in attacks("m"):
@@ -416,6 +420,19 @@ def main(arguments: list[str]) -> int:
             return 2
     return 0
 
+
+__all__ = (
+    "Attack",
+    "ask",
+    "attacks",
+    "cpu",
+    "gateway",
+    "is_fault",
+    "multipart",
+    "queries",
+    "ready",
+    "wire_fields",
+)
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -137,6 +137,104 @@ def _raw(n: int) -> Iterator[Attack]:
         yield Attack(f"deep{path}", path, b"[" * (n * 100))
 
 
+def _shapes(n: int) -> Iterator[tuple[str, object]]:
+    """Yield values that few fields are meant to hold: deep, wide, many, long, and of every wrong type."""
+    deep: object = 1
+    for _ in range(min(n, 60)):
+        deep = {"a": [deep]}
+    yield "deep", deep
+    yield "wide", {f"k{k}": k for k in range(n)}
+    yield "many-objects", [{}] * n
+    yield "many-strings", ["a"] * n
+    yield "many-numbers", [1] * n
+    yield "many-lists", [[]] * n
+    yield "long", "a\u0301" * n * 10
+    yield "number", 2**63 - 1
+    yield "negative", -1
+    yield "false", False
+    yield "odd", {"type": "x" * n, "role": None, "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}
+
+
+def _requests() -> Iterator[tuple[str, type[msgspec.Struct]]]:
+    """Yield each route that an ordinary key may post JSON to, with the type of its requests."""
+    from hyperllama_anthropic import wire as anthropic
+    from hyperllama_ollama import wire as ollama
+    from hyperllama_openai.wire import chat, completions, embeddings, models, rerank, responses
+
+    for path, module, name in (
+        ("/v1/chat/completions", chat, "ChatRequest"),
+        ("/v1/completions", completions, "CompletionRequest"),
+        ("/v1/embeddings", embeddings, "EmbeddingRequest"),
+        ("/v1/responses", responses, "ResponsesRequest"),
+        ("/v1/rerank", rerank, "RerankRequest"),
+        ("/v1/score", rerank, "ScoreRequest"),
+        ("/tokenize", models, "TokenizeRequest"),
+        ("/detokenize", models, "DetokenizeRequest"),
+        ("/v1/messages", anthropic, "MessagesRequest"),
+        ("/v1/messages/count_tokens", anthropic, "MessagesRequest"),
+        ("/api/generate", ollama, "GenerateRequest"),
+        ("/api/chat", ollama, "ChatRequest"),
+        ("/api/embed", ollama, "EmbedRequest"),
+        ("/api/embeddings", ollama, "EmbeddingRequest"),
+        ("/api/show", ollama, "ShowRequest"),
+        ("/api/create", ollama, "CreateRequest"),
+        ("/api/copy", ollama, "CopyRequest"),
+    ):
+        yield path, getattr(module, name)
+
+
+def wire_fields(model: str, n: int) -> Iterator[Attack]:
+    """Yield every field of every request of the three dialects in every shape. Nothing of it is a valid request."""
+    given = {"model": model, "messages": [USER], "prompt": "x", "input": "x", "query": "q", "documents": ["d"]}
+    given |= {"max_tokens": 2, "tokens": [1], "text_1": "a", "text_2": "b"}
+    for path, type_ in _requests():
+        fields = [field.encode_name for field in msgspec.structs.fields(type_)]
+        base = {name: value for name, value in given.items() if name in fields}
+        if "stream" in fields:
+            base["stream"] = False
+        for name in fields:
+            for shape, value in _shapes(n):
+                yield Attack(f"{name}-{shape}{path}", path, _json({**base, name: value}))
+
+
+def multipart(n: int) -> Iterator[Attack]:
+    """Yield forms with many parts, long headers of parts, and boundaries that are none."""
+    part = b'--b\r\nContent-Disposition: form-data; name="%d"\r\n\r\nx\r\n'
+    long = b'--b\r\nContent-Disposition: form-data; name="purpose"; %s="x"\r\n\r\nbatch\r\n--b--\r\n' % (b"f" * n * 40)
+    escaped = b'--b\r\nContent-Disposition: form-data; name="' + b'\\"' * n * 20 + b'"\r\n\r\nx\r\n--b--\r\n'
+    lines = b'--b\r\nContent-Disposition: form-data; name="a"\r\n' + b"x: y\r\n" * n * 10 + b"\r\nx\r\n--b--\r\n"
+    for name, body in (
+        ("parts", b"".join(part % k for k in range(n)) + b"--b--\r\n"),
+        ("long-header", long),
+        ("escaped-name", escaped),
+        ("many-headers", lines),
+        ("dashes", b"--b" + b"-" * n * 100),
+        ("boundaries", b"--b\r\n" * n * 20),
+        ("no-end", b"--b\r\n" + b"\r" * n * 100),
+    ):
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        yield Attack(f"form-{name}", "/v1/files", body, headers=headers)
+    for name, type_ in (
+        ("semicolons", "multipart/form-data" + ";" * 4000),
+        ("quotes", 'multipart/form-data; boundary="' + '\\"' * 2000),
+        ("long-boundary", "multipart/form-data; boundary=" + "b" * 4000),
+    ):
+        yield Attack(f"form-{name}", "/v1/files", b"x", headers={"Content-Type": type_})
+
+
+def queries(n: int) -> Iterator[Attack]:
+    """Yield long and odd targets: many parameters, percents, long names in paths."""
+    for path in ("/v1/models", "/v1/files", "/api/tags", "/v1/batches"):
+        yield Attack(f"query-many{path}", f"{path}?" + "&".join(f"k{k}=v" for k in range(n)), b"", method="GET")
+        yield Attack(f"query-same{path}", f"{path}?" + "limit=1&" * n, b"", method="GET")
+        yield Attack(f"query-percents{path}", f"{path}?after=" + "%00%ff" * n, b"", method="GET")
+    for path in ("/v1/models/", "/v1/responses/", "/v1/files/", "/v1/batches/", "/"):
+        yield Attack(f"path-long{path}", path + "a" * n * 10, b"", method="GET")
+        yield Attack(f"path-slashes{path}", path + "/" * n, b"", method="GET")
+        yield Attack(f"path-dots{path}", path + "../" * n, b"", method="GET")
+        yield Attack(f"path-percents{path}", path + "%2f%00" * n, b"", method="GET")
+
+
 def attacks(model: str, *, n: int = 4000, template: int = 200_000) -> list[Attack]:
     """Every hostile request against ``model``; ``n`` scales lists (4,000: up to about 12 MB a body)."""
     found = [
@@ -164,4 +262,4 @@ def mixed(model: str, seed: int) -> Callable[[], Attack]:
     return draw
 
 
-__all__ = ("Attack", "attacks", "mixed")
+__all__ = ("Attack", "attacks", "mixed", "multipart", "queries", "wire_fields")
