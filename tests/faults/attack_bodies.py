@@ -185,11 +185,18 @@ def _requests() -> Iterator[tuple[str, type[msgspec.Struct]]]:
 
 def wire_fields(model: str, n: int) -> Iterator[Attack]:
     """Yield every field of every request of the three dialects in every shape. Nothing of it is a valid request."""
-    given = {"model": model, "messages": [USER], "prompt": "x", "input": "x", "query": "q", "documents": ["d"]}
+    given: dict[str, object] = {
+        "model": model,
+        "messages": [USER],
+        "prompt": "x",
+        "input": "x",
+        "query": "q",
+        "documents": ["d"],
+    }
     given |= {"max_tokens": 2, "tokens": [1], "text_1": "a", "text_2": "b"}
     for path, type_ in _requests():
         fields = [field.encode_name for field in msgspec.structs.fields(type_)]
-        base = {name: value for name, value in given.items() if name in fields}
+        base: dict[str, object] = {name: value for name, value in given.items() if name in fields}
         if "stream" in fields:
             base["stream"] = False
         for name in fields:
