@@ -232,7 +232,7 @@ def _unchunked(shot: Shot) -> tuple[bytes, list[tuple[int, float]]]:
     if not re.search(rb"\ntransfer-encoding: *chunked", shot.head):
         return shot.body, shot.arrivals
     body, marks, at = bytearray(), [], 0
-    while sized := re.compile(rb"([0-9a-fA-F]+)[^\r\n]*\r\n").match(shot.body, at):
+    while sized := re.compile(rb"([0-9a-fA-F]{1,16}+)[^\r\n]{0,256}+\r\n").match(shot.body, at):
         if not (size := int(sized.group(1), 16)):
             break
         part = shot.body[sized.end() : sized.end() + size]

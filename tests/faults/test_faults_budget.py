@@ -92,9 +92,33 @@ def test_marks_inside_strings_count_as_nothing(quote: str, pad: int) -> None:
     assert found == json.loads(body)
 
 
-@pytest.mark.nightly  # a minute
 def test_no_pattern_of_ours_grows_faster_than_its_input() -> None:
-    assert [found.pattern for found in pattern_growth.findings()] == []
+    assert len(set(pattern_growth.patterns())) > 50
+    assert list(pattern_growth.findings()) == []
+
+
+@pytest.mark.nightly
+def test_no_pattern_of_ours_grows_faster_than_its_input_however_long() -> None:
+    assert list(pattern_growth.findings(sizes=pattern_growth.LARGE)) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        (r'COMMENT = re.compile(r"\{\{((?:-\s+)?/\*.*?\*/)\}\}", re.DOTALL)' + "\nCOMMENT.match(text, at)", True),
+        (r'COMMENT = re.compile(r"\{\{((?:-\s+)?/\*.*?\*/)\}\}", re.DOTALL)' + "\nCOMMENT.fullmatch(text)", False),
+        (r're.findall(r"\.[\w-]+|\[[^\]]*\]", text)', True),
+        (r're.findall(r"\.[\w-]+|\[[^][]*\]", text)', False),
+        (r're.compile(rb"([0-9a-f]+)[^\r\n]*\r\n").match(body, at)', True),
+        (r'SPACE = r"\s+"' + "\n" + r're.sub(rf"{SPACE}$", "", text)', True),
+        (r're.fullmatch("(a|a)*" + "b", text)', True),
+    ],
+)
+def test_the_search_finds_patterns_that_grow(tmp_path: Path, code: str, found: bool) -> None:
+    """The first three were ours."""
+    (tmp_path / "core").mkdir()
+    (tmp_path / "core" / "module.py").write_text(f"import re\n{code}\n")
+    assert bool(list(pattern_growth.findings(tmp_path))) is found
 
 
 SHAPES = ("/v1/responses input many assistant function_call", "/v1/messages messages many assistant text")

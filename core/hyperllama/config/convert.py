@@ -82,7 +82,7 @@ def _convert(value: Any, type_: Any, at: Path) -> Any:
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at ")
         steps, hint, here = list[str](), type_, value
-        for step in re.findall(r"\.[\w-]+|\[[^\]]*\]", path):
+        for step in re.findall(r"\.[\w-]+|\[[^][]*\]", path):
             hint, _ = _bare(hint)
             if step == "[...]" and isinstance(here, Mapping):  # msgspec names no keys of a mapping: ask for each
                 inner = get_args(hint)[-1]
