@@ -66,6 +66,12 @@ class ResponseNotFound(NotFound):
     code: ClassVar[str] = "response_not_found"
 
 
+class PreviousResponseNotFound(InvalidRequest):
+    """No stored response to go on from; clients that see this code send the whole conversation."""
+
+    code: ClassVar[str] = "previous_response_not_found"
+
+
 class BodyRefusals:
     """``hyperllama.web.BodyErrors``: the field's name as clients write it, in the sentence and as ``param``."""
 
@@ -218,6 +224,7 @@ __all__ = (
     "InvalidType",
     "InvalidValue",
     "MissingParameter",
+    "PreviousResponseNotFound",
     "ResponseNotFound",
     "UnknownParameter",
     "envelope",

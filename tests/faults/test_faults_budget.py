@@ -121,7 +121,7 @@ def test_the_search_finds_patterns_that_grow(tmp_path: Path, code: str, found: b
     assert bool(list(pattern_growth.findings(tmp_path))) is found
 
 
-SHAPES = ("/v1/responses input many assistant function_call", "/v1/messages messages many assistant text")
+SHAPES = ("/v1/responses input many assistant function_call", "/v1/messages messages many assistant")
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, pytest.param("", marks=pytest.mark.nightly)])

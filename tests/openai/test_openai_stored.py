@@ -104,10 +104,17 @@ async def test_a_response_is_nobody_elses(
             await bob.get(f"/responses/{name}/input_items"),
             await bob.post(f"/responses/{name}/cancel"),
             await bob.delete(f"/responses/{name}"),
-            await bob.post("/responses", json={**ask, "previous_response_id": name}),
         ]
-        assert [reply.status_code for reply in refusals] == [404] * 6
+        assert [reply.status_code for reply in refusals] == [404] * 5
         assert {reply.json()["error"]["code"] for reply in refusals} == {"response_not_found"}
+        refused = await bob.post("/responses", json={**ask, "previous_response_id": name})
+        assert refused.status_code == 400
+        assert refused.json()["error"] == {
+            "message": f"Previous response with id '{name}' not found.",
+            "type": "invalid_request_error",
+            "param": "previous_response_id",
+            "code": "previous_response_not_found",
+        }
         assert (await ann.get(f"/responses/{name}")).status_code == 200
 
 

@@ -121,12 +121,22 @@ VECTORS: dict[str, bytes] = {
 }
 
 
+@pytest.mark.parametrize("upgrade", ["websocket", "WebSocket", "h2c, websocket"])
+def test_f01_an_offer_of_websocket_is_answered_with_what_is_spoken(upgrade: str, served: Any, wire: Any) -> None:
+    """Clients go on over HTTP at once; any other status they try again or give up at."""
+    head = f"GET /v1/responses HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: {upgrade}\r\n\r\n"
+    got = served.ask(head.encode())
+    assert wire.statuses(got) == [426]
+    assert b"upgrade: HTTP/1.1\r\n" in got
+    assert served.app.seen == []
+
+
 @pytest.mark.parametrize("name", VECTORS)
 def test_s01_what_follows_an_ambiguous_request_is_never_carried_out(
     name: str, served: Any, wire: Any, bar: Any
 ) -> None:
     got = served.ask(VECTORS[name] + SMUGGLED)
-    assert wire.statuses(got) == [400]
+    assert wire.statuses(got) == [426 if name == "WebSocket" else 400]
     assert b'{"error":' in got
     assert b"connection: close\r\n" in got
     assert not [path for _, path, _ in served.app.seen if path != "/"]

@@ -81,7 +81,7 @@ def path_of(target: bytes) -> str:
 def without_upgrade(head: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
     """``head`` less an Upgrade that may be ignored, such as h2c. Raises RefusedError for WebSocket."""
     if any(name == b"upgrade" and b"websocket" in value.lower() for name, value in headers):
-        raise RefusedError(400, "WebSocket is not offered here")
+        raise RefusedError(426, "WebSocket is not offered here; send the request over HTTP")
     return _UPGRADE.sub(b"", head)
 
 

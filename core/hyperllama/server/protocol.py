@@ -270,6 +270,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._offered = False
         self._heads = 0
         self.parser = httptools.HttpRequestParser(self)
+        self._path = path_of(self.url)  # a refusal is in its dialect
         self._feed(without_upgrade(head, self.headers))
         if self._offered:
             raise RefusedError(400, "no other protocol is offered here")
@@ -365,6 +366,8 @@ class GuardedProtocol(HttpToolsProtocol):
         for name, value in self.server_state.default_headers:
             parts += (name, b": ", value, b"\r\n")
         parts.append(f"x-request-id: {new_request_id()}\r\ncontent-type: {media_type}\r\n".encode("latin-1"))
+        if status == 426:  # clients that see it go on without WebSocket
+            parts.append(b"upgrade: HTTP/1.1\r\n")
         if status == 503:
             parts.append(b"retry-after: 1\r\n")
         parts.append(b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body))

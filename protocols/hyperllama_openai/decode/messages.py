@@ -45,16 +45,20 @@ def merged(found: tuple[Message, ...]) -> tuple[Message, ...]:
     return (Message(role="system", parts=(Text(text),)), *rest)
 
 
-def arguments(value: str | dict[str, object] | None, param: str) -> str:
-    """A replayed call's arguments as JSON text. Templates parse them, so what is no JSON object is refused here."""
+def arguments(value: str | dict[str, object] | None) -> str:
+    """Return a replayed call's arguments as the text of a JSON object, which templates parse.
+
+    A model may be cut short or wrong; a client replays that, with the error it got, and the conversation goes on. Such
+    text becomes the one member ``arguments``.
+    """
     if value is None or value == "":
         return "{}"
     if isinstance(value, dict):
         return msgspec.json.encode(value).decode()
     try:
         inner_object(value)
-    except ValueError as error:
-        raise InvalidValue(f"Invalid value for '{param}': expected a JSON object as a string.", param=param) from error
+    except ValueError:
+        return msgspec.json.encode({"arguments": value}).decode()
     return value
 
 
@@ -126,11 +130,11 @@ def _calls(message: wire.Message, param: str) -> tuple[ToolCall, ...]:
         where = f"{param}.tool_calls[{index}].function"
         if call.function is None:
             raise MissingParameter(f"Missing required parameter: '{where}'.", param=where)
-        text = arguments(call.function.arguments, f"{where}.arguments")
+        text = arguments(call.function.arguments)
         calls.append(ToolCall(call.id or f"call_{index}", call.function.name, text))
     if message.function_call is not None:
         legacy = message.function_call
-        calls.append(ToolCall("call_0", legacy.name, arguments(legacy.arguments, f"{param}.function_call.arguments")))
+        calls.append(ToolCall("call_0", legacy.name, arguments(legacy.arguments)))
     return tuple(calls)
 
 

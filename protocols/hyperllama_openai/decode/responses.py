@@ -172,7 +172,7 @@ class _Reader:
             missing = "call_id" if item.call_id is None else "name"
             raise MissingParameter(f"Missing required parameter: '{param}.{missing}'.", param=f"{param}.{missing}")
         self._names[item.call_id] = item.name
-        text = arguments(item.arguments, f"{param}.arguments")
+        text = arguments(item.arguments)
         self._assistant(calls=(ToolCall(item.call_id, item.name, text),))
 
     def _answer(self, item: Item, param: str) -> None:

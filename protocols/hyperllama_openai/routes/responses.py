@@ -37,7 +37,7 @@ from hyperllama_openai.decode import responses as decode
 from hyperllama_openai.encode import sse
 from hyperllama_openai.encode.item_page import page
 from hyperllama_openai.encode.responses_stream import ResponsesEncoder
-from hyperllama_openai.errors import InvalidValue, ResponseNotFound
+from hyperllama_openai.errors import InvalidValue, PreviousResponseNotFound, ResponseNotFound
 from hyperllama_openai.reply import Timed, ready
 from hyperllama_openai.settings import Settings
 from hyperllama_openai.store import LEASE, ResponseStore, ResponseWriter, StoredResponse
@@ -207,9 +207,12 @@ class ResponsesRoutes(Resource):
         wire = body.value
         items = await body.run(decode_items.own_input, wire)
         if wire.previous_response_id is not None:
-            before = await self._find(
-                wire.previous_response_id, gateway.records, request.user.id, param="previous_response_id"
-            )
+            before = await self._store.get(gateway.records, request.user.id, wire.previous_response_id)
+            if before is None:
+                raise PreviousResponseNotFound(
+                    f"Previous response with id '{wire.previous_response_id[:80]}' not found.",
+                    param="previous_response_id",
+                )
             if not before.complete:
                 raise InvalidValue("The previous response is not complete yet.", param="previous_response_id")
             body.grow(before.items)
@@ -221,10 +224,10 @@ class ResponsesRoutes(Resource):
                 )
         return await fetching.items(items, info, self._fetcher)
 
-    async def _find(self, id: str, records: Records, owner: str, *, param: str | None = None) -> StoredResponse:
+    async def _find(self, id: str, records: Records, owner: str) -> StoredResponse:
         stored = await self._store.get(records, owner, id)
         if stored is None:
-            raise ResponseNotFound(f"Response with id '{id[:80]}' not found.", param=param)
+            raise ResponseNotFound(f"Response with id '{id[:80]}' not found.")
         return stored
 
 

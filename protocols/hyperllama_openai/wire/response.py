@@ -55,6 +55,7 @@ OutputItem: TypeAlias = OutputMessage | FunctionCall | Reasoning
 
 class InputTokensDetails(msgspec.Struct, frozen=True, kw_only=True):
     cached_tokens: int
+    cache_write_tokens: int = 0  # none is charged for
 
 
 class OutputTokensDetails(msgspec.Struct, frozen=True, kw_only=True):
