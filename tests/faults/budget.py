@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import math
 import sys
@@ -289,6 +290,8 @@ async def run(
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     rows = []
     async with _lifespan(gateway.app):
+        gc.collect()
+        gc.freeze()  # as ``serve`` does
         watching = asyncio.create_task(gateway.watch())
         for path, type_ in list(gateway.routes()):
             await gateway.post(path, json.dumps(_minimal(type_)).encode())  # the model loads
@@ -298,6 +301,7 @@ async def run(
                     report(row)
                     rows.append(row)
         watching.cancel()
+        gc.unfreeze()
     return rows
 
 

@@ -28,8 +28,8 @@ from typing import Any, NamedTuple
 
 from hyperllama.config.durations import parse_duration
 from hyperllama_ollama.decode import scan
+from hyperllama_ollama.errors import Failure
 from hyperllama_ollama.template import lex
-from hyperllama_ollama.template.nodes import Failure
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("core", "protocols", "plugins")
@@ -94,7 +94,7 @@ def patterns(root: Path = ROOT, rooms: Sequence[str] = ROOMS) -> Iterator[Patter
                     for argument in [*rest, *(keyword.value for keyword in node.keywords)]:
                         for name in re.findall(r"re\.([A-Z]+)", ast.unparse(argument)):
                             flags |= getattr(re, name)
-                    methods = (_METHODS[attr],) if attr != "compile" else ALL
+                    methods: tuple[str, ...] = (_METHODS[attr],) if attr != "compile" else ALL
                     if id(node) in direct:
                         methods = (direct[id(node)],)
                     elif attr == "compile" and (name := names.get(id(node))) is not None:
@@ -271,7 +271,9 @@ def _late(_number: int, _frame: FrameType | None) -> None:
 def _spent(compiled: Any, pattern: Pattern, method: str, text: str) -> float:
     """Return the CPU seconds of one call; the shorter of two where it seems long."""
     subject = text.encode("latin-1", "replace") if isinstance(pattern.source, bytes) else text
-    call = SCANNERS[pattern.where.partition(":")[0]] if method == "place" else getattr(compiled, method)
+    call: Callable[[Any], object] = (
+        SCANNERS[pattern.where.partition(":")[0]] if method == "place" else getattr(compiled, method)
+    )
     best = float("inf")
     for _ in range(2):
         started = time.process_time()
