@@ -1,6 +1,6 @@
 """One batch: its file is read and checked, its lines are sent, their results committed, its output files written.
 
-Whatever is done is in the database before the next step begins, so that any gateway can continue where this one stops.
+Every step is in the database before the next one begins, so that any gateway can continue where this one stops.
 A line is sent again only when its result was not committed.
 """
 

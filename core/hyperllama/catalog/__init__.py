@@ -1,1 +1,1 @@
-"""Which models there are, which are loaded, and which goes when memory is short."""
+"""The models of this gateway, their loading, and their eviction when memory is short."""

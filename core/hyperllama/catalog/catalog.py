@@ -72,7 +72,7 @@ class Lease:
 
 
 class Catalog:
-    """Every model of this gateway. Loads on demand, within the memory budget."""
+    """The models of this gateway, loaded on demand within the memory budget."""
 
     def __init__(
         self,
@@ -213,7 +213,7 @@ class Catalog:
         self._changed.set()
 
     def configured_keep_alive(self, entry: Entry) -> float:
-        """Return the seconds that an idle model stays when no request says otherwise; inf: for ever."""
+        """Return the seconds that an idle model stays unless a request sets others; inf: for ever."""
         return self._keep_alive if entry.spec.keep_alive is None else parse_duration(entry.spec.keep_alive)
 
     def _instance(self, entry: Entry) -> ModelInstance:

@@ -1,4 +1,4 @@
-"""One model in memory: its load, its users, its idle timer, its deaths."""
+"""A model in memory: its load, its users, its idle timer and its failures."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def _application(config_path: Path | None, *, logs: bool = False) -> Application
         return create_app(settings)
     except (ConfigError, GatewayError):
         raise
-    except Exception as error:  # a plugin's, or one of ours that nobody foresaw
+    except Exception as error:  # a plugin's, or one of ours that was not foreseen
         reason = f"{type(error).__name__}: {error}"
         raise ConfigError(f"{config_path or 'built-in defaults'}: the gateway cannot be built: {reason}") from error
 

@@ -297,7 +297,7 @@ def _line(key: Key) -> str:
 
 
 def _table(given: tuple[str, ...], tier: str) -> dict[str, Any]:
-    """``WHAT=RATE`` words as a table of limits; the key service checks it."""
+    """Return ``WHAT=RATE`` words as a table of limits, which the key service checks."""
     table: dict[str, Any] = {}
     for text in given:
         name, separator, value = text.partition("=")
@@ -319,7 +319,7 @@ def _actor() -> Actor:
 
 
 def user() -> str:
-    """Who types, for the audit log."""
+    """Return the name of the operating system's user, for the audit log."""
     try:
         return f"cli:{getpass.getuser()}"
     except (KeyError, OSError):

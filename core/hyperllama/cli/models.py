@@ -139,7 +139,7 @@ def models_check(config_path: Path | None) -> None:
 
 
 class _Built(msgspec.Struct, frozen=True):
-    """What these commands work on."""
+    """The parts of the gateway that these commands work on."""
 
     config: Config
     database: Database

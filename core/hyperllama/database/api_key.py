@@ -1,4 +1,4 @@
-"""A key as a value: what is known of it, and its secret for the one moment that it is."""
+"""A key as a value, and its secret at the one moment that it is known."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Issued(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """Whose secret it is; ``until``: the moment it stops working whatever happens, None: it does not."""
+    """The key that a secret belongs to; ``until``: unix seconds at which it stops working, None: never."""
 
     key: Key
     until: float | None

@@ -48,7 +48,7 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """The one who acts, and the request it happens in."""
+    """The actor of an act, and the request it happened in."""
 
     name: str
     request_id: str = ""
@@ -63,9 +63,9 @@ class Actor(msgspec.Struct, frozen=True):
 
 
 class AuditLog:
-    """Enter it, and what is too old is dropped from time to time.
+    """The audit log. While it is entered, acts that are too old are dropped from time to time.
 
-    Where there are too many acts, the oldest go of whoever has most: one actor's cannot push out the others'.
+    Of too many acts the oldest of the actors with the most are dropped: one actor's cannot push out the others'.
     """
 
     def __init__(self, database: Database, settings: Admin, *, wall: Callable[[], float] = time.time) -> None:

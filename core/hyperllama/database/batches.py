@@ -37,7 +37,7 @@ _UNDER_WAY: tuple[Status, ...] = tuple(status for status in get_args(Status) if 
 
 
 class Tally:
-    """What the batches of one gateway came to since it started, and the states of those that it runs."""
+    """The outcomes of one gateway's batches since it started, and the states of those that it runs."""
 
     def __init__(self) -> None:
         self.open: dict[Status, int] = dict.fromkeys(_UNDER_WAY, 0)
@@ -58,7 +58,7 @@ class BatchStore:
         changed: Callable[[], None] = lambda: None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """``changed`` is called when a batch was made or cancelled here."""
+        """Make a store; ``changed`` is called when a batch was made or cancelled through it."""
         self._database = database
         self._files = files
         self._settings = settings

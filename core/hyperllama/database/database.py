@@ -53,7 +53,7 @@ class Database:
 
     @property
     def exists(self) -> bool:
-        """Whether there may be anything in it: a file, or a server to ask."""
+        """True if there may be anything in it: its file exists, or it is on a server."""
         return self.file is None or self.file.exists()
 
     @asynccontextmanager

@@ -48,7 +48,7 @@ class FileStore:
 
     @property
     def exists(self) -> bool:
-        """Whether there may be any file."""
+        """True if there may be any file."""
         return self._folder.is_dir()
 
     async def place(self) -> str:
@@ -153,7 +153,7 @@ class FileStore:
     def describe(
         self, id: str, owner: str, *, filename: str, purpose: str, size: int, seconds: float | None
     ) -> KeptFile:
-        """Return a new file that lives for ``seconds``; None: as long as the configuration says."""
+        """Return a new file that lives for ``seconds``; None: as long as the configuration sets."""
         life = self._settings.keep if seconds is None else seconds
         now = self._wall()
         expires = None if life == float("inf") else now + life

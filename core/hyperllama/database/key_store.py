@@ -46,7 +46,7 @@ class KeyStore:
         self._tell = changed
 
     async def create(self, key: Key, *, actor: str, request_id: str = "") -> Issued:
-        """Give it an id and a secret. Raises InvalidRequest when the name is in use."""
+        """Create a key with a new id and a new secret. Raises InvalidRequest when the name is in use."""
         now = time.time()
         key = msgspec.structs.replace(key, id=f"key_{uuid.uuid4().hex[:20]}", created=now, revoked=None)
         secret = _secret()
@@ -63,18 +63,18 @@ class KeyStore:
         return Issued(key, secret)
 
     async def all(self) -> list[Key]:
-        """Every key, revoked ones too, newest first."""
+        """Return every key, revoked ones too, newest first."""
         async with self._database.read() as connection:
             rows = await connection.execute(select(tables.keys).order_by(tables.keys.c.created.desc()))
             return [_key(row) for row in rows]
 
     async def get(self, name: str) -> Key:
-        """By name or id; a revoked one only by id. Raises NotFound."""
+        """Return the key of this name or id; a revoked one only by id. Raises NotFound."""
         async with self._database.read() as connection:
             return await _get(connection, name)
 
     async def find(self, wanted: bytes) -> Found | None:
-        """Whose secret has this digest; None: nobody's."""
+        """Return the key whose secret has this digest; None when there is none."""
         async with self._database.read() as connection:
             columns = (tables.keys, tables.secrets.c.digest.label("digest"), tables.secrets.c.expires.label("until"))
             joined = select(*columns).join(tables.secrets, tables.secrets.c.key == tables.keys.c.id)
@@ -86,7 +86,10 @@ class KeyStore:
         return Found(key, min(ends) if ends else None)
 
     async def rotate(self, name: str, *, grace: float, actor: str, request_id: str = "") -> Issued:
-        """A new secret; the old ones work for ``grace`` seconds more. Raises NotFound."""
+        """Issue a new secret; the old ones work for ``grace`` seconds more.
+
+        Raises NotFound, and InvalidRequest for a key that is revoked or has expired.
+        """
         now = time.time()
         secret = _secret()
         async with self._database.begin() as connection:
@@ -102,7 +105,7 @@ class KeyStore:
         return Issued(key, secret)
 
     async def revoke(self, name: str, *, actor: str, request_id: str = "") -> Key:
-        """No secret of it works any more. Raises NotFound."""
+        """Revoke a key: no secret of it works any more. Raises NotFound."""
         now = time.time()
         act = None
         async with self._database.begin() as connection:
@@ -114,7 +117,7 @@ class KeyStore:
         return msgspec.structs.replace(key, revoked=key.revoked or now)
 
     async def update(self, name: str, fields: Mapping[str, Any], *, actor: str, request_id: str = "") -> Key:
-        """The key with these fields changed, and no others. Raises NotFound; InvalidRequest for a revoked one."""
+        """Change these fields of a key and return it. Raises NotFound; InvalidRequest for a revoked one."""
         now = time.time()
         async with self._database.begin() as connection:
             key = await _get(connection, name, change=True)
@@ -128,7 +131,7 @@ class KeyStore:
         return key
 
     async def revision(self) -> tuple[int, bool]:
-        """A number that grows with every change, and whether there ever was a key: the last one's end opens no door."""
+        """Return a number that grows with every change, and True if there ever was a key, even a revoked one."""
         async with self._database.read() as connection:
             number = await connection.scalar(
                 select(tables.revisions.c.number).where(tables.revisions.c.name == REVISION)
@@ -137,7 +140,7 @@ class KeyStore:
         return int(number or 0), bool(some)
 
     def digest(self, secret: str) -> bytes:
-        """What is kept of a secret."""
+        """Return the HMAC under which a secret is stored."""
         return hmac.digest(self._pepper, secret.encode("utf-8", "surrogateescape"), "sha256")
 
     def _told(self, act: Act | None) -> None:
@@ -154,7 +157,7 @@ def _secret() -> str:
 
 
 async def _get(connection: AsyncConnection, name: str, *, change: bool = False) -> Key:
-    """``change``: nobody else changes it before this transaction ends, so that no second rotation misses a first."""
+    """Return a key by name or id; ``change`` locks it until this transaction ends, so that rotations do not overlap."""
     table = tables.keys
     by_name = and_(table.c.name == name, table.c.revoked.is_(None))
     asked = select(table).where(or_(table.c.id == name, by_name))

@@ -1,4 +1,4 @@
-"""The secret mixed into every stored hash, so that a stolen database alone says nothing about any key."""
+"""The secret mixed into every stored hash, so that a stolen database alone reveals nothing about any key."""
 
 from __future__ import annotations
 

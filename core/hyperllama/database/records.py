@@ -71,7 +71,7 @@ class DatabaseRecords:
     def put(self, record: Record) -> None:
         name, size = (record.kind, record.id, record.owner), _size(record)
         before = _size(self._pending.get(name))
-        # What is free is what one owner may have waiting: whoever comes next finds as much.
+        # What is free is what one owner may have waiting: the next owner finds as much.
         if self._waiting[record.owner] + size - before > PENDING - self._waiting.total():
             self._behind.complain("records wait to be written and more are not taken", "full")
             return

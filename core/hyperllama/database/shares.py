@@ -1,4 +1,4 @@
-"""How much each owner may keep where all together may keep so much."""
+"""Fair shares of a common bound."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 
 def fair_share(held: Iterable[int], most: int) -> int:
-    """Return the largest share such that all together keep at most ``most`` when nobody keeps more than it.
+    """Return the largest share such that all together keep at most ``most`` when none keeps more than it.
 
-    Whoever holds less loses nothing, and what they leave goes to the others.
+    An owner who holds less loses nothing, and the rest of that share goes to the others.
     """
     left = most
     sizes = sorted(held)

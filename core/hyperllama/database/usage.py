@@ -1,4 +1,4 @@
-"""What every key used, by day and model: counted in memory, written behind in batches, flushed at the end."""
+"""Usage of every key by day and model: counted in memory, written behind in batches, flushed at the end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DAY = 86_400
 
 
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What one key used of one model. ``requests`` are those let in; ``failed`` and ``cancelled`` are among them."""
+    """Usage of one model by one key. ``requests`` are those let in; ``failed`` and ``cancelled`` are among them."""
 
     day: str  # UTC, "2026-11-24"; or what else the rows were added up by
     key: str
@@ -137,7 +137,7 @@ class Ledger:
 
     @property
     def watched(self) -> bool:
-        """Whether totals are kept."""
+        """True if totals are kept."""
         return self._watched
 
     def totals(self, key: str) -> Totals:

@@ -17,9 +17,9 @@ log = structlog.get_logger(__name__)
 
 
 class Turns:
-    """One writer at a time; those who wait while one fails have failed, too.
+    """Turns of writers, one at a time. When one fails, those that waited meanwhile fail with it.
 
-    So a database that is away is waited for once, not once for every request in the queue.
+    A database that is away is thus waited for once, not once for every request in the queue.
     """
 
     def __init__(self) -> None:
@@ -41,10 +41,10 @@ class Turns:
 
 
 class WriteBehind:
-    """Enter it, and ``write`` runs behind; leaving it writes a last time.
+    """A background task that calls ``write`` while it is entered; leaving it writes a last time.
 
     ``write`` is called ``gather`` seconds after :meth:`wake`, and at the latest every ``at_least()`` seconds; None:
-    only when woken. One that raises is called again. ``complaint`` is what the log says then, once a minute.
+    only when woken. After an exception it is called again; ``complaint`` is the line logged for it, once a minute.
     """
 
     def __init__(

@@ -40,7 +40,7 @@ def main(fd: int, heartbeat_fd: int, factory: str) -> None:
 
 
 class Host:
-    """One worker. It loads and runs on the caller's thread, frames are handled on the I/O thread, pings on a third."""
+    """The host of a worker: it runs on the caller's thread, frames are handled on the I/O thread, pings on a third."""
 
     def __init__(self, sock: socket.socket, heartbeat: socket.socket, factory: str) -> None:
         self._sock = sock
@@ -77,7 +77,7 @@ class Host:
         except (LoadFailed, ConfigError) as error:
             self._last(frames.LoadError(error.message if isinstance(error, LoadFailed) else str(error)))
             return
-        except Exception as error:  # noqa: BLE001 - whatever an engine raises, the gateway is told and not left waiting
+        except Exception as error:  # noqa: BLE001 - whatever an engine raises, the gateway gets it and is not left waiting
             traceback.print_exc()
             self._last(frames.LoadError(f"{type(error).__name__}: {_first_line(error)}"))
             return

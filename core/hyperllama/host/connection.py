@@ -28,7 +28,7 @@ class Receiver(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """One connection. Frames are sent with ``send``, which does nothing once it is closed."""
+    """A connection to a host. Frames are sent with ``send``, which does nothing once it is closed."""
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver

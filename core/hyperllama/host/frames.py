@@ -23,7 +23,7 @@ PREFIX: Final = 4
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One message. ``id`` in it: minted by the gateway, never used twice in the life of a host."""
+    """A message. ``id`` in it: minted by the gateway, never used twice in the life of a host."""
 
 
 # --- to the host -----------------------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ class Refused(Frame, frozen=True, tag="refused"):
 
 
 class Step(Frame, frozen=True, tag="step"):
-    """One step of the engine: the chunks of every stream that moved, then the streams it broke."""
+    """A step of the engine: the chunks of every stream that moved, then the streams it broke."""
 
     chunks: list[tuple[int, TokenChunk]]
     broken: list[Refused] = []

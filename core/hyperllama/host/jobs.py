@@ -21,7 +21,7 @@ SLICE: Final = 1e-3  # seconds of work between two rests
 
 
 class Deadline:
-    """What a job calls between its parts, so that it ends in time and leaves the interpreter to the engine."""
+    """A time limit that a job checks between its parts, to end in time and to leave the interpreter to the engine."""
 
     def __init__(self, seconds: float, *, rests: bool = True) -> None:
         now = time.monotonic()
@@ -43,7 +43,7 @@ class Deadline:
 
 
 class Jobs:
-    """Runs functions on threads of its own. For the I/O loop; every method is called there.
+    """A pool of threads for functions. For the I/O loop; every method is called there.
 
     A request that is small is not kept waiting by those that are large, however many: of the jobs that wait the one
     of the lowest cost is next. A job that is over its deadline fails for its caller at once and ends at its next

@@ -13,7 +13,7 @@ WINDOW = 10.0  # seconds
 
 
 class OutputLog:
-    """One output stream of one host. Takes any number of bytes; keeps at most one line of them."""
+    """An output stream of a host. Takes any number of bytes; keeps at most one line of them."""
 
     def __init__(self, name: str, *, warn: bool, clock: Callable[[], float] = time.monotonic) -> None:
         """``name`` of the model, for the log; ``warn`` for stderr, else lines are logged at debug."""

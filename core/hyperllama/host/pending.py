@@ -23,7 +23,7 @@ class Admission:
 
 
 class Pending:
-    """Each request by its number, in one table: an admission, then its queue; or the future of an answer."""
+    """The requests by number, in one table: an admission, then its queue; or the future of an answer."""
 
     def __init__(self) -> None:
         self._ids = iter(range(1, 1 << 62))

@@ -29,7 +29,7 @@ EXIT_GRACE = 0.1  # seconds in which a host that closed its connection is expect
 
 
 class HostOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How to run a host. ``factory`` is ``"module:attribute"``, called there with a Channel to make the Worker."""
+    """The options of a host. ``factory`` is ``"module:attribute"``, called there with a Channel to make the Worker."""
 
     factory: str
     environment: dict[str, str] = {}  # beside the few variables that every host inherits
@@ -102,7 +102,7 @@ class HostedModel:
             self._watchers.append(on_failure)
 
     async def close(self) -> None:
-        """As LoadedModel says. Safe to call twice, and while it loads."""
+        """Close the model, as :class:`LoadedModel` requires. Safe to call twice, and while it loads."""
         self._fail("it was unloaded", report=False)
         if self._child is not None:
             await asyncio.shield(asyncio.ensure_future(self._child.end(grace=self._options.drain_grace)))
@@ -245,7 +245,7 @@ class HostedModel:
         for future in (self._hello, self._ready):
             if not future.done():
                 future.set_exception(error)
-                future.exception()  # nobody may be waiting for one of them
+                future.exception()  # there may be no caller left to await it
 
     # --- idleness: an engine may burn a share of a core waiting; a stopped one burns nothing
 
@@ -314,7 +314,7 @@ async def launch(name: str, options: HostOptions, spec: ModelSpec, path: Path | 
 
 
 class _Beats:
-    """The receiver of the connection for pongs. Its end says nothing that the other connection does not."""
+    """The receiver of the connection for pongs. Its end is ignored: the other connection ends as well."""
 
     def __init__(self, model: HostedModel) -> None:
         self.receive = model.receive

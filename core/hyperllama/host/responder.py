@@ -18,10 +18,10 @@ _TURN = 2.0  # seconds that one ping adds to a stall at most: a process that was
 
 
 class Responder:
-    """One thread that reads pings from ``sock`` until it ends, and asks the I/O ``loop`` each time to come round."""
+    """A thread that answers pings from ``sock`` until it ends, with the time that the I/O ``loop`` has been stalled."""
 
     def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop, pulse: Callable[[], Pulse]) -> None:
-        """``pulse`` is called on the thread."""
+        """Start nothing yet; ``pulse`` is called on the thread."""
         self._sock = sock
         self._loop = loop
         self._pulse = pulse

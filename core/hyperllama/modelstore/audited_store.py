@@ -13,10 +13,10 @@ from hyperllama.spi import Progress, Recipe
 
 
 class AuditedStore:
-    """As :class:`DiskModelStore`, whose methods say what they do."""
+    """A :class:`DiskModelStore` whose changes are in the audit log, and whose uploads count against a quota."""
 
     def __init__(self, store: DiskModelStore, audit: AuditLog, room: UploadQuota | None = None) -> None:
-        """``room`` None: uploads may take any."""
+        """Wrap ``store``; ``room`` None: uploads are not limited."""
         self._store = store
         self._audit = audit
         self._room = room

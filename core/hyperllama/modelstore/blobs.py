@@ -22,7 +22,7 @@ from hyperllama.system.files import full
 FOLDER = "blobs"
 PARTIAL = ".partial"
 TEMPORARY = ".tmp-"
-FORGOTTEN = 7 * 86400.0  # seconds after which nobody goes on with a half download
+FORGOTTEN = 7 * 86400.0  # seconds after which an unfinished download is given up
 TURN = 0.05  # seconds between two looks at a file that another writes
 SPARE = 16 * 2**20  # bytes that stay free whatever is written
 
@@ -34,19 +34,19 @@ class Blobs:
         self._directory = directory
 
     def size(self, digest: str) -> int | None:
-        """None: not here."""
+        """Return the bytes of a blob; None when it is not here."""
         found = self._directory.stat(FOLDER, _file(digest))
         return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
 
     def open(self, digest: str) -> BinaryIO:
-        """Raises InvalidRequest when there is none."""
+        """Open a blob for reading. Raises InvalidRequest when there is none."""
         try:
             return os.fdopen(self._directory.open(FOLDER, _file(digest)), "rb")
         except FileNotFoundError as error:
             raise InvalidRequest(f"blob {digest} not found", param="digest") from error
 
     def whole(self, digest: str) -> bool:
-        """Whether it is here and its bytes hash to its name."""
+        """Return True if the blob is here and its bytes hash to its name. Blocks for a read of all of it."""
         if self.size(digest) is None:
             return False
         with self.open(digest) as file:
@@ -56,7 +56,7 @@ class Blobs:
         self._directory.unlink(FOLDER, _file(digest))
 
     def digests(self) -> list[str]:
-        """All that are whole."""
+        """Return the digests of all complete blobs."""
         return [f"sha256:{name[7:]}" for name in self._directory.names(FOLDER) if _is_blob(name)]
 
     def partial_size(self, digest: str) -> int:
@@ -65,7 +65,7 @@ class Blobs:
 
     @contextmanager
     def partial(self, digest: str | None, wait: Callable[[], None] = lambda: None) -> Iterator[tuple[str, BinaryIO]]:
-        """A file to write to, at its end, and its name for :meth:`keep`.
+        """Yield the name, for :meth:`keep`, and the file to write to, positioned at its end.
 
         With a digest, what an earlier download left is in it and stays when this one breaks off; without, it is new and
         goes. One at a time has a digest's file: others call ``wait`` until it is theirs, and may find the blob then.
@@ -80,7 +80,7 @@ class Blobs:
                     self._directory.unlink(FOLDER, name)
 
     def _mine(self, name: str, wait: Callable[[], None]) -> BinaryIO:
-        """Opened and locked. Whoever had it before may have given it its final name: then it is a blob, not ours."""
+        """Open and lock a partial file; again if it was renamed to a blob or removed before the lock was ours."""
         while True:
             file = os.fdopen(self._directory.open(FOLDER, name, flags=os.O_RDWR | os.O_CREAT, create=True), "r+b")
             try:
@@ -97,7 +97,7 @@ class Blobs:
             wait()
 
     def keep(self, name: str, file: BinaryIO, *, want: str | None) -> tuple[str, int]:
-        """Give the file its final name: digest and size, found out from the bytes on disk.
+        """Give the file its final name; return the digest and the size of the bytes on disk.
 
         Raises InvalidRequest, and the file is gone, when that is not the digest ``want``.
         """
@@ -118,11 +118,11 @@ class Blobs:
         return found, size
 
     def drop(self, name: str) -> None:
-        """Away with what :meth:`partial` gave."""
+        """Remove the file that :meth:`partial` made."""
         self._directory.unlink(FOLDER, name)
 
     def need(self, size: int) -> None:
-        """Raises StoreFailed when ``size`` more bytes would not fit."""
+        """Raise StoreFailed when ``size`` more bytes would not fit on the disk."""
         self._directory.root.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self._directory.root).free - SPARE
         if size > free:
@@ -143,7 +143,7 @@ class Blobs:
 
 
 def sha256(file: BinaryIO) -> str:
-    """Hex digits of the bytes from where the file stands."""
+    """Return the hex digest of the bytes from the file's position to its end."""
     state = hashlib.sha256()
     while piece := file.read(2**20):
         state.update(piece)
@@ -151,7 +151,7 @@ def sha256(file: BinaryIO) -> str:
 
 
 def failed(error: OSError) -> StoreFailed:
-    """``error`` in the words of the store."""
+    """Return ``error`` as an error of the store."""
     return StoreFailed("not enough space on the disk" if full(error) else f"the store failed: {error.strerror}")
 
 

@@ -1,4 +1,4 @@
-"""Every open of the model store goes through here: part by part directory the root, no link followed."""
+"""Opens within one directory, part by part from its root, without following a link."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ConfinedDirectory:
 
     @contextmanager
     def folder(self, *parts: str, create: bool = False) -> Iterator[int]:
-        """A descriptor of the directory. Raises OSError: not there, or a link."""
+        """Open the directory and yield its descriptor. Raises OSError where it is absent or a link."""
         if create:
             self.root.mkdir(parents=True, exist_ok=True)
         here = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -40,13 +40,13 @@ class ConfinedDirectory:
             os.close(here)
 
     def open(self, *parts: str, flags: int = os.O_RDONLY, create: bool = False) -> int:
-        """A descriptor of a regular file."""
+        """Return a descriptor of the file at ``parts``. Raises OSError for a link."""
         with self.folder(*parts[:-1], create=create) as folder:
             _check(parts[-1])
             return os.open(parts[-1], flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o644, dir_fd=folder)
 
     def rename(self, folder: tuple[str, ...], old: str, new: str) -> None:
-        """Within one folder, for good: the folder is synced."""
+        """Rename a file within one folder and sync the folder to the disk."""
         with self.folder(*folder) as here:
             _check(old)
             _check(new)
@@ -54,13 +54,13 @@ class ConfinedDirectory:
             os.fsync(here)
 
     def unlink(self, *parts: str) -> None:
-        """Gone afterwards, whether it was there or not."""
+        """Remove a file, if it is there."""
         with suppress(FileNotFoundError), self.folder(*parts[:-1]) as folder:
             _check(parts[-1])
             os.unlink(parts[-1], dir_fd=folder)
 
     def names(self, *parts: str) -> list[str]:
-        """What is in a folder; nothing where there is none."""
+        """Return the sorted names in a folder; none where the folder is absent."""
         try:
             with self.folder(*parts) as folder:
                 return sorted(os.listdir(folder))  # noqa: PTH208 - of a descriptor
@@ -68,7 +68,7 @@ class ConfinedDirectory:
             return []
 
     def stat(self, *parts: str) -> os.stat_result | None:
-        """Of the thing itself, were it a link; None: not there."""
+        """Return the status of a file, not of a link's target; None when it is absent."""
         try:
             with self.folder(*parts[:-1]) as folder:
                 _check(parts[-1])
@@ -77,7 +77,7 @@ class ConfinedDirectory:
             return None
 
     def mark(self) -> None:
-        """Something changed: :meth:`marked` says another thing from now on, in every process."""
+        """Record a change: :meth:`marked` returns another value from now on, in every process."""
         mark = self.open(_MARK, flags=os.O_WRONLY | os.O_CREAT, create=True)
         try:
             now = time.time_ns()
@@ -86,7 +86,7 @@ class ConfinedDirectory:
             os.close(mark)
 
     def marked(self) -> int:
-        """Nanoseconds of the last :meth:`mark`; 0: never. One system call, for the event loop too."""
+        """Return the nanoseconds of the last :meth:`mark`; 0: never. One system call, fit for the event loop."""
         try:
             return self._mark.lstat().st_mtime_ns
         except OSError:
@@ -94,7 +94,7 @@ class ConfinedDirectory:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """No other process or thread is in here meanwhile."""
+        """Hold the lock of the directory, which one process or thread has at a time. Blocks."""
         lock = self.open(".lock", flags=os.O_RDWR | os.O_CREAT, create=True)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -52,10 +52,10 @@ _HUBS = ("hf.co", "huggingface.co")
 
 
 class DiskModelStore:
-    """Used on one event loop. Constructing opens and creates nothing."""
+    """The model store on disk, for one event loop. Constructing opens and creates nothing."""
 
     def __init__(self, root: Path, *, names: Mapping[str, str], hub: Hub | None = None) -> None:
-        """``names``: what short names are fetched from."""
+        """Make a store; ``names``: the references that short names are fetched from."""
         directory = ConfinedDirectory(root.absolute())
         self.directory = directory
         self.blobs = Blobs(directory)
@@ -83,11 +83,11 @@ class DiskModelStore:
         return await self._disk.run(call)
 
     def attach(self, shelf: StoreListing) -> None:
-        """Before anything else is asked of it."""
+        """Set the listing to offer models in. Must be called before any other method."""
         self._shelf = shelf
 
     def refresh(self) -> None:
-        """Take on what another process changed: cheap where nothing did, and before every look at what there is."""
+        """Read the changes of other processes; cheap where there are none, and done before every lookup."""
         mark = self.directory.marked()
         if mark != self._seen:
             self._seen = mark
@@ -99,12 +99,12 @@ class DiskModelStore:
                 self._shelved.fill(found)
 
     async def open(self) -> None:
-        """Tidy up after whoever died in here."""
+        """Remove what processes that died left behind."""
         if self.directory.root.is_dir():
             await self._disk.run(self._collect)
 
     async def close(self) -> None:
-        """Break off pulls, which can be gone on with, and finish what else is under way."""
+        """Break off pulls, which a later pull continues, and finish all other work under way."""
         for shared in self._pulls.values():
             shared.stop()
         await asyncio.gather(*(shared.task for shared in self._pulls.values()), *self._tasks, return_exceptions=True)
@@ -115,7 +115,7 @@ class DiskModelStore:
     # --- models ---
 
     async def pull(self, name: str, caller: Caller, *, insecure: bool = False) -> AsyncGenerator[Progress, None]:
-        """Concurrent pulls of one model are one download, which stops when all who asked have left."""
+        """Pull a model. Concurrent pulls of it share one download, which stops when all its clients have left."""
         wanted = self._writable(name, caller, configured=True)
         yield Progress("resolving")
         if self._shelved.configured(wanted.short):
@@ -169,7 +169,7 @@ class DiskModelStore:
         yield Progress("done")
 
     async def copy(self, source: str, destination: str, caller: Caller) -> None:
-        """Raises ModelNotFound when there is no ``source``."""
+        """Give ``source`` another name. Raises ModelNotFound when there is no ``source``."""
         base = self._base(source, caller)
         if base is None:
             raise ModelNotFound(f"model '{source}' not found", param="source")
@@ -179,14 +179,14 @@ class DiskModelStore:
         await self._finish(self._commit(wanted, recipes.manifest_of(base)))
 
     async def delete(self, name: str, caller: Caller) -> None:
-        """Raises ModelNotFound. A loaded model is offered no longer, and unloaded when its requests have ended."""
+        """Delete a name. A loaded model is unloaded when its requests have ended. Raises ModelNotFound."""
         wanted = stored_name(name)
         if self._base(name, caller) is None and await self._disk.run(lambda: self.manifests.find(wanted)) is None:
             raise ModelNotFound(f"model '{name}' not found", param="model")
         await self._finish(self._delete(self._writable(name, caller)))
 
     async def push(self, name: str, caller: Caller, *, insecure: bool = False) -> AsyncGenerator[Progress, None]:
-        """To the repository that the name says, with the gateway's own token."""
+        """Upload a model to the Hub repository of its name, with the gateway's own token."""
         yield Progress("locating")
         wanted = stored_name(name)
         base = self._base(name, caller)
@@ -214,7 +214,7 @@ class DiskModelStore:
         return await self._disk.run(lambda: self.blobs.size(digest)) is not None
 
     async def put_blob(self, digest: str, content: AsyncIterator[bytes], caller: Caller) -> bool:
-        """Whether it is new; one that is there is not read. Raises InvalidRequest when the digest is another."""
+        """Store a blob; False, with ``content`` unread, if it is there. Raises InvalidRequest for a wrong digest."""
         hex_of(digest)
         try:
             if await self._disk.run(lambda: self.blobs.whole(digest)):
@@ -247,7 +247,7 @@ class DiskModelStore:
         return found if found is not None and caller.principal.may_use(found.spec.name, *found.spec.aliases) else None
 
     def _writable(self, name: str, caller: Caller, *, configured: bool = False) -> StoredName:
-        """``configured``: the name may belong to the configuration."""
+        """Return ``name`` if ``caller`` may change it. ``configured``: the name may belong to the configuration."""
         self.refresh()
         wanted = stored_name(name)
         if not caller.principal.may_use(wanted.short):
@@ -320,7 +320,7 @@ class DiskModelStore:
             await self._disk.run(lambda: self._release(old.manifest.layers))
 
     async def _finish(self, work: Coroutine[Any, Any, T]) -> T:
-        """``work`` to its end, even when whoever asked is gone."""
+        """Run ``work`` to its end, even when its caller is cancelled."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -329,7 +329,7 @@ class DiskModelStore:
 
     @contextmanager
     def _pins(self) -> Iterator[set[str]]:
-        """Digests put in stay though no manifest names them yet."""
+        """Yield a set: blobs of the digests in it are kept even though no manifest names them yet."""
         pins: set[str] = set()
         self._pinned.append(pins)
         try:

@@ -48,15 +48,15 @@ class Repository(msgspec.Struct, frozen=True):
 
 
 class Hub:
-    """Blocks: use in threads. Raises GatewayError with the sentence a client is to read."""
+    """The Hub's API. Blocks: use in threads. Raises GatewayError with a sentence for the client."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ, *, timeout: float = TIMEOUT) -> None:
-        """``timeout``: seconds that the Hub may be silent, or send less than ``hub_client.MIN_RATE``."""
+        """Set ``timeout``: seconds that the Hub may be silent, or send less than ``hub_client.MIN_RATE``."""
         self._environ = environ
         self._timeout = timeout
 
     def look(self, reference: HubReference) -> Repository:
-        """Raises ModelNotFound, StoreFailed."""
+        """Return the revision and the files of ``reference``. Raises ModelNotFound, StoreFailed."""
         try:
             info = self._api().model_info(
                 reference.repo, revision=reference.revision, files_metadata=True, timeout=self._timeout
@@ -80,7 +80,7 @@ class Hub:
     def fetch(
         self, repository: Repository, file: HubFile, blobs: Blobs, *, report: Report, check: Callable[[], None]
     ) -> Layer:
-        """The file as a blob, checked; goes on where an earlier download broke off. ``check`` raises to stop it."""
+        """Download a file as a verified blob, from where an earlier download ended. ``check`` raises to stop it."""
         want = f"sha256:{file.sha256}" if file.sha256 is not None else None
         if want is not None and blobs.whole(want):
             report(_downloading(want, file.size, file.size))
@@ -109,7 +109,7 @@ class Hub:
         return Layer(file.name, digest, size)
 
     def send(self, repo: str, layers: Sequence[Layer], blobs: Blobs, *, report: Report) -> None:
-        """Raises StoreFailed, with "unauthorized" in it where there is no token or not the right."""
+        """Upload ``layers``. Raises StoreFailed, with "unauthorized" in it for a missing or a wrong token."""
         token = self._environ.get("HF_TOKEN", "")
         if not token:
             raise StoreFailed("unauthorized: set HF_TOKEN in the gateway's environment to a token that may write")
@@ -139,7 +139,7 @@ class Hub:
 
 
 class _Sink:
-    """The file as the client writes to it: counts, tells, and stops when nobody waits."""
+    """The file that the Hub's client writes to: it reports progress, and ``check`` raises to stop it."""
 
     def __init__(
         self, file: BinaryIO, digest: str | None, total: int, *, report: Report, check: Callable[[], None]
@@ -197,7 +197,7 @@ def runs_code(name: str, file: BinaryIO) -> bool:
 
 
 def translated(error: Exception, *, transfer: Transfer = "pull") -> GatewayError:
-    """A foreign exception as ours. No address, no path, no token is in it."""
+    """Return an exception of the Hub's client as one of ours, without any address, path or token in it."""
     from huggingface_hub import errors
 
     if isinstance(error, GatewayError):

@@ -1,4 +1,4 @@
-"""An HTTP client that gives up a Hub that is silent, and one that sends too slowly. Import it where it is needed."""
+"""An HTTP client that gives up on a Hub that is silent or too slow. Import it where it is needed."""
 
 from __future__ import annotations
 

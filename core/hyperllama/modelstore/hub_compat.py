@@ -1,4 +1,4 @@
-"""Everything of huggingface_hub that is not its documented interface, or changes it in place. It has a test.
+"""All uses of huggingface_hub beyond its documented interface, and changes of it in place. It has a test.
 
 ``pyproject.toml`` bounds the release; a new major one is one file's work.
 """

@@ -1,4 +1,4 @@
-"""How a repository of the Hub is written, and which of its files are a model. Never pickles, never code."""
+"""References to repositories of the Hub, and the files of one that make a model. Never pickles, never code."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class HubReference(msgspec.Struct, frozen=True):
 
 
 def parse(text: str) -> HubReference:
-    """Raises ConfigError."""
+    """Return the parts of ``text``, a reference without ``hf:``. Raises ConfigError."""
     match = _REFERENCE.fullmatch(text)
     if match is None or ".." in text:
         raise ConfigError(f"'hf:{text}' is no Hub model; write hf:org/repo, hf:org/repo:Q4_K_M or hf:org/repo@revision")
@@ -39,12 +39,12 @@ def parse(text: str) -> HubReference:
 
 
 def refused(filename: str) -> bool:
-    """Whether such a file could run code when it is read."""
+    """Return True if a file of this name could run code when it is read."""
     return filename.lower().endswith(_REFUSED)
 
 
 def chosen(names: Iterable[str], quant: str | None) -> list[str]:
-    """The files to fetch, small ones first; empty: there is no model in a form that is safe to read."""
+    """Return the files to fetch, small ones first; none when there is no model in a form that is safe to read."""
     flat = [name for name in names if "/" not in name and not refused(name)]
     beside = sorted(name for name in flat if any(fnmatchcase(name, pattern) for pattern in _BESIDE))
     beside = [name for name in beside if not name.endswith((".safetensors", ".gguf"))]
@@ -56,7 +56,7 @@ def chosen(names: Iterable[str], quant: str | None) -> list[str]:
 
 
 def _named(mixes: list[str], quant: str) -> list[str]:
-    """The file that has ``quant`` for a word of its name, else one that has it anywhere in it."""
+    """Return the first file with ``quant`` as a word of its name, else the first with it anywhere; or none."""
     word = re.compile(rf"(?<![a-z0-9_]){re.escape(quant.casefold())}(?![a-z0-9_])")
     return [name for name in mixes if word.search(name.casefold())][:1] or [
         name for name in mixes if quant.casefold() in name.casefold()

@@ -1,4 +1,4 @@
-"""Whether the store is whole: every manifest's files are there, hash to their names, and nothing half-made shows."""
+"""A check of the store: every manifest's files are there and hash to their names, and nothing half-made shows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hyperllama.modelstore.manifests import Manifests
 
 
 def check(directory: ConfinedDirectory) -> list[str]:
-    """A sentence for each thing that is wrong; reads and hashes everything. Blocks."""
+    """Return a sentence for each fault found. Reads and hashes everything. Blocks."""
     blobs = Blobs(directory)
     manifests = Manifests(directory, blobs)
     wrong = []

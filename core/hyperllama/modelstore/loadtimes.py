@@ -1,4 +1,4 @@
-"""How long each model took to load last time, kept on disk, so that the next load can say how far it is."""
+"""Load times of models, kept on disk, so that the next load can report its progress."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ log = structlog.get_logger(__name__)
 
 
 class LoadTimes:
-    """``path`` is a JSON file, read once; None: remember nothing."""
+    """The last load time of each model. ``path`` is a JSON file, read once; None: nothing is kept on disk."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._seconds = _read(path)
 
     def estimate(self, info: ModelInfo) -> float | None:
-        """Seconds of the last load; None: never seen."""
+        """Return the seconds of the last load; None for a model that was never loaded."""
         return self._seconds.get(_key(info))
 
     async def record(self, info: ModelInfo, seconds: float) -> None:
-        """Remember, and write in a thread. A disk that refuses is logged: estimates are a courtesy."""
+        """Record a load time and write it in a thread. An error of the disk is only logged."""
         self._seconds[_key(info)] = round(seconds, 2)
         if self._path is not None:
             await asyncio.to_thread(_write, self._path, dict(self._seconds))

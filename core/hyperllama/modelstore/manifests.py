@@ -1,4 +1,4 @@
-"""What models the store holds: one JSON file a name, there only once every blob it names is."""
+"""The models of the store: one JSON file for each name, written once every blob it names is there."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LARGEST = 64 * 2**20
 
 
 class Layer(msgspec.Struct, frozen=True):
-    """One file of a model."""
+    """A file of a model."""
 
     filename: str
     digest: str
@@ -41,7 +41,7 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """``spec`` has no name: several names may share one manifest. Without layers its source says where files are."""
+    """A stored model. ``spec`` has no name: several may share a manifest. Without layers, its source has the files."""
 
     version: int = 1
     layers: tuple[Layer, ...] = ()
@@ -67,14 +67,14 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class Manifests:
-    """Blocks: use in threads, all but :meth:`all` at start."""
+    """The manifests of a store. Blocks: use in threads, except :meth:`all` at start."""
 
     def __init__(self, directory: ConfinedDirectory, blobs: Blobs) -> None:
         self._directory = directory
         self._blobs = blobs
 
     def all(self) -> list[Stored]:
-        """Every model; a file that cannot be read is logged and left out."""
+        """Return every model; a file that cannot be read is logged and left out."""
         found = []
         for name in self.names():
             try:
@@ -85,7 +85,7 @@ class Manifests:
         return found
 
     def find(self, name: StoredName) -> Stored | None:
-        """In any case; None: not here."""
+        """Return the model of this name, in upper or lower case; None when there is none."""
         spelt = next((other for other in self.names() if other.key == name.key), None)
         return self._read(spelt) if spelt is not None else None
 
@@ -105,7 +105,7 @@ class Manifests:
                         yield name
 
     def write(self, name: StoredName, manifest: Manifest) -> tuple[Stored, Stored | None]:
-        """Now it is there, whole; the second: what it replaced. Raises StoreFailed when a blob it names is not here."""
+        """Write a manifest atomically; return it and the one it replaced. Raises StoreFailed when a blob is absent."""
         data = manifest.encode()
         with self._directory.locked():
             for layer in manifest.layers:
@@ -132,7 +132,7 @@ class Manifests:
         return stored, old
 
     def remove(self, name: StoredName) -> Stored | None:
-        """What was there; None: nothing."""
+        """Remove a manifest and return it; None when there was none."""
         with self._directory.locked():
             old = self.find(name)
             if old is not None:
@@ -142,7 +142,7 @@ class Manifests:
         return old
 
     def release(self, layers: tuple[Layer, ...], *, pinned: frozenset[str]) -> None:
-        """Drop those blobs that no manifest names any more."""
+        """Drop the blobs of ``layers`` that no manifest names any more and that are not ``pinned``."""
         with self._directory.locked():
             kept = self.used() | pinned
             for layer in layers:
@@ -150,7 +150,7 @@ class Manifests:
                     self._blobs.remove(layer.digest)
 
     def used(self) -> frozenset[str]:
-        """Digests that some manifest names. Raises what a manifest that cannot be read raises: nothing is safe then."""
+        """Return the digests that manifests name. Raises the error of one that cannot be read: nothing is safe then."""
         found = set()
         for name in self.names():
             if (stored := self._read(name)) is not None:
@@ -158,7 +158,7 @@ class Manifests:
         return frozenset(found)
 
     def collect(self) -> None:
-        """Drop temporary files; call with the store locked, for then nobody writes one."""
+        """Drop temporary files. Call with the store locked, so that none is being written."""
         for host in self._directory.names(FOLDER):
             for namespace in self._directory.names(FOLDER, host):
                 for model in self._directory.names(FOLDER, host, namespace):

@@ -23,19 +23,19 @@ _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}", re.ASCII)
 
 
 class ModelDirectories:
-    """Blocks: use in threads."""
+    """The directories of models, called views here. Blocks: use in threads."""
 
     def __init__(self, directory: ConfinedDirectory) -> None:
         self._directory = directory
 
     def path(self, digest: str) -> Path:
-        """Where the view is or would be. Raises ConfigError for what is no manifest's digest."""
+        """Return the path of a view, existing or not. Raises ConfigError for a malformed digest."""
         if not _DIGEST.fullmatch(digest):
             raise ConfigError("no model of the store has that digest")
         return self._directory.root / FOLDER / digest
 
     def make(self, manifest: Manifest, digest: str) -> Path:
-        """The view, made whole and then named. Raises OSError."""
+        """Make a view under a temporary name, then rename it; return its path. Raises OSError."""
         path = self.path(digest)
         if path.is_dir() and not path.is_symlink():
             return path
@@ -66,7 +66,7 @@ class ModelDirectories:
 
 
 def link(blob: str, name: str, *, blobs: int, here: int) -> None:
-    """One file of a view; where the file system has no hard links, a link by name."""
+    """Add a file to a view: a hard link, or a symbolic one where the file system has no hard links."""
     try:
         os.link(blob, name, src_dir_fd=blobs, dst_dir_fd=here, follow_symlinks=False)
     except PermissionError:
@@ -74,7 +74,7 @@ def link(blob: str, name: str, *, blobs: int, here: int) -> None:
 
 
 def file_name(text: str) -> str:
-    """``text`` when it may name a file of a view. Raises ConfigError."""
+    """Return ``text`` if it may name a file of a view. Raises ConfigError."""
     if not _FILE.fullmatch(text):
         raise ConfigError(f"{text!r} may not name a file of a model")
     return text

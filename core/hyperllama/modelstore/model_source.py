@@ -14,12 +14,12 @@ from hyperllama.system.executors import Workers
 
 
 class StoreSource:
-    """Its models are put into the catalog as they come and go, so it offers none by itself."""
+    """The source of stored models. It offers none itself: the store lists them in the catalog as they come and go."""
 
     scheme = "store"
 
     def __init__(self, manifests: Manifests, views: ModelDirectories, threads: Workers) -> None:
-        """``threads``: for what reads and links files."""
+        """Make a source; ``threads`` run its reading and linking of files."""
         self._manifests = manifests
         self._views = views
         self._threads = threads

@@ -1,4 +1,4 @@
-"""A model's GGUF files in another encoding: in a process of its own, for they are a stranger's and the work is long."""
+"""Conversion of a model's GGUF files to another encoding, in a process of its own: the files are untrusted."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def kind_of(text: str) -> str:
 
 
 class Reencoding:
-    """``layers`` are the new ones once :meth:`watch` is through; what ``pins`` holds stays in the store meanwhile."""
+    """A conversion. ``layers`` are the new ones once :meth:`watch` has ended; ``pins`` keeps their blobs meanwhile."""
 
     def __init__(self, layers: tuple[Layer, ...], kind: str, blobs: Blobs, pins: set[str], workers: Workers) -> None:
         self.layers = layers
@@ -40,7 +40,7 @@ class Reencoding:
         self._workers = workers
 
     async def watch(self) -> AsyncGenerator[Progress, None]:
-        """The work, which ends when this is closed. Raises InvalidRequest, StoreFailed."""
+        """Do the work and yield its progress; closing this ends it. Raises InvalidRequest, StoreFailed."""
         if not any(_is_gguf(layer) for layer in self.layers):
             raise Refused("Only GGUF files can be quantized.", reason="quantize_format", param="quantize")
         self._pins |= {layer.digest for layer in self.layers}
@@ -71,7 +71,7 @@ def _is_gguf(layer: Layer) -> bool:
 
 
 def requantized(layer: Layer, kind: str, blobs: Blobs, *, report: Report, check: Callable[[], None]) -> Layer:
-    """``layer`` as a new blob. ``check`` raises to stop. Blocks. Raises InvalidRequest, StoreFailed."""
+    """Return ``layer`` as a new blob. ``check`` raises to stop. Blocks. Raises InvalidRequest, StoreFailed."""
     with blobs.open(layer.digest) as source, blobs.partial(None) as (name, target):
         fds = (source.fileno(), target.fileno())
         paths = [f"/proc/self/fd/{fd}" for fd in fds]

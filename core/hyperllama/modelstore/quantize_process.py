@@ -1,4 +1,4 @@
-"""A GGUF file's weights in another encoding, as a process: ``SOURCE TARGET KIND``, a line of JSON for each step."""
+"""The process that converts a GGUF file's weights: ``SOURCE TARGET KIND``, a line of JSON for each step."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def _write(reader: gguf.GGUFReader, target: str, kind: str, before: str) -> None
 
 
 def _is_linear(tensor: Any) -> bool:
-    """Whose rows can be cut into blocks. Embeddings stay as they are: MAX does not survive them in Q4_0."""
+    """Return True if rows of ``tensor`` can be cut into blocks. Not embeddings: MAX does not survive them in Q4_0."""
     return tensor.name.startswith("blk.") and len(tensor.shape) == 2 and tensor.shape[0] % 32 == 0
 
 
 def _kind_of(reader: gguf.GGUFReader) -> str:
-    """The encoding of most of its matrices."""
+    """Return the encoding of most of its matrices."""
     kinds = [tensor.tensor_type.name for tensor in reader.tensors if len(tensor.shape) > 1]
     return max(set(kinds), key=kinds.count, default="F32")
 

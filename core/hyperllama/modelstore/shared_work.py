@@ -13,11 +13,11 @@ Report: TypeAlias = Callable[[Progress], None]
 
 
 class Stopped(Exception):
-    """Raised in the working thread when nobody waits any more."""
+    """The end of work that no client waits for any more, raised in its thread."""
 
 
 class SharedWork:
-    """One piece of work. ``report`` may be called from any thread."""
+    """Work that several clients watch. ``report`` may be called from any thread."""
 
     def __init__(self, work: Callable[[SharedWork], Awaitable[None]], name: str) -> None:
         self._loop = asyncio.get_running_loop()
@@ -26,11 +26,11 @@ class SharedWork:
         self._stop = threading.Event()
         self._watchers = 0
         self.task = asyncio.create_task(self._run(work), name=name)
-        self.task.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody may be left to ask
+        self.task.add_done_callback(lambda task: task.cancelled() or task.exception())  # no client may be left
 
     @property
     def leaving(self) -> bool:
-        """Whether it is stopping, since nobody waits, or over."""
+        """True if it is stopping, for lack of clients, or over."""
         return self._stop.is_set() or self.task.done()
 
     def report(self, progress: Progress) -> None:

@@ -11,14 +11,14 @@ from hyperllama.modelstore.recipe import Base
 
 
 class StoreListing(Protocol):
-    """Where the store's models are offered: the catalog, seen from below."""
+    """The part of the catalog that lists the store's models."""
 
     def fill(self, found: Sequence[Stored]) -> None:
         """Offer these models of the store and no others."""
         ...
 
     def configured(self, name: str) -> bool:
-        """Whether the configuration or a plugin, not the store, has that name."""
+        """Return True if the name belongs to the configuration or a plugin, not to the store."""
         ...
 
     def base(self, name: str) -> Base | None: ...
@@ -28,11 +28,11 @@ class StoreListing(Protocol):
         ...
 
     async def prepare(self, name: StoredName, manifest: Manifest, digest: str) -> Callable[[Stored], None]:
-        """What puts the model there, once it is written. Raises ConfigError when no engine could load it."""
+        """Return a function that lists the model once it is written. Raises ConfigError if no engine could load it."""
         ...
 
     def withdraw(self, name: str) -> None:
-        """Offered no longer; running requests finish."""
+        """Stop offering a model; running requests finish."""
         ...
 
 

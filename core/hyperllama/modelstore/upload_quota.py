@@ -1,4 +1,4 @@
-"""How much of the model store each key fills with what it uploads, and how much it may."""
+"""The bytes of the model store that each key's uploads take, and their limit."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from hyperllama.modelstore.blobs import Blobs
 
 
 class UploadQuota:
-    """A blob counts for who brought it first, for as long as it is there."""
+    """A limit of uploads for each key. A blob counts for its first uploader, for as long as it is there."""
 
     def __init__(self, database: Database, blobs: Blobs, most: int) -> None:
-        """``most``: bytes that the uploads of one key may take."""
+        """Set the limit: ``most`` bytes for the uploads of one key."""
         self._database = database
         self._blobs = blobs
         self._most = most

@@ -17,7 +17,7 @@ _TEXT = (".json", ".jinja", ".txt", ".md", ".model")
 
 
 def layers_of(files: Mapping[str, str], blobs: Blobs) -> tuple[Layer, ...]:
-    """Raises InvalidRequest. Every digest is verified from the bytes on disk. Blocks."""
+    """Return the layers of uploaded files, each verified from the bytes on disk. Blocks. Raises InvalidRequest."""
     layers = []
     for name, digest in sorted(files.items()):
         layer = _layer(name, f"sha256:{hex_of(digest.lower())}", blobs)

@@ -1,4 +1,4 @@
-"""What a route says of its bodies, said to the guard before a byte of them is read."""
+"""The body limits and encodings that routes declare, for the guard to apply before it reads a byte of a body."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BODIES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 def declared_limits(app: Litestar, default: int) -> BodyLimit:
-    """``request_max_body_size`` of each route of ``app``; ``default`` for every other path.
+    """Return a lookup of ``request_max_body_size`` by path: each route's of ``app``, ``default`` for every other path.
 
     Where handlers of one path differ, the most generous counts, and Litestar holds the others to theirs.
     """
@@ -40,7 +40,7 @@ def declared_limits(app: Litestar, default: int) -> BodyLimit:
 
 
 def declared_encodings(app: Litestar) -> Encodings:
-    """``opt["encodings"]`` of each route of ``app``."""
+    """Return a lookup of ``opt["encodings"]`` by path, for the routes of ``app``; empty for every other path."""
     own = [
         (pattern, frozenset(codings))
         for route, pattern in _routes(app)

@@ -1,4 +1,4 @@
-"""How much a client may send, and how slowly."""
+"""Bounds on the size and the pace of requests."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
         encodings: Encodings | None = None,
         spell: Spell = plain,
     ) -> Bounds:
-        """What ``[server]`` of the configuration says."""
+        """Return the bounds that ``[server]`` of the configuration sets."""
         return cls(
             header_bytes=server.max_header_bytes,
             headers=server.max_headers,

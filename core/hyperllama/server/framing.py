@@ -1,4 +1,4 @@
-"""Where a request ends, decided strictly and apart from the parser: what is ambiguous is refused, never guessed."""
+"""Strict request framing, independent of the parser: an ambiguous request is refused, never guessed at."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WATCHED = frozenset({b"host", b"content-length", b"transfer-encoding", b"conten
 
 
 class RefusedError(Exception):
-    """The request is answered with ``status`` and the connection ends."""
+    """A request to answer with ``status``, after which the connection ends."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -24,7 +24,7 @@ class RefusedError(Exception):
 
 
 def check_line(head: bytes, bounds: Bounds) -> int:
-    """Judge the sizes in a complete head and the version it claims; its minor version. Raises RefusedError."""
+    """Check the sizes and the version of a complete head; return the minor version. Raises RefusedError."""
     end = head.find(b"\r\n")
     if end > bounds.url_bytes and len(max(head[:end].split(b" "), key=len)) > bounds.url_bytes:
         raise _long_url(bounds)
@@ -42,9 +42,10 @@ def check_line(head: bytes, bounds: Bounds) -> int:
 def body_of(
     path: str, minor: int, headers: Sequence[tuple[bytes, bytes]], bounds: Bounds
 ) -> tuple[int, bool, int | None]:
-    """How the body is framed, read one way only: its length, whether it is chunked instead, and what it may have.
+    """Return the length of the body, True if it is chunked instead, and its limit in bytes.
 
-    Names in ``headers`` are in lower case. Raises RefusedError.
+    The limit is None for a request without a body and where there is none. Names in ``headers`` are in lower case.
+    Raises RefusedError for a framing that can be read in two ways, and for a length over the limit.
     """
     if len(headers) > bounds.headers:
         raise RefusedError(431, f"too many header fields; {bounds.headers} are the limit")
@@ -70,7 +71,7 @@ def body_of(
 
 
 def path_of(target: bytes) -> str:
-    """The path in a request's target, as sent. Raises RefusedError for whatever names a host or a fragment."""
+    """Return the path of a request's target, as sent. Raises RefusedError for a target that is no path."""
     if (target[:1] != b"/" and target != b"*") or b"#" in target or not target.isascii():
         raise RefusedError(400, "the request target is not a path")
     if b"%00" in target:  # no name of anything has one, and databases refuse it
@@ -79,14 +80,14 @@ def path_of(target: bytes) -> str:
 
 
 def without_upgrade(head: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """``head`` less an Upgrade that may be ignored, such as h2c. Raises RefusedError for WebSocket."""
+    """Return ``head`` without an Upgrade that may be ignored, such as h2c. Raises RefusedError for WebSocket."""
     if any(name == b"upgrade" and b"websocket" in value.lower() for name, value in headers):
         raise RefusedError(426, "WebSocket is not offered here; send the request over HTTP")
     return _UPGRADE.sub(b"", head)
 
 
 def check_partial(seen: bytearray, bounds: Bounds) -> None:
-    """Judge what there is of a head whose end has not come. Raises RefusedError."""
+    """Check the sizes of a head that is still incomplete. Raises RefusedError."""
     slack = 64  # method, version, line ends
     if len(seen) > bounds.url_bytes + slack and seen.find(b"\r\n", 2, bounds.url_bytes + slack) < 0:
         raise _long_url(bounds)
@@ -95,7 +96,7 @@ def check_partial(seen: bytearray, bounds: Bounds) -> None:
 
 
 class Chunks:
-    """Follows one chunked body. Trailers, spaces and bare line feeds are refused."""
+    """The framing of one chunked body. Trailers, spaces and bare line feeds are refused."""
 
     __slots__ = ("_bounds", "_excess", "_left", "_line", "_total", "limit")
 
@@ -108,7 +109,7 @@ class Chunks:
         self._excess = 0
 
     def end(self, data: bytes, at: int) -> tuple[int, bool]:
-        """How far into ``data``, from ``at``, the body goes, and whether it ends there. Raises RefusedError."""
+        """Return the end of the body's part of ``data`` from ``at``; True: the body ends there. Raises RefusedError."""
         size = len(data)
         while at < size:
             left = self._left

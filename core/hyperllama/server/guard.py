@@ -1,4 +1,4 @@
-"""What all connections share: who is let in, and the one clock that ends the ones that dawdle."""
+"""State shared by all connections: their counts, and the one clock that enforces their deadlines."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Guarded(Protocol):
 
 
 class Guard:
-    """Counts connections and looks at each every tick. ``start`` once the loop runs, ``stop`` before it ends."""
+    """The count of connections and a timer that checks each. ``start`` once the loop runs, ``stop`` before it ends."""
 
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
@@ -44,7 +44,7 @@ class Guard:
         self._tick = min(0.25, shortest / 8)
 
     def enter(self, connection: Guarded, network: str) -> Admission:
-        """Count ``connection`` in, under what ``network_of`` says. Whatever the answer, ``leave`` must follow."""
+        """Count ``connection``, also under ``network``, and return its admission. ``leave`` must follow in any case."""
         bounds = self.bounds
         taken = len(self.connections)
         self.connections.add(connection)
@@ -68,7 +68,7 @@ class Guard:
             self._vacant.set_result(None)
 
     def vacant(self) -> asyncio.Future[None]:
-        """Done once no connection is left."""
+        """Return a future that is done once no connection is left."""
         self._vacant = asyncio.get_running_loop().create_future()
         if not self.connections:
             self._vacant.set_result(None)
@@ -91,12 +91,12 @@ class Guard:
 
 @lru_cache(maxsize=1024)
 def network_of(address: str) -> str:
-    """Return what connections from ``address`` are counted under; empty for loopback, which is not counted."""
+    """Return the network that ``address`` is counted under; empty for loopback, which is not counted."""
     return "" if is_loopback(address) else counted_as(address)
 
 
 def within_descriptors(bounds: Bounds) -> Bounds:
-    """``bounds`` with as many connections as file descriptors are left for. Raises the soft limit to the hard one."""
+    """Return ``bounds`` with no more connections than free file descriptors, after raising the soft limit if needed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = bounds.connections + SPARE_DESCRIPTORS * 2
     ceiling = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

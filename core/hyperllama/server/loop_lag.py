@@ -1,4 +1,4 @@
-"""How long the event loop keeps others waiting, measured all the time."""
+"""A continuous measurement of the event loop's delay."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ STALL = 0.1  # seconds; every client feels more than this
 
 
 class LoopLag:
-    """Wakes every ``INTERVAL`` and notes how late it was. Between ``start`` and ``stop`` on one loop.
+    """A timer that measures, every ``INTERVAL``, how late it runs. Used between ``start`` and ``stop`` on one loop.
 
-    ``on_stall`` is told of each delay over ``STALL``, in seconds, once the loop runs again.
+    ``on_stall`` is called with each delay over ``STALL``, in seconds, once the loop runs again.
     """
 
     def __init__(self, *, on_stall: Callable[[float], None] | None = None, clock: Callable[[], float] = time.monotonic):
@@ -33,7 +33,7 @@ class LoopLag:
             self._timer = None
 
     def take_worst(self) -> float:
-        """The longest delay since this was last asked, in seconds; for a gauge."""
+        """Return the longest delay since the last call, in seconds; for a gauge."""
         worst, self._worst = self._worst, 0.0
         return worst
 

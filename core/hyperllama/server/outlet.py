@@ -1,4 +1,4 @@
-"""Where a server takes pieces of an answer past the layers around the route."""
+"""A direct way for pieces of an answer to the server, past the layers around the route."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ OUTLET = "hyperllama.outlet"
 
 
 class Outlet(Protocol):
-    """Where a server takes pieces of an answer that has begun, past the ``send`` of every layer around the route."""
+    """The server's way in for pieces of an answer that has begun, past the ``send`` of every layer around the route."""
 
     @property
     def lags(self) -> bool:
-        """The reader must be waited for: ``await send`` instead."""
+        """True while the client reads too slowly: ``await send`` instead of writing a piece."""
         ...
 
     @property

@@ -43,10 +43,10 @@ _OVER: Final = 3  # refused; what comes is thrown away until the peer or the clo
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """Bytes reach the parser only once this class knows where the request they belong to ends.
+    """uvicorn's protocol with framing checked first: bytes reach the parser once the end of their request is known.
 
-    Parser and ``framing`` must agree on that end, or the connection is refused: two readers, one verdict. A request
-    is parsed only after the answer to the one before it, so a refusal can never cut off somebody else's answer.
+    Parser and ``framing`` must agree on that end, or the connection is refused. A request
+    is parsed only after the answer to the one before it, so a refusal can never cut off another answer.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class GuardedProtocol(HttpToolsProtocol):
                 self.transport.pause_reading()
 
     def eof_received(self) -> None:
-        """Half a connection is none: the transport closes, and the application hears that the client left."""
+        """Close a half-closed connection; the application receives a disconnect."""
 
     def on_headers_complete(self) -> None:
         self._heads += 1
@@ -192,7 +192,7 @@ class GuardedProtocol(HttpToolsProtocol):
                 transport.abort() if self._state == _OVER else transport.close()
 
     def close_when_answered(self) -> None:
-        """The gateway is stopping: the answer under way, if any, is this connection's last."""
+        """Make the answer under way, if any, the last of this connection: the gateway is stopping."""
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False
 
@@ -205,7 +205,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.resume_reading()
 
     def _advance(self, data: bytes) -> int:
-        """Parse ``data`` up to the end of the request under way; how many bytes that took."""
+        """Parse ``data`` up to the end of the request under way; return the number of bytes used."""
         used = 0
         try:
             while used < len(data):
@@ -266,7 +266,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return end - before
 
     def _feed_again(self, head: bytes) -> None:
-        """Feed ``head`` to a new parser, less the Upgrade that the old one stopped at."""
+        """Feed ``head`` to a new parser, without the Upgrade that the old one stopped at."""
         self._offered = False
         self._heads = 0
         self.parser = httptools.HttpRequestParser(self)
@@ -335,7 +335,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._refuse(408, message)
 
     def _refuse(self, status: int, message: str) -> None:
-        """Answer with an error, if no answer has begun, and end the connection. The application hears a disconnect."""
+        """Answer with an error, if no answer has begun, and end the connection. The application sees a disconnect."""
         idle, self._state = self._state == _HEAD, _OVER
         self._partial.clear()
         self._held.clear()

@@ -1,4 +1,4 @@
-"""The asyncio entry: a socket bound first, requests through the guard, and a stop that ends when it says it will.
+"""The asyncio entry point: sockets bound first, requests through the guard, and a shutdown of bounded length.
 
 While it drains the gateway keeps listening, so that probes hear "not ready" and new work is refused in its own dialect
 with ``connection: close``. The sockets close when the requests that were running at the signal are done.
@@ -95,7 +95,7 @@ async def serve(
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
-    """Bound sockets for every address that ``host`` means, all on one port; 0: a free one. Raises ConfigError."""
+    """Bind a socket for each address of ``host``, all on one port; 0: a free one. Raises ConfigError."""
     try:
         found = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)  # noqa: S104
     except OSError as error:
@@ -145,7 +145,7 @@ def _name(one: socket.socket) -> tuple[str, int]:
 
 
 class _Lifespan:
-    """Keeps what the application's lifespan raised, which uvicorn only logs."""
+    """A wrapper that keeps the error of the application's lifespan, which uvicorn only logs."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -165,7 +165,7 @@ class _Lifespan:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, with our signals and our end."""
+    """uvicorn's server with signal handling and shutdown of our own."""
 
     def __init__(
         self,
@@ -221,13 +221,13 @@ class _Server(uvicorn.Server):
             _complain("the application did not stop in time")
 
     async def _clock(self) -> None:
-        """The Date header's."""
+        """Update the Date header each second."""
         while True:
             await asyncio.sleep(1.0)
             await self.on_tick(0)
 
     async def _finish(self) -> None:
-        """Let what was running at the signal end: by itself, then with an error, then by force."""
+        """End the requests that were running at the signal: by themselves, then with an error, then by force."""
         self._guard.closing = True
         running = set(self.server_state.tasks)
         for connection in tuple(self.server_state.connections):
@@ -242,7 +242,7 @@ class _Server(uvicorn.Server):
             await self._settle(running, CANCEL_GRACE, forced=True)
 
     async def _settle(self, tasks: set[asyncio.Task[None]], seconds: float, *, forced: bool = False) -> None:
-        """Until ``tasks`` are done, the time is up, or (unless ``forced``) the second signal comes."""
+        """Wait until ``tasks`` are done, ``seconds`` are over, or (unless ``forced``) the second signal comes."""
         if running := {task for task in tasks if not task.done()}:
             await self._until(asyncio.ensure_future(asyncio.wait(running)), seconds, forced=forced)
 

@@ -1,4 +1,4 @@
-"""The gateway is stopping: said once, heard everywhere."""
+"""The state of a shutdown, shared by the server and the application."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class Shutdown:
-    """Shared by the server, which sets it, and the application, which answers not-ready and refuses new work.
+    """The state that the server sets and the application reads, to answer not-ready and to refuse new work.
 
     ``event`` is set the moment the first signal comes, ``forced`` with the second.
     """

@@ -1,4 +1,4 @@
-"""Request bodies that come compressed with zstd, within bounds: a few bytes may say they are gigabytes."""
+"""Request bodies compressed with zstd, within bounds: a few bytes may expand to gigabytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _WINDOW = 8 * 2**20  # bytes that decompressing may look back to
 
 
 def inflated(raw: bytes, max_bytes: int) -> bytes:
-    """Return the body as it was. Block for its length. Raise InvalidRequest for what is not zstd.
+    """Return the decompressed body. Blocks in proportion to its length. Raise InvalidRequest for invalid zstd.
 
     Raise PayloadTooLarge for a body over ``max_bytes``, of which at most one byte more is ever unpacked.
     """

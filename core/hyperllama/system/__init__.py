@@ -1,1 +1,1 @@
-"""What the operating system says and does: addresses, files, locks, memory, processes, threads."""
+"""Services of the operating system: addresses, files, locks, memory, processes and threads."""

@@ -1,4 +1,4 @@
-"""The application over HTTP. What dialects of their own need of it is handed on here; the modules are private."""
+"""The application over HTTP. This package exports the names that dialects may use; its modules are private."""
 
 from __future__ import annotations
 

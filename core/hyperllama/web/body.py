@@ -32,7 +32,7 @@ _MISSING = re.compile(r"Object missing required field `([^`]+)`")
 
 
 class Violation(msgspec.Struct, frozen=True):
-    """One disagreement of a body with its type."""
+    """A mismatch between a body and its type."""
 
     path: str  # "messages[0].role"; empty: the body itself
     missing: bool  # the field at ``path`` is required and absent
@@ -78,7 +78,7 @@ class BodyReader:
     arrive together, the event loop competes with one thread only."""
 
     def __init__(self, errors: BodyErrors, limits: BodyLimits | None = None) -> None:
-        """``limits`` is ``[body]``; None: its defaults."""
+        """Make a reader; ``limits`` is ``[body]``, None: its defaults."""
         self.limits = BodyLimits() if limits is None else limits
         self._errors = errors
         self._counters: dict[type, BodyCounter] = {}
@@ -97,9 +97,9 @@ class BodyReader:
     async def decode(
         self, raw: bytes, decoder: Callable[[bytes], T], request: Request[Any, Any, Any] | None = None
     ) -> ParsedBody[T]:
-        """Return ``decoder(raw)``, computed in the thread if ``raw`` is large. ``request`` says how it is encoded.
+        """Return ``decoder(raw)``, computed in the thread if ``raw`` is large. ``request`` gives its encoding.
 
-        Of content types only form uploads are refused: curl calls JSON something else unless told otherwise.
+        Of content types only form uploads are refused: curl sends JSON under another type by default.
         """
         headers = {} if request is None else request.headers
         if headers.get("content-type", "").partition(";")[0].strip().lower() in _FORMS:

@@ -33,7 +33,7 @@ class BodyCounter:
     """The bounds of one dialect. Immutable; shared by threads."""
 
     def __init__(self, fields: Countable, limits: BodyLimits, too_many: TooMany) -> None:
-        """``fields`` names every place that is counted. All places of one bound count together."""
+        """Compile ``fields``, which names every place that is counted. All places of one bound count together."""
         self._root = _Node()
         for path, bounds in fields.items():
             node = self._root

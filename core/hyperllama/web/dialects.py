@@ -1,4 +1,4 @@
-"""Every error in the words of the protocol whose path it happened on."""
+"""Errors in the format of the protocol that the path belongs to."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def handlers_for_all(protocols: Sequence[WireProtocol]) -> ExceptionHandlersMap:
 
 
 def spelling(protocols: Sequence[WireProtocol]) -> Spell:
-    """How the server says its own refusals, which no route sees."""
+    """Return the function that writes the server's own refusals, which reach no route, in the dialect of their path."""
 
     def spell(path: str, status: int, reason: str) -> tuple[bytes, str]:
         protocol = owner(protocols, path)
@@ -71,7 +71,7 @@ def spelling(protocols: Sequence[WireProtocol]) -> Spell:
 
 
 def owner(protocols: Sequence[WireProtocol], path: str) -> WireProtocol | None:
-    """The protocol with the longest prefix of ``path``; None: nobody's."""
+    """Return the protocol with the longest prefix of ``path``; None when no protocol has one."""
     found: tuple[int, WireProtocol] | None = None
     for protocol in protocols:
         for prefix in protocol.prefixes:

@@ -34,11 +34,11 @@ Dial: TypeAlias = Callable[[str, str], Awaitable[tuple[asyncio.StreamReader, asy
 
 
 class NotFetched(Exception):
-    """Why, in words that tell the client nothing about the network around the gateway."""
+    """A failed fetch. Its text reveals nothing of the network around the gateway to the client."""
 
 
 class Fetcher:
-    """``hosts``: ``cdn.example.com`` itself, ``.example.com`` all beneath; none: nothing is ever fetched."""
+    """A client for ``hosts``: ``cdn.example.com`` itself, ``.example.com`` its subdomains; none: nothing is fetched."""
 
     def __init__(self, hosts: Sequence[str] = (), *, resolve: Resolve | None = None, dial: Dial | None = None) -> None:
         self._hosts = tuple(host.lower() for host in hosts)
@@ -47,11 +47,11 @@ class Fetcher:
         self._places = asyncio.Semaphore(AT_ONCE)
 
     def __bool__(self) -> bool:
-        """Whether anything may be fetched at all."""
+        """Return True if there is any host to fetch from."""
         return bool(self._hosts)
 
     async def fetch(self, url: str, *, max_bytes: int) -> bytes:
-        """The body at ``url``. Raises NotFetched."""
+        """Return the body at ``url``. Raises NotFetched, also for more than ``max_bytes``."""
         try:
             async with self._places, asyncio.timeout(TIMEOUT):
                 for _ in range(REDIRECTS + 1):
@@ -93,7 +93,7 @@ class Fetcher:
         return _Place(host, target if target.startswith("/") else f"/{target}")
 
     async def _address(self, host: str) -> str:
-        """The one to connect to. One that is not of the internet among them spoils them all."""
+        """Return the address to connect to. Raises NotFetched if any address of ``host`` is not public."""
         found = await self._resolve(host)
         if not found or not all(map(is_public, found)):
             raise NotFetched("this server fetches nothing from that host")
@@ -106,7 +106,7 @@ class _Place(NamedTuple):
 
 
 class _Answer:
-    """What httptools calls back, bounded."""
+    """One answer, gathered by the callbacks of httptools within bounds."""
 
     def __init__(self, max_bytes: int) -> None:
         self.body = bytearray()
@@ -132,7 +132,7 @@ class _Answer:
             raise
 
     def check(self) -> None:
-        """Whether it is whole, and what was asked for. A body that nothing measures ends with its connection."""
+        """Raise NotFetched for an incomplete answer. A body of undeclared length ends with its connection."""
         if self.location is not None:
             return
         measured = self._length is not None or self._chunked

@@ -16,7 +16,7 @@ FIELD_BYTES = 4096
 
 
 class Form(msgspec.Struct, frozen=True):
-    """What came beside the file. ``filename`` None: there was no file."""
+    """The fields beside the file. ``filename`` None: there was no file."""
 
     fields: dict[str, str]
     filename: str | None

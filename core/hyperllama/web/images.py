@@ -12,7 +12,7 @@ MAX_FETCHED_BYTES = 40 * 1024 * 1024  # of all images that one request names by 
 
 
 class TooManyImages(Exception):
-    """A request names more than MAX_IMAGES images by URL."""
+    """More than MAX_IMAGES images by URL in one request."""
 
 
 class InlineImages:
@@ -36,7 +36,7 @@ class InlineImages:
 def image_bytes(text: str) -> bytes:
     """Return the bytes that ``text`` spells in base64, padded or not.
 
-    Raise ValueError whose text says what it is: "over 20 MiB", "not valid base64" or "empty".
+    Raise ValueError with one of these texts: "over 20 MiB", "not valid base64" or "empty".
     """
     if len(text) > MAX_IMAGE_BYTES * 4 // 3 + 4:
         raise ValueError(f"over {MAX_IMAGE_BYTES >> 20} MiB")

@@ -1,4 +1,4 @@
-"""Asking a route from inside: as if a client had, with who is asking already known."""
+"""Requests to routes from inside the process, with their principal already known."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PRINCIPAL = "hyperllama.principal"
 
 
 class InProcessClient:
-    """``hyperllama.batches.job.Ask`` over an application. Cancelling an ask is a client that leaves."""
+    """``hyperllama.batches.job.Ask`` over an application. Cancelling a call has the effect of a client's leaving."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -51,7 +51,7 @@ class InProcessClient:
         async def receive() -> Any:
             nonlocal sent
             if sent:
-                await asyncio.get_running_loop().create_future()  # nobody leaves but by cancelling
+                await asyncio.get_running_loop().create_future()  # the client leaves only by cancellation
             sent = True
             return {"type": "http.request", "body": body, "more_body": False}
 

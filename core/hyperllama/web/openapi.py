@@ -1,4 +1,4 @@
-"""What the routes take and give, as an OpenAPI document made from the Structs they decode and encode.
+"""The OpenAPI document of the routes, made from the Structs that they decode and encode.
 
 A route describes itself with :func:`hyperllama.web.route`; one that gives only its permission is listed with its
 path and methods. The errors of a route are those of its dialect.
@@ -26,7 +26,7 @@ _REFERENCE = "#/components/schemas/{name}"
 
 
 def openapi_routes(protocols: Sequence[WireProtocol]) -> Sequence[HTTPRouteHandler]:
-    """``/openapi.json`` and ``/docs``, of whatever application they are part of. It speaks ``protocols``."""
+    """Return ``/openapi.json`` and ``/docs``, which describe the application that they are part of."""
 
     @get("/openapi.json", opt=route(permission="models:read"))
     async def openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
@@ -42,7 +42,7 @@ def openapi_routes(protocols: Sequence[WireProtocol]) -> Sequence[HTTPRouteHandl
 
 
 def document(handlers: Iterable[tuple[str, HTTPRouteHandler]], protocols: Sequence[WireProtocol]) -> dict[str, Any]:
-    """An OpenAPI 3.1 document. Pure."""
+    """Return an OpenAPI 3.1 document of ``handlers``, by path. Pure."""
     found = sorted(handlers, key=lambda entry: entry[0])
     errors = {protocol.name: Errors(protocol, protocols) for protocol in protocols}
     structs = {type_ for _, handler in found for type_ in _structs(handler)}
@@ -123,7 +123,7 @@ def _answered(said: Route, schema_of: Mapping[type, Any]) -> dict[str, Any]:
 
 
 def _text(type_: type[msgspec.Struct]) -> dict[str, Any]:
-    """The schema of a query or a form, which cannot say null: such a field is left out."""
+    """Return the schema of a query or a form; it cannot express null, so that alternative is left out."""
     _, components = msgspec.json.schema_components([type_])
     properties = {name: _unless_null(schema) for name, schema in components[type_.__name__]["properties"].items()}
     return {"type": "object", "properties": properties, "required": components[type_.__name__]["required"]}

@@ -36,7 +36,7 @@ class Errors:
     """The answers of one dialect to every kind of error."""
 
     def __init__(self, protocol: WireProtocol, protocols: Iterable[WireProtocol] = ()) -> None:
-        """``protocols``: every dialect of the gateway, some of which override answers of ``protocol``."""
+        """Collect the answers of ``protocol``, some of which other ``protocols`` of the gateway override."""
         self._name = protocol.name
         self._replies = {kind: protocol.error_reply(kind("The reason."), protocol.prefixes[0]) for kind in KINDS}
         self.bodies: Sequence[type[msgspec.Struct]] = (
@@ -51,11 +51,11 @@ class Errors:
         ]
 
     def responses(self, schema_of: Mapping[type, Any]) -> dict[str, Any]:
-        """Of ``components``: one for each status."""
+        """Return the entries of ``components.responses``, one for each status."""
         return {self._component(status): self._response(status, schema_of) for status in self._statuses(KINDS)}
 
     def of(self, handler: HTTPRouteHandler, *, named: bool) -> dict[str, Any]:
-        """A reference by status. ``named``: the path holds a name."""
+        """Return references by status to the errors of ``handler``. ``named``: its path holds a name."""
         return {
             str(status): {"$ref": f"#/components/responses/{self._component(status)}"}
             for status in self._statuses(_kinds(handler, named=named))
@@ -81,7 +81,7 @@ class Errors:
 
 
 def _kinds(handler: HTTPRouteHandler, *, named: bool) -> Iterator[type[GatewayError]]:
-    """Those that a route may answer with, as far as its ``opt`` tells."""
+    """Yield the kinds of errors that a route may answer with, judged by its ``opt``."""
     yield from _ALWAYS
     said = declared(handler)
     takes = said.accepts is not None or said.form is not None

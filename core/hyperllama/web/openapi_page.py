@@ -16,7 +16,7 @@ _STYLE = (
 
 
 def page(document: dict[str, Any]) -> str:
-    """Pure."""
+    """Return ``document`` as an HTML page. Pure."""
     operations = "".join(
         f"<h3><code>{html.escape(method.upper())} {html.escape(path)}</code></h3>{_described(operation)}"
         for path, methods in document["paths"].items()
@@ -46,7 +46,7 @@ def _described(operation: dict[str, Any]) -> str:
 
 
 def _first(spoken: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a body, in the first of its types; empty: it has none."""
+    """Return the schema of a body in its first media type; empty when it has none."""
     for said in spoken.get("content", {}).values():
         schema: dict[str, Any] = said.get("schema", {})
         return schema
@@ -67,7 +67,7 @@ def _row(name: str, schema: dict[str, Any], *, required: bool) -> str:
 
 
 def _linked(schema: dict[str, Any]) -> str:
-    """A schema in one line; what it refers to is a link."""
+    """Return a schema as one line of HTML, with its references as links."""
     text = html.escape(json.dumps({key: value for key, value in schema.items() if key != "default"}))
     return re.sub(
         r"\{&quot;\$ref&quot;: &quot;#/components/schemas/([\w.]+)&quot;\}",

@@ -1,4 +1,4 @@
-"""For whoever runs the gateway: alive, ready, and what it counts."""
+"""Routes for operators: liveness, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def ops_routes(catalog: Catalog, pipeline: Pipeline, metrics: Metrics | None) -> Sequence[HTTPRouteHandler]:
-    """``metrics`` None: not offered."""
+    """Return the routes ``/health``, ``/ready`` and, unless ``metrics`` is None, ``/metrics``."""
 
     @get("/health", opt=route(permission="public", answers=State), sync_to_thread=False)
     def health() -> Response[bytes]:
@@ -67,7 +67,7 @@ def _json(value: State, status: int = 200) -> Response[bytes]:
 
 
 class ServerState(Collector):
-    """The server's own figures at the moment of the scrape. Asking for the worst delay begins a new one."""
+    """The server's own figures at the moment of the scrape. Each scrape resets the longest delay."""
 
     def __init__(self, guard: Guard, lag: LoopLag) -> None:
         self._guard = guard

@@ -46,7 +46,7 @@ _PREFLIGHT = (
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What to do with a request.
+    """The decision on a request.
 
     ``pass``: handle it and add ``headers`` to the answer, errors included. ``refuse``: 403 with an empty body.
     ``preflight``: 204 with ``headers`` and an empty body, whatever the path.
@@ -57,12 +57,12 @@ class Verdict(msgspec.Struct, frozen=True):
 
     @property
     def status(self) -> int | None:
-        """None: the request's own."""
+        """The status of a refusal or a preflight; None: the answer's own."""
         return {"pass": None, "refuse": 403, "preflight": 204}[self.action]
 
 
 class Origins:
-    """Wraps the application: what :func:`decide` refuses never reaches it."""
+    """A wrapper of the application that answers the requests that :func:`decide` refuses."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ def decide(
     ``headers`` have lower-case names. ``allowed_origins`` have one ``*`` each at most; a bare ``*`` allows every page.
     With ``bound_to_loopback`` or any ``allowed_hosts`` the Host header is checked, against loopback, private and local
     names and ``allowed_hosts``. ``is_local`` returns whether an address belongs to this machine; None: the operating
-    system is asked.
+    system decides.
     """
     origin, host = headers.get("origin", ""), headers.get("host", "")
     extra: tuple[tuple[str, str], ...] = ()
@@ -186,7 +186,7 @@ def _known_host(host: str, allowed: Iterable[str], is_local: IsLocal) -> bool:
 
 
 def _bare(host: str) -> str:
-    """The host without its port; an IPv6 address without its brackets."""
+    """Return the host without its port; an IPv6 address without its brackets."""
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host if host.count(":") > 1 else host.partition(":")[0]

@@ -1,4 +1,4 @@
-"""What a query or the fields of a form say: text, until a Struct names its types."""
+"""Queries and fields of forms as Structs: all of it is text that the Struct gives types."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 def read_query(request: Request[Any, Any, Any], type_: type[T]) -> T:
-    """Of a parameter said twice the first counts; those that ``type_`` lacks are ignored. Raises ValidationError."""
+    """Return the query as a ``type_``. The first of repeated parameters counts; unknown ones are ignored.
+
+    Raises msgspec.ValidationError.
+    """
     return from_text(dict(request.query_params), type_)
 
 
 def from_text(said: Mapping[str, str], type_: type[T]) -> T:
-    """Raises msgspec.ValidationError."""
+    """Return ``said`` as a ``type_``, its values converted from text. Raises msgspec.ValidationError."""
     try:
         return msgspec.convert(said, type_, strict=False)
     except msgspec.ValidationError as error:

@@ -1,4 +1,4 @@
-"""What every HTTP exchange gets, matched or not: an id, the core's own headers, and one line in the log."""
+"""The id, the core's own headers and the log line of every HTTP exchange, matched by a route or not."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class RequestLog:
-    """Wraps the application. A client's own ``x-request-id`` is kept when it is plain; otherwise one is made."""
+    """A wrapper of the application. A client's own ``x-request-id`` is kept when it is plain; otherwise one is made."""
 
     def __init__(self, app: ASGIApp, *, answered: OnAnswered | None = None) -> None:
-        """``answered`` is told of each exchange at its end."""
+        """Wrap ``app``; ``answered`` is called for each exchange at its end."""
         self._app = app
         self._answered = answered
 

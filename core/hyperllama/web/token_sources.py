@@ -42,7 +42,7 @@ class KeepAlive:
 
 
 class SingleStream:
-    """One generation. Once its answer has begun, chunks go from the engine to the socket without waking a task."""
+    """A single generation. Once its answer has begun, chunks go from the engine to the socket without waking a task."""
 
     def __init__(
         self, stream: TokenStream, encoder: ChunkEncoder, outlet: Outlet | None, keep_alive: KeepAlive

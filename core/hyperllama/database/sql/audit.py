@@ -44,7 +44,7 @@ async def expire(connection: AsyncConnection, before: float) -> None:
 
 
 async def shorten(connection: AsyncConnection, most: int) -> None:
-    """Delete the oldest acts of whoever has most of them, until ``most`` are left in all."""
+    """Delete the oldest acts of the actors with the most, until ``most`` are left in all."""
     if int(await connection.scalar(select(func.count()).select_from(audit)) or 0) <= most:
         return
     counts = await connection.execute(select(audit.c.actor, func.count()).group_by(audit.c.actor))

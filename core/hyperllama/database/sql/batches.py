@@ -159,7 +159,7 @@ async def _row(connection: AsyncConnection, id: str, owner: str | None, *, chang
 
 
 def _text(value: object) -> str:
-    """JSON that PostgreSQL takes: a NUL is escaped in it, a lone surrogate cannot be encoded."""
+    """Return JSON that PostgreSQL takes: a NUL is escaped in it, a lone surrogate cannot be encoded."""
     return msgspec.json.encode(value).decode()
 
 

@@ -160,7 +160,7 @@ def _begin(connection: Connection) -> None:
 
 
 def _check(connection: DBAPIConnection, _record: object, _proxy: object) -> None:
-    """Replace a connection that the server closed: asked of the driver, since a ping is a wait of its own."""
+    """Raise DisconnectionError for a connection that the server closed, as the driver knows it: a ping would wait."""
     driver = getattr(connection, "driver_connection", connection)
     if getattr(driver, "_connection", driver).is_closed():
         raise DisconnectionError

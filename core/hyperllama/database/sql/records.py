@@ -92,8 +92,8 @@ async def shorten(connection: AsyncConnection, owner: str, *, max_bytes: int, ma
 async def shorten_all(connection: AsyncConnection, *, max_bytes: int, max_key_bytes: int, max_key_count: int) -> int:
     """Bring every owner within its bounds and all together within ``max_bytes``; return how many records went.
 
-    Where all together are too much, the oldest go of those who hold most: whoever holds less than an equal share of
-    ``max_bytes`` loses nothing.
+    Where all together are too much, the oldest of the owners who hold most are dropped: an owner of less than an equal
+    share of ``max_bytes`` loses nothing.
     """
     sizes = await held(connection)
     share = min(fair_share((min(size, max_key_bytes) for size, _ in sizes.values()), max_bytes), max_key_bytes)

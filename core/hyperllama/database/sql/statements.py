@@ -1,4 +1,4 @@
-"""What the statements of several tables share: upserts, pages, and texts that both databases take."""
+"""Parts shared by the statements of several tables: upserts, pages, and texts that both databases take."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The admin API: keys, usage, what runs and waits, and who changed what."""
+"""The admin API: keys, usage, models, queues and the audit log."""

@@ -1,4 +1,4 @@
-"""``/admin/v1/keys``: what ``hyperllama-gateway keys`` does, over HTTP."""
+"""``/admin/v1/keys``: the ``hyperllama-gateway keys`` commands over HTTP."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEY = f"{KEYS}/{{name:str}}"
 
 
 def routes(service: Callable[[], Awaitable[KeyService]]) -> Sequence[HTTPRouteHandler]:
-    """A key is named by its name or its id in every path."""
+    """Return the routes of keys. Every path takes a key's name or its id."""
 
     @get(KEYS, opt=route(permission="admin", query=wire.KeysQuery, answers=wire.KeyList))
     async def list_keys(request: GatewayRequest) -> Response[bytes]:

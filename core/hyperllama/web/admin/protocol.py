@@ -24,7 +24,7 @@ class AdminProtocol:
     error_bodies = (Problem,)
 
     def __init__(self, routes: Sequence[HTTPRouteHandler], guard: Guard) -> None:
-        """``guard`` is asked before any of them."""
+        """Make a dialect of ``routes``, each behind ``guard``."""
         self.routes: Sequence[ControllerRouterHandler] = (Router(path="/", route_handlers=routes, guards=[guard]),)
 
     def error_reply(self, error: GatewayError, path: str) -> ErrorReply:

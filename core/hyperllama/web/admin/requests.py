@@ -1,4 +1,4 @@
-"""What a request to the admin API says: its body, its query, who sends it, and from where."""
+"""Parts of a request to the admin API: its body, its query, its sender and the sender's address."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GROUPS = ("day", "month", "key", "model")
 
 
 def only_from(networks: Sequence[str]) -> Guard:
-    """Refuses whoever calls from elsewhere; a Unix socket is this machine's own."""
+    """Return a guard that raises Forbidden for addresses outside ``networks``; a Unix socket always passes."""
     known = [parse_network(network) for network in networks]
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -43,7 +43,7 @@ def only_from(networks: Sequence[str]) -> Guard:
 
 
 async def body(request: Request[Any, Any, Any], type_: type[T], *, empty: bool = False) -> T:
-    """``empty``: no body is one without fields. Raises InvalidRequest with the field at fault."""
+    """Return the body as a ``type_``; ``empty``: it may be absent. Raises InvalidRequest naming the field."""
     if empty and not await request.body():
         return type_()
     value = await read_json(request)
@@ -52,7 +52,7 @@ async def body(request: Request[Any, Any, Any], type_: type[T], *, empty: bool =
 
 
 def query(request: Request[Any, Any, Any], type_: type[T]) -> T:
-    """Raises InvalidRequest with the parameter at fault."""
+    """Return the query as a ``type_``. Raises InvalidRequest naming the parameter."""
     with _refusing():
         return read_query(request, type_)
 
@@ -62,7 +62,7 @@ def actor(request: Request[Any, Any, Any]) -> Actor:
 
 
 def groups(by: str) -> tuple[str, ...]:
-    """What lines of usage are added up by: ``day,model``. Raises InvalidRequest."""
+    """Return the columns named in ``by``, such as ``day,model``, without repeats. Raises InvalidRequest."""
     words = tuple(dict.fromkeys(by.split(",")))
     if not set(words) <= set(GROUPS) or {"day", "month"} <= set(words):
         raise InvalidRequest(f"by must be one or more of {BY}, separated by commas.", param="by")

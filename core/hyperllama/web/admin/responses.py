@@ -1,4 +1,4 @@
-"""An answer of the admin API."""
+"""JSON answers of the admin API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was used, what is loaded, what waits, and who changed what."""
+"""Routes for usage, loaded models, queues and the audit log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ USAGE = route(permission="admin", query=wire.UsageQuery, answers=wire.Usage)
 
 
 def usage_routes(ledger: Ledger, service: Callable[[], Awaitable[KeyService]]) -> Sequence[HTTPRouteHandler]:
-    """What this gateway has not written yet is written first: the answer is up to date for it."""
+    """Return the routes of usage. Each writes this gateway's pending counts before it reads."""
 
     async def lines(query: wire.UsageQuery, by: tuple[str, ...]) -> wire.Usage:
         today = datetime.now(UTC).date()

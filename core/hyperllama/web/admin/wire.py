@@ -1,4 +1,4 @@
-"""What the admin API takes and gives."""
+"""Requests and responses of the admin API."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class KeyIssued(msgspec.Struct, frozen=True):
 
 
 class Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``grace``: how long the old secret still works, seconds or "24h"; null: as the configuration says."""
+    """``grace``: how long the old secret still works, seconds or "24h"; null: as configured."""
 
     grace: str | float | None = None
 
@@ -58,7 +58,7 @@ class AuditQuery(msgspec.Struct, frozen=True):
 
 
 class Line(UsageRow, frozen=True, kw_only=True):
-    """What one key used of one model. ``requests`` are those let in; ``failed`` and ``cancelled`` are among them."""
+    """Usage of one model by one key. ``requests`` are those let in; ``failed`` and ``cancelled`` are among them."""
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -117,7 +117,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def resting(info: ModelInfo, source: str) -> Model:
-    """A model that is in no memory."""
+    """Return the entry of a model that is not loaded."""
     return Model(
         name=info.name,
         engine=info.engine,

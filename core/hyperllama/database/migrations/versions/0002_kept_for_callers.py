@@ -1,4 +1,4 @@
-"""What is kept for callers (records, files, batches, uploads), and of a management act its request and outcome."""
+"""Records, files, batches and uploads of callers, and the request and the outcome of a management act."""
 
 from __future__ import annotations
 
