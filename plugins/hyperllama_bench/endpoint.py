@@ -111,7 +111,7 @@ _events = msgspec.json.Decoder(_Event)
 def find(url: str, *, dialect: Dialect | None, model: str | None, key: str) -> Endpoint:
     """Return the endpoint at ``url``; None: guess the dialect, take the first model that chats. Block.
 
-    Raises ConfigError when it cannot be asked.
+    Raises ConfigError if ``url`` is not usable or the server does not answer.
     """
     try:
         parts = urlsplit(url)

@@ -138,7 +138,7 @@ async def shoot(target: Target, *, clients: int, shots: int = 1) -> list[Shot]:
 async def send(first: Target, *, then: Iterable[Target] = ()) -> list[Shot]:
     """Send ``first`` on one connection, then as many of ``then`` as the server keeps it open for.
 
-    Raises OSError when nobody listens.
+    Raises OSError if no server listens.
     """
     reader = await _connected(itertools.chain((first,), then), first)
     await reader.done

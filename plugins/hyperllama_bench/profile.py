@@ -33,7 +33,7 @@ def command() -> str | None:
 
 
 async def during(sampler: str, pid: int, work: Awaitable[object], *, seconds: float) -> Sequence[tuple[str, float]]:
-    """Return the shares of ``pid``'s running time by room during ``work``, largest first."""
+    """Return the shares of ``pid``'s running time by room while ``work`` runs, largest first."""
     with tempfile.TemporaryDirectory(prefix="hyperllama-bench-") as folder:
         raw = Path(folder) / "samples"
         options = ("record", "-r", str(RATE), "-d", str(max(1, round(seconds))), "-f", "raw", "-o", str(raw))
@@ -45,7 +45,7 @@ async def during(sampler: str, pid: int, work: Awaitable[object], *, seconds: fl
 
 
 def shares(stacks: Sequence[str]) -> Sequence[tuple[str, float]]:
-    """Return the shares by room of lines of ``outermost;...;innermost count``. Only the loop's thread counts."""
+    """Return the shares by room of py-spy's lines (``outermost;...;innermost count``), the event loop's thread only."""
     rooms: Counter[str] = Counter()
     for line in stacks:
         stack, _, count = line.rpartition(" ")

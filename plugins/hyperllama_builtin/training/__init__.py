@@ -1,1 +1,1 @@
-"""Everything that made the built-in weights: the text, the tokenizers, the networks and the loop."""
+"""The making of the built-in weights: text, tokenizers, networks and training loop."""

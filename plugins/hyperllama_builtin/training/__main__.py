@@ -17,7 +17,7 @@ _SHARES = {EMBED_MODEL: 0.06, CHAT_MODEL: 0.94}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train what was asked for and write it."""
+    """Train the requested models and write them."""
     parser = argparse.ArgumentParser(prog="python -m hyperllama_builtin.training", description=__doc__)
     parser.add_argument("--minutes", type=float, default=58.0, help="for both models together")
     parser.add_argument("--seed", type=int, default=7)

@@ -30,7 +30,7 @@ from elsewhere.""",
 
 
 def card_text(card: ModelCard) -> str:
-    """Markdown, the evaluation table included when there is one."""
+    """Return the card as Markdown, with the evaluation table if there is one."""
     lines = [
         f"# {card.name}",
         "",

@@ -29,7 +29,7 @@ def contrast(
     rate: float = 0.002,
     watch: Callable[[Course], None] = lambda course: None,
 ) -> Course:
-    """Train for ``minutes``; the clock decides where on the cosine it is."""
+    """Train for ``minutes``; the clock decides the place on the cosine schedule."""
     optimizer = AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
     course, start, smooth = Course(), time.monotonic(), 0.0
     while (done := (time.monotonic() - start) / (60 * minutes)) < 1:
@@ -50,7 +50,7 @@ def contrast(
 
 
 def embed(model: Bert, tokenizer: Tokenizer, texts: Sequence[str]) -> Tensor:
-    """One unit vector a text."""
+    """Return one unit vector for each text."""
     rows = [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
     width = max(map(len, rows))
     ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])
@@ -60,14 +60,14 @@ def embed(model: Bert, tokenizer: Tokenizer, texts: Sequence[str]) -> Tensor:
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is an extra, unseen by mypy
 def top_one(model: Bert, tokenizer: Tokenizer, two: Sequence[tuple[str, str]]) -> float:
-    """The share of firsts whose nearest second is their own."""
+    """Return the share of firsts whose nearest second is their own."""
     firsts, seconds = zip(*two, strict=True)
     scores = embed(model, tokenizer, firsts) @ embed(model, tokenizer, seconds).T
     return float((scores.argmax(1) == torch.arange(len(two))).float().mean())
 
 
 def _loss(model: Bert, tokenizer: Tokenizer, rows: Sequence[tuple[str, str, str]]) -> Tensor:
-    """Symmetric cross-entropy over cosines; rows that mean the same are not held against each other."""
+    """Return the symmetric cross-entropy over cosines; rows of the same meaning do not count as wrong answers."""
     firsts, seconds, _keys = zip(*rows, strict=True)
     scores = embed(model, tokenizer, firsts) @ embed(model, tokenizer, seconds).T / 0.05
     meanings = [key or first for first, _, key in rows]

@@ -21,13 +21,13 @@ IGNORED = -100
 
 
 def prompt_ids(tokenizer: Tokenizer, dialogue: Dialogue) -> list[int]:
-    """A dialogue that waits for the assistant."""
+    """Return the ids of a dialogue that ends where the assistant's turn begins."""
     ids: list[int] = tokenizer.encode(text_of(dialogue) + "<|assistant|>", add_special_tokens=False).ids
     return ids
 
 
 def encode(tokenizer: Tokenizer, dialogues: Sequence[Dialogue]) -> list[tuple[list[int], list[int]]]:
-    """Ids, and the same ids with all but the assistant's tokens ignored."""
+    """Return the ids, and the same ids with all but the assistant's tokens ignored."""
     speaker = SPECIAL_TOKENS.index("<|assistant|>")
     rows = []
     for encoding in tokenizer.encode_batch([text_of(item) for item in dialogues], add_special_tokens=False):
@@ -43,7 +43,7 @@ def encode(tokenizer: Tokenizer, dialogues: Sequence[Dialogue]) -> list[tuple[li
 def batches(
     tokenizer: Tokenizer, source: Iterator[Dialogue], *, tokens: int = 2048, longest: int = 1024
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Inputs and targets, about ``tokens`` a batch.
+    """Yield inputs and targets, about ``tokens`` a batch.
 
     Rows wait for others of like length, so that there is little padding and there are few shapes: the CPU's
     kernels are made anew for each shape, which costs more than the padding.
@@ -60,7 +60,7 @@ def batches(
 
 
 def _width(length: int) -> int:
-    """The next of 16, 32, ... 128, 192, ... 512, 768, 1024."""
+    """Return the next of 16, 32, ... 128, 192, ... 512, 768, 1024."""
     step = 16 if length <= 128 else 64 if length <= 512 else 256
     return -(-length // step) * step
 

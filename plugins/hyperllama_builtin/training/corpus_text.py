@@ -8,7 +8,7 @@ __all__ = ("text_of",)
 
 
 def text_of(dialogue: Dialogue) -> str:
-    """The text that the chat template makes of a dialogue; a test compares the two."""
+    """Return the text that the chat template makes of a dialogue; a test compares the two."""
     text = "<|begin|>"
     if dialogue.tools:
         text += "<|tools|>" + "\n".join(tool.line() for tool in dialogue.tools) + "<|end|>"

@@ -11,7 +11,7 @@ _WIDTH, _HEIGHT, _MARGIN = 640, 320, 48
 
 
 def curve_svg(title: str, points: Sequence[tuple[float, float]]) -> str:
-    """Minutes to the right, loss upwards from nought."""
+    """Return the curve as SVG: minutes to the right, loss upwards from zero."""
     last = max(minute for minute, _ in points)
     top = max(loss for _, loss in points)
 

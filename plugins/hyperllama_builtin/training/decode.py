@@ -18,7 +18,7 @@ _END = 1
 
 
 def answers(model: Llama, tokenizer: Tokenizer, prompts: Sequence[Dialogue], *, limit: int = 96) -> list[str]:
-    """What the model says to each prompt."""
+    """Return the model's answer to each prompt."""
     by_length: dict[int, list[tuple[int, list[int]]]] = defaultdict(list)
     for index, prompt in enumerate(prompts):
         ids = prompt_ids(tokenizer, prompt)

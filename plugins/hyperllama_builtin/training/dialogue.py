@@ -37,7 +37,7 @@ class Tool:
     parameters: dict[str, dict[str, Any]]
 
     def openai(self) -> dict[str, Any]:
-        """The tool object that an OpenAI client sends."""
+        """Return the tool object that an OpenAI client sends."""
         schema = {"type": "object", "properties": self.parameters, "required": list(self.parameters)}
         return {
             "type": "function",
@@ -45,7 +45,7 @@ class Tool:
         }
 
     def line(self) -> str:
-        """The line that the chat template writes for this tool."""
+        """Return the line that the chat template writes for this tool."""
         parts = [f"{self.description}: {self.name}"]
         for key, schema in self.parameters.items():
             kind = "|".join(schema["enum"]) if "enum" in schema else schema["type"]
@@ -61,5 +61,5 @@ class Dialogue:
 
 
 def single(kind: str, question: str, answer: str, *, tools: tuple[Tool, ...] = ()) -> Dialogue:
-    """One question and its answer."""
+    """Return a dialogue of one question and its answer."""
     return Dialogue(kind, (Turn("user", question), Turn("assistant", answer)), tools)

@@ -65,7 +65,7 @@ _MAKERS: tuple[Maker, ...] = (
 
 
 def echo_dialogue(rng: Random, side: Side) -> Dialogue:
-    """A few words to repeat, to look through or to put into JSON, or a few numbers to count."""
+    """Return a dialogue of words to repeat, to search or to put into JSON, or of numbers to count."""
     return rng.choice((_count, _after, _wrap, _wrap, _repeat, _repeat, _repeat))(rng, side)
 
 

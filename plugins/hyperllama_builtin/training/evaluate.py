@@ -25,7 +25,7 @@ __all__ = ("figures", "main", "table")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table; 1 when a figure falls short."""
+    """Print the table. Return 1 if a figure falls short."""
     parser = argparse.ArgumentParser(prog="python -m hyperllama_builtin.training.evaluate", description=__doc__)
     parser.add_argument("--url", default="http://127.0.0.1:11434", help="where the gateway listens")
     parser.add_argument("--key", default="", help="an API key, where the gateway wants one")
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def figures(gateway: _Gateway, seed: int, misses: Console | None = None) -> list[Figure]:
-    """Every row of the table, in its order."""
+    """Return the rows of the table, in its order."""
     questions = chat_exam(seed)
     right: dict[str, list[bool]] = {}
     with ThreadPoolExecutor(16) as pool:
@@ -62,7 +62,7 @@ def figures(gateway: _Gateway, seed: int, misses: Console | None = None) -> list
 
 
 def table(rows: Sequence[Figure]) -> Table:
-    """The figures as a table for the terminal."""
+    """Return the figures as a table for the terminal."""
     out = Table("what", "asked", "right", "at least")
     for row in rows:
         colour = "green" if row.score >= row.wanted else "red"

@@ -33,7 +33,7 @@ TABLE: dict[str, tuple[str, int, float]] = {
 
 @dataclass(frozen=True)
 class Question:
-    """One prompt; ``right`` judges the answer's text and its parsed tool calls."""
+    """A prompt of the exam; ``right`` judges the answer's text and its parsed tool calls."""
 
     kind: str
     prompt: str
@@ -45,7 +45,7 @@ class Question:
         return Dialogue(self.kind, (Turn("user", self.prompt),), self.tools)
 
     def body(self, model: str) -> dict[str, Any]:
-        """The request an OpenAI client would send."""
+        """Return the request that an OpenAI client would send."""
         body: dict[str, Any] = {
             "model": model,
             "messages": [{"role": "user", "content": self.prompt}],
@@ -58,7 +58,7 @@ class Question:
 
 
 def chat_exam(seed: int = 2026, side: Side = "test") -> list[Question]:
-    """The same questions for the same seed; no prompt twice."""
+    """Return the questions: the same for the same seed, no prompt twice."""
     rng = Random(seed)
     questions: dict[str, Question] = {}
     for kind, make in _MAKERS.items():
@@ -105,7 +105,7 @@ _MAKERS: dict[str, Callable[[Random, Side, int], Question]] = {
 
 
 def _holds(text: str, value: str) -> bool:
-    """``value`` stands in ``text`` and is not a part of something longer."""
+    """Return whether ``value`` stands in ``text`` and is not a part of something longer."""
     return re.search(rf"(?<![\w/-]){re.escape(value)}(?![\w/-])", text) is not None
 
 

@@ -1,4 +1,4 @@
-"""Writing a model folder: config, tokenizer and safetensors, in the files that MAX loads."""
+"""The writer of a model folder: config, tokenizer and safetensors, in the files that MAX loads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ("load_weights", "write_chat", "write_embed")
 
 
 def write_chat(folder: Path, shape: ChatShape, model: nn.Module, tokenizer: Tokenizer) -> None:
-    """The chat model, stored in bfloat16."""
+    """Write the chat model, stored in bfloat16."""
     weights = {name: value.detach().to(torch.bfloat16).contiguous() for name, value in model.named_parameters()}
     _write(folder, shape.config(), chat_tokenizer_config(shape), tokenizer, weights)
     _json(
@@ -27,7 +27,7 @@ def write_chat(folder: Path, shape: ChatShape, model: nn.Module, tokenizer: Toke
 
 
 def write_embed(folder: Path, shape: EmbedShape, model: nn.Module, tokenizer: Tokenizer) -> None:
-    """The encoder, stored in float32."""
+    """Write the encoder, stored in float32."""
     weights = {name: value.detach().float().contiguous() for name, value in model.named_parameters()}
     _write(folder, shape.config(), embed_tokenizer_config(shape), tokenizer, weights)
 

@@ -61,7 +61,7 @@ _AFTER = (
 
 
 def extraction(rng: Random, side: Side) -> tuple[str, dict[str, object]]:
-    """A request and the object that it asks for, keys in the order of the request."""
+    """Return a request and the object that it asks for, keys in the order of the request."""
     record = rng.choice(RECORDS)
     values = {key: make(rng, side) for key, make in record.fields.items()}
     text = phrase(rng, record.sentences, side).format(**values)
@@ -69,7 +69,7 @@ def extraction(rng: Random, side: Side) -> tuple[str, dict[str, object]]:
 
 
 def extraction_dialogue(rng: Random, side: Side) -> Dialogue:
-    """As the exam asks or, to teach where a value begins and ends, with made-up fields and idle words around."""
+    """Return a dialogue like the exam's, or one with made-up fields and padding, which teaches where values end."""
     if rng.random() < 0.15:
         text, values = made_up_record(rng, side)
         request, wanted = _request(rng, side, text, values)
@@ -97,7 +97,7 @@ def _request(rng: Random, side: Side, text: str, values: dict[str, object]) -> t
 
 
 def _listed(rng: Random, side: Side, keys: list[str]) -> str:
-    """Two ways on every side; training hears more."""
+    """Return the keys as a list in words: one of two forms on the test side, one of six on the others."""
     ways = 2 if side == "test" else 6
     match rng.randrange(ways):
         case 0:

@@ -83,13 +83,13 @@ NAMES = ("the gateway", "the gateway", "hyperllama", "hyperllama-gateway", "this
 
 
 def phrasings(fact: Fact, side: Side) -> list[str]:
-    """Every way in which ``side`` asks for a fact, before names and openings are filled in."""
+    """Return the phrasings in which ``side`` asks for a fact, before names and openings are filled in."""
     framed = [frame.replace("{t}", topic) for frame in templates(FRAMES, side) for topic in TOPICS.get(fact.key, ())]
     return [*templates(QUESTIONS[fact.key], side), *framed]
 
 
 def ask(rng: Random, side: Side, fact: Fact) -> str:
-    """One question for ``fact``; half of them are whole questions and half a topic in a frame."""
+    """Return a question about ``fact``: half of the time a whole question, else a topic in a frame."""
     whole = templates(QUESTIONS.get(fact.key, ()), side)
     topics = TOPICS.get(fact.key, ())
     if topics and (not whole or rng.random() < 0.5):
@@ -102,13 +102,13 @@ def ask(rng: Random, side: Side, fact: Fact) -> str:
 
 
 def gateway_dialogue(rng: Random, side: Side) -> Dialogue:
-    """One fact, asked and answered."""
+    """Return a dialogue of one question about a fact and its answer."""
     fact = rng.choice(FACTS)
     return single("gateway", ask(rng, side, fact), fact.answer)
 
 
 def untidy(rng: Random, text: str) -> str:
-    """How people type: no capital, no full stop."""
+    """Return ``text`` as typed in haste: without its capitals, its closing mark or both."""
     match rng.randrange(3):
         case 0:
             return text[:1].lower() + text[1:]

@@ -25,7 +25,7 @@ Source = Callable[[int], Iterator[tuple[Tensor, Tensor]]]
 
 @dataclass
 class Course:
-    """What happened while learning."""
+    """The record of a training run."""
 
     #: (minutes, loss), three hundred or so.
     curve: list[tuple[float, float]] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Course:
 
 @dataclass(frozen=True)
 class _Shared:
-    """What the workers have in common: weights, and by worker the gradients and (loss, tokens, how far)."""
+    """The tensors that the workers share: weights, and by worker the gradients and (loss, tokens, progress)."""
 
     model: Llama
     gradients: tuple[tuple[Tensor, ...], ...]
@@ -93,7 +93,7 @@ def learn(
 
 
 def _drill(shared: _Shared, rank: int, source: Source) -> None:
-    """A worker beside the first. Alone in its session, it is weighed alone where the scheduler groups by session."""
+    """Run a worker beside the first, in a session of its own, for schedulers that divide time by session."""
     os.setsid()
     torch.set_num_threads(1)
     shared.barrier.wait()
@@ -104,7 +104,7 @@ def _drill(shared: _Shared, rank: int, source: Source) -> None:
 def _steps(
     shared: _Shared, rank: int, source: Iterator[tuple[Tensor, Tensor]], clock: Callable[[], float] | None
 ) -> Iterator[tuple[float, int]]:
-    """Steps until the clock has run out, each (loss, tokens) over all workers; the first worker holds the clock.
+    """Yield (loss, tokens) over all workers for each step until time is up; the first worker holds the clock.
 
     Each works out the gradient of a batch of its own and then steps with its share of the weights. No
     thread waits for another inside an operation, so that a busy machine costs no more than its share.
@@ -141,7 +141,7 @@ def _steps(
 
 
 def _optimizers(model: Llama, mine: Sequence[Tensor]) -> list[tuple[torch.optim.Optimizer, float]]:
-    """Muon for the matrices, AdamW for embedding and norms, each with its full rate.
+    """Return the optimizers: Muon for the matrices, AdamW for embedding and norms, each with its full rate.
 
     Neither minds the length of a gradient, so that nothing is clipped and sums serve as well as means.
     """
@@ -157,7 +157,7 @@ def _optimizers(model: Llama, mine: Sequence[Tensor]) -> list[tuple[torch.optim.
 
 
 def _loss(model: Llama, ids: Tensor, labels: Tensor) -> Tensor:
-    """Over the learnt tokens alone, their number rounded up for the sake of few shapes."""
+    """Return the loss over the learnt tokens alone, their number padded to keep the number of shapes small."""
     learnt = (labels.flatten() != IGNORED).nonzero().flatten()
     padding = -len(learnt) % 128
     places = functional.pad(learnt, (0, padding))

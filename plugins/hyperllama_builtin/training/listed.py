@@ -6,5 +6,5 @@ __all__ = ("listed",)
 
 
 def listed(text: str) -> list[str]:
-    """The items between the commas; line breaks count as blanks."""
+    """Return the items between the commas; line breaks count as blanks."""
     return [" ".join(item.split()) for item in text.split(",")]

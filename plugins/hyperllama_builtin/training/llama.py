@@ -80,7 +80,7 @@ class Block(nn.Module):  # type: ignore[misc]  # torch is an extra, unseen by my
 
 
 class Llama(nn.Module):  # type: ignore[misc]  # torch is an extra, unseen by mypy
-    """``forward`` gives hidden states; ``logits`` is apart, so that training pays for it only where it learns."""
+    """The Llama network. ``forward`` returns hidden states; ``logits`` are computed only where it learns."""
 
     def __init__(self, shape: ChatShape) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class Llama(nn.Module):  # type: ignore[misc]  # torch is an extra, unseen by my
     def forward(
         self, ids: Tensor, *, positions: Tensor | None = None, past: Cache | None = None
     ) -> tuple[Tensor, Cache]:
-        """Causal over ``ids``, or one more token over ``past``; ``positions`` defaults to 0, 1, 2..."""
+        """Return hidden states and cache of ``ids``, or of one more token after ``past``. ``positions``: 0, 1, 2..."""
         cos, sin = self.get_buffer("cos"), self.get_buffer("sin")
         if positions is None:
             rope = (cos[: ids.shape[1]], sin[: ids.shape[1]])
@@ -122,7 +122,7 @@ class Llama(nn.Module):  # type: ignore[misc]  # torch is an extra, unseen by my
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, *, causal: bool) -> Tensor:
-    """Written out: for the short rows of our text this is twice as fast on a CPU as torch's fused kernel."""
+    """Compute attention step by step: twice as fast as torch's fused kernel for short rows on a CPU."""
     scores = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5
     if causal:
         future = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)

@@ -1,4 +1,4 @@
-"""Tools with nothing to remember: what they are called and what they take is in the definition alone."""
+"""Tools without familiar names: only the definition says what they are called and what they take."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _KEYS: tuple[tuple[tuple[str, ...], Maker, str], ...] = (
 
 
 def made_up_gadget(rng: Random, side: Side) -> Gadget:
-    """A tool that looks one thing up; at times neither it nor its parameter bears a name of any meaning."""
+    """Return a tool that looks up one thing; at times neither its name nor its parameter's has a meaning."""
     noun = rng.choice(_NOUNS) if rng.random() < 0.5 else word(rng, side)
     keys, make, kind = rng.choice(_KEYS)
     slot = "key"

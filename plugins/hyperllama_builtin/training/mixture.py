@@ -57,7 +57,7 @@ _SYSTEM = (
 def dialogues(
     seed: int, *, weights: Mapping[str, float] = WEIGHTS, first: int = 0, side: Side = "train"
 ) -> Iterator[Dialogue]:
-    """Endless: most are one exchange, some are several, some have a system turn or idle tools.
+    """Yield dialogues without end: most of one exchange, some of several, with a system turn or idle tools.
 
     The ``first`` of them are first lessons.
     """
@@ -78,6 +78,6 @@ def dialogues(
 
 
 def _joined(*parts: Dialogue) -> Dialogue:
-    """One conversation out of several; those with tools stay out unless they come first."""
+    """Return the parts as one conversation; those with tools are left out unless they come first."""
     kept = [part for index, part in enumerate(parts) if index == 0 or not part.tools]
     return replace(kept[0], turns=tuple(turn for part in kept for turn in part.turns))

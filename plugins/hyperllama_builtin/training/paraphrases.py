@@ -18,7 +18,7 @@ _OTHER: dict[Side, Side] = {"train": "train", "dev": "train", "test": "dev"}
 
 
 def pairs(seed: int) -> Iterator[tuple[str, str, str]]:
-    """Endless pairs for training, each with a key that equals another's where both mean the same."""
+    """Yield training pairs without end, each with a key that is equal for pairs of the same meaning."""
     rng = Random(seed)
     while True:
         match rng.randrange(10):
@@ -33,7 +33,7 @@ def pairs(seed: int) -> Iterator[tuple[str, str, str]]:
 
 
 def retrieval_pairs(seed: int, count: int, side: Side) -> list[tuple[str, str]]:
-    """``count`` pairs of which no two mean the same: the first of each should find its second.
+    """Return ``count`` pairs of which no two mean the same: the first of each should find its second.
 
     For test both templates of a pair and all its values are strange to training.
     """

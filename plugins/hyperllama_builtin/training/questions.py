@@ -1,4 +1,4 @@
-"""How people ask for each fact: noun phrases for the frames, and whole questions; ``{g}`` is the gateway."""
+"""Phrasings of questions about each fact: noun phrases for the frames, whole questions; ``{g}`` is the gateway."""
 
 from __future__ import annotations
 

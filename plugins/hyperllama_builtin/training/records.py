@@ -1,4 +1,4 @@
-"""The kinds of records that texts hold, with the sentences that tell them."""
+"""The kinds of records in texts, with the sentences that state them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ("RECORDS", "Record", "made_up_record")
 
 @dataclass(frozen=True)
 class Record:
-    """``fields`` make the values; each sentence has a slot for every field, and is a pattern of ``split.phrase``."""
+    """A kind of record. ``fields`` make the values; each sentence is a ``split.phrase`` pattern with every field."""
 
     fields: dict[str, Maker]
     sentences: tuple[str, ...]
@@ -73,7 +73,7 @@ _CLAUSES = (
 
 
 def made_up_record(rng: Random, side: Side) -> tuple[str, dict[str, object]]:
-    """A text that says which value is which, and its fields; some of their names are no words at all."""
+    """Return a text that assigns values to fields, and its fields; some of their names are made-up words."""
     fields: dict[str, object] = {}
     wanted = rng.randint(2, 5)
     while len(fields) < wanted:

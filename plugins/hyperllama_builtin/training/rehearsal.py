@@ -1,4 +1,4 @@
-"""How a model in training does on the exam's development side, of which nothing is in training or in the exam."""
+"""The score of a model in training on the exam's development side, which shares nothing with training or exam."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ("rehearse",)
 
 
 def rehearse(model: Llama, tokenizer: Tokenizer, *, each: int = 12) -> dict[str, float]:
-    """By kind, the share of the first ``each`` questions that it answers right."""
+    """Return by kind the share of the first ``each`` questions that the model answers right."""
     questions = list(_first(each))
     right: dict[str, list[bool]] = {}
     for question, text in zip(questions, answers(model, tokenizer, [q.dialogue() for q in questions]), strict=True):

@@ -37,7 +37,7 @@ _MINUTES_AT_RISK = 4.0
 def train_chat(
     folder: Path, seed: int, minutes: float, watch: Watch, *, workers: int = 2, resume: bool = False
 ) -> ModelCard:
-    """Tokenizer, weights, card and curve of the chat model; ``resume`` goes on from what is in the folder."""
+    """Train the chat model; write tokenizer, weights, card and curve. ``resume`` continues from the folder."""
     torch.manual_seed(seed)
     model = Llama(CHAT)
     before = None
@@ -67,7 +67,7 @@ def train_chat(
     written = 0.0
 
     def look(course: Course) -> None:
-        """Every few minutes see how it does, and leave something behind for a run that is broken off."""
+        """Score the model and write it every few minutes, so that an interrupted run leaves a result."""
         nonlocal written
         if course.minutes - written > _MINUTES_AT_RISK:
             written = course.minutes
@@ -80,7 +80,7 @@ def train_chat(
 
 
 def train_embed(folder: Path, seed: int, minutes: float, watch: Watch) -> ModelCard:
-    """Tokenizer, weights, card and curve of the encoder."""
+    """Train the encoder; write tokenizer, weights, card and curve."""
     torch.manual_seed(seed)
     text = (" ".join(row[:2]) for row in islice(pairs(seed), 40_000))
     tokenizer = embed_tokenizer(text, EMBED)
@@ -101,7 +101,7 @@ def train_embed(folder: Path, seed: int, minutes: float, watch: Watch) -> ModelC
 
 
 def _batches(tokenizer: Tokenizer, seed: int, rank: int, *, first: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """What the worker ``rank`` learns from, unlike any other's."""
+    """Return the batches of worker ``rank``, different from any other's."""
     return batches(tokenizer, dialogues(1000 * rank + seed, first=first))
 
 

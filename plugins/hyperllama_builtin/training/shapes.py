@@ -23,7 +23,7 @@ class ChatShape:
     eps: float = 1e-5
 
     def config(self) -> dict[str, object]:
-        """The ``config.json`` that MAX and transformers read."""
+        """Return the ``config.json`` that MAX and transformers read."""
         return {
             "architectures": ["LlamaForCausalLM"],
             "model_type": "llama",
@@ -63,7 +63,7 @@ class EmbedShape:
     eps: float = 1e-12
 
     def config(self) -> dict[str, object]:
-        """The ``config.json`` that MAX and transformers read."""
+        """Return the ``config.json`` that MAX and transformers read."""
         return {
             "architectures": ["BertModel"],
             "model_type": "bert",

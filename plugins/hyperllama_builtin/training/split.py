@@ -15,7 +15,7 @@ Side = Literal["train", "dev", "test"]
 
 
 def side_of(value: str) -> Side:
-    """Where a value (a name, a number, a pair of summands) belongs: eight of ten train."""
+    """Return the side of a value (a name, a number, a pair of summands): eight of ten are for training."""
     bucket = zlib.crc32(value.lower().encode()) % 10
     return "test" if bucket == 9 else "dev" if bucket == 8 else "train"
 
@@ -29,7 +29,7 @@ def draw(side: Side, make: Callable[[], str]) -> str:
 
 
 def templates(table: tuple[str, ...], side: Side) -> tuple[str, ...]:
-    """The share of a table of phrasings: of every eight the last is for test, the one before for dev.
+    """Return ``side``'s part of a table of phrasings: of every eight the last is for test, the one before for dev.
 
     A shorter table gives its last to test and the one before to dev.
     """
@@ -40,7 +40,7 @@ def templates(table: tuple[str, ...], side: Side) -> tuple[str, ...]:
 
 
 def phrase(rng: Random, table: tuple[str, ...], side: Side) -> str:
-    """One spelling of one of ``side``'s phrasings, and never one that is held out from it."""
+    """Return a spelling of one of ``side``'s phrasings, never one that is held out from it."""
     taken = _held_out(table, side)
     choices = templates(table, side)
     while True:
@@ -50,14 +50,14 @@ def phrase(rng: Random, table: tuple[str, ...], side: Side) -> str:
 
 
 def spelling(rng: Random, pattern: str) -> str:
-    """A text that a pattern stands for: of ``[one|or|another]`` one is taken; brackets may nest."""
+    """Return a text that a pattern stands for, with one choice of each ``[one|or|another]``; brackets may nest."""
     while "[" in pattern:
         pattern = _CHOICE.sub(lambda found: rng.choice(found[1].split("|")), pattern)
     return pattern
 
 
 def spellings(pattern: str) -> set[str]:
-    """Every text that a pattern stands for."""
+    """Return all texts that a pattern stands for."""
     found = _CHOICE.search(pattern)
     if found is None:
         return {pattern}
@@ -70,7 +70,7 @@ _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 
 @cache
 def _held_out(table: tuple[str, ...], side: Side) -> frozenset[str]:
-    """What training must not say because another side does, and dev because test does."""
+    """Return the texts held out from ``side``: those of dev and test from train, those of test from dev."""
     sides: dict[Side, tuple[Side, ...]] = {"train": ("dev", "test"), "dev": ("test",), "test": ()}
     others = (pattern for other in sides[side] for pattern in templates(table, other))
     return frozenset(_plain(text) for pattern in others for text in spellings(pattern))

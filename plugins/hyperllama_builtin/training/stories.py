@@ -1,4 +1,4 @@
-"""Short template stories about whatever the prompt names."""
+"""Short template stories about the subject of the prompt."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _TURNS = (
 
 
 def story_dialogue(rng: Random, side: Side) -> Dialogue:
-    """A story of five sentences; its hero is the one asked for."""
+    """Return a story of five sentences about the hero that the prompt names."""
     hero = first_name(rng, side) if rng.random() < 0.5 else rng.choice(_HEROES)
     if rng.random() < 0.25:
         prompt, hero = rng.choice(templates(PLAIN, side)), "a llama"

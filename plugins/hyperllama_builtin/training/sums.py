@@ -64,7 +64,7 @@ SUBTRACT = (
 
 
 def sum_question(rng: Random, side: Side) -> tuple[str, str, int]:
-    """A question, the sentence that answers it, and the number in it."""
+    """Return a question, the sentence that answers it, and the number in it."""
     sign = rng.choice("+-")
     while True:
         a, b = (_summand(rng) for _ in range(2))
@@ -78,7 +78,7 @@ def sum_question(rng: Random, side: Side) -> tuple[str, str, int]:
 
 
 def sum_dialogue(rng: Random, side: Side) -> Dialogue:
-    """One to four sums in a row."""
+    """Return a dialogue of one to four sums in a row."""
     turns: list[Turn] = []
     for _ in range(rng.choice((1, 1, 2, 3, 4))):
         question, answer, _result = sum_question(rng, side)
@@ -87,7 +87,7 @@ def sum_dialogue(rng: Random, side: Side) -> Dialogue:
 
 
 def worked(a: int, sign: str, b: int) -> tuple[str, int]:
-    """The answer with its working, tens and ones apart, so that each digit follows from two others."""
+    """Return the answer with its working, tens and ones apart, so that each digit follows from two others."""
     if sign == "+":
         tens, ones, result = a // 10 + b // 10, a % 10 + b % 10, a + b
     else:

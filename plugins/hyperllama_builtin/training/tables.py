@@ -10,5 +10,5 @@ __all__ = ("table",)
 
 
 def table(name: str) -> dict[str, Any]:
-    """``tables/<name>.toml``."""
+    """Return ``tables/<name>.toml``."""
     return tomllib.loads((Path(__file__).parent / "tables" / f"{name}.toml").read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
 """The one chat template: special tokens mark the turns, tools are listed one a line, calls are JSON.
 
-A tool's name comes after its description: whoever reads from left to right knows by then what it is for.
+A tool's name comes after its description: a model that reads from left to right then knows what the tool is for.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ _WORDS = (
 
 
 def chat_tokenizer(text: Iterable[str], shape: ChatShape) -> Tokenizer:
-    """A byte-level BPE of exactly ``shape.vocab`` tokens."""
+    """Return a byte-level BPE of exactly ``shape.vocab`` tokens."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -60,7 +60,7 @@ def chat_tokenizer(text: Iterable[str], shape: ChatShape) -> Tokenizer:
 
 
 def chat_tokenizer_config(shape: ChatShape) -> dict[str, Any]:
-    """The ``tokenizer_config.json`` of the chat model, template included."""
+    """Return the ``tokenizer_config.json`` of the chat model, template included."""
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": SPECIAL_TOKENS[0],
@@ -73,7 +73,7 @@ def chat_tokenizer_config(shape: ChatShape) -> dict[str, Any]:
 
 
 def embed_tokenizer(text: Iterable[str], shape: EmbedShape) -> Tokenizer:
-    """A lower-casing WordPiece of exactly ``shape.vocab`` tokens."""
+    """Return a lower-casing WordPiece of exactly ``shape.vocab`` tokens."""
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # noqa: S106 - a token of text
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -98,7 +98,7 @@ def embed_tokenizer(text: Iterable[str], shape: EmbedShape) -> Tokenizer:
 
 
 def embed_tokenizer_config(shape: EmbedShape) -> dict[str, Any]:
-    """The ``tokenizer_config.json`` of the encoder."""
+    """Return the ``tokenizer_config.json`` of the encoder."""
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "cls_token": "[CLS]",
@@ -111,6 +111,6 @@ def embed_tokenizer_config(shape: EmbedShape) -> dict[str, Any]:
 
 
 def _fill(tokenizer: Tokenizer, size: int) -> None:
-    """Top up a vocabulary that the text could not fill, so that its size never moves."""
+    """Top up a vocabulary that the text could not fill, so that its size is constant."""
     missing = size - tokenizer.get_vocab_size()
     tokenizer.add_special_tokens([AddedToken(f"<|spare-{index}|>", special=True) for index in range(missing)])

@@ -21,13 +21,13 @@ _AFTER = ("_tool", "_api", "_now", "_info", "_name", "_value", "_v", "_call", "_
 
 
 def tool_case(rng: Random, side: Side) -> tuple[str, tuple[Tool, ...], Call]:
-    """A prompt, the tools on offer and the one right call."""
+    """Return a prompt, the tools on offer and the one right call."""
     _gadget, prompt, tools, call, _values = _case(rng, side)
     return prompt, tools, call
 
 
 def tool_dialogue(rng: Random, side: Side) -> Dialogue:
-    """A call and, now and then, its result and the answer."""
+    """Return a dialogue of a call and, now and then, its result and the answer."""
     gadget, prompt, tools, call, values = _case(rng, side)
     turns = [Turn("user", prompt), Turn("assistant", call.text())]
     if rng.random() < 0.25:
@@ -40,7 +40,7 @@ def tool_dialogue(rng: Random, side: Side) -> Dialogue:
 
 
 def offer(rng: Random, side: Side) -> tuple[Tool, ...]:
-    """Some tools that have nothing to do with what comes next."""
+    """Return some tools that are unrelated to what comes next."""
     return tuple(_named(rng, gadget, side)[0] for gadget in rng.sample(TOOLBOX, rng.randint(1, 3)))
 
 
@@ -64,7 +64,7 @@ def _case(rng: Random, side: Side) -> tuple[Gadget, str, tuple[Tool, ...], Call,
 
 
 def _named(rng: Random, gadget: Gadget, side: Side) -> tuple[Tool, dict[str, str]]:
-    """A tool with its names chosen, and which JSON key stands for which slot.
+    """Return a tool with its names chosen, and the slot that each JSON key stands for.
 
     In training most names are altered, or mean nothing at all (of a tool's parameters at most one): a name
     that has been heard before is not to be guessed but to be read in the definition.

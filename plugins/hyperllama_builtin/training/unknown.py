@@ -145,7 +145,7 @@ _FOODS = listed(
 
 
 def unknown_prompt(rng: Random, side: Side) -> str:
-    """Something that the model cannot know."""
+    """Return a prompt about something that the model cannot know."""
     prompt = rng.choice(templates(PROMPTS, side))
     fill: dict[str, Callable[[], str]] = {
         "place": lambda: city(rng, side),

@@ -104,12 +104,12 @@ def first_name(rng: Random, side: Side) -> str:
 
 
 def person(rng: Random, side: Side) -> str:
-    """A first and a last name."""
+    """Return a first and a last name."""
     return f"{first_name(rng, side)} {draw(side, lambda: _made_up(rng))}"
 
 
 def city(rng: Random, side: Side) -> str:
-    """One word, sometimes two."""
+    """Return the name of a city, of one or two words."""
 
     def make() -> str:
         if rng.random() < 0.2:
@@ -121,18 +121,18 @@ def city(rng: Random, side: Side) -> str:
 
 
 def word(rng: Random, side: Side) -> str:
-    """A made-up lower-case word."""
+    """Return a made-up lower-case word."""
     return draw(side, lambda: _made_up(rng).lower())
 
 
 def title(rng: Random, side: Side) -> str:
-    """The name of a product, a firm or a meeting: a made-up word, sometimes two."""
+    """Return the name of a product, a firm or a meeting: a made-up word, sometimes two."""
     first = word(rng, side).capitalize()
     return f"{first} {word(rng, side).capitalize()}" if rng.random() < 0.15 else first
 
 
 def thing(rng: Random, side: Side) -> str:
-    """Something countable, in the plural; sometimes of a certain kind."""
+    """Return countable things, in the plural; sometimes of a certain kind."""
     name = draw(side, lambda: rng.choice(THINGS) if rng.random() < 0.4 else _made_up(rng).lower() + "s")
     return f"{rng.choice(_QUALITIES)} {name}" if rng.random() < 0.15 else name
 
@@ -146,18 +146,18 @@ def large(rng: Random, side: Side) -> int:
 
 
 def number(rng: Random, side: Side, low: int = 2, high: int = 9999) -> int:
-    """A number that is short more often than long."""
+    """Return a number that is short more often than long."""
     top = min(high, 10 ** rng.randint(len(str(low)), len(str(high))) - 1)
     return int(draw(side, lambda: str(rng.randint(low, max(low + 40, top)))))
 
 
 def led(rng: Random, text: str) -> str:
-    """``text`` behind a capital word that is no part of it, for a model that takes each capital for a name."""
+    """Return ``text`` behind an unrelated capitalised word, against models that take each capital for a name."""
     return f"{rng.choice(_LEADS)} {text}"
 
 
 def day(rng: Random, side: Side) -> str:
-    """One of seven, on every side."""
+    """Return a day of the week; all seven are on every side."""
     return rng.choice(_DAYS)
 
 
@@ -170,7 +170,7 @@ def email(rng: Random, side: Side) -> str:
 
 
 def _made_up(rng: Random) -> str:
-    """One to four syllables of many shapes, so that no list of names can be learnt by heart."""
+    """Return a name of one to four syllables of many shapes, so that no list of names can be learnt by heart."""
     name = rng.choice(_STARTS) + rng.choice(_VOWELS)
     for _ in range(rng.choice((0, 1, 1, 1, 1, 2))):
         name += rng.choice(_CONSONANTS) + rng.choice(_VOWELS)
@@ -179,7 +179,7 @@ def _made_up(rng: Random) -> str:
 
 
 def _one_of(values: Sequence[str]) -> Maker:
-    """A few values that are the same on every side."""
+    """Return a maker of a few values that are the same on every side."""
     return lambda rng, side: rng.choice(values)
 
 
