@@ -135,7 +135,7 @@ def _measure(options: Options, config_path: Path | None) -> Report:
 
 
 def _endpoints(urls: tuple[str, ...], options: Options) -> list[Endpoint]:
-    """Return the servers. A dialect or a name that is given once is of both; a key is only of the first."""
+    """Return the servers. A single dialect or name applies to both, a single key to the first only."""
     from hyperllama_bench import endpoint
 
     dialects, names, keys = options.dialect, options.name, options.key

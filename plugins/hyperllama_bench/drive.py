@@ -1,4 +1,4 @@
-"""Any server under load, closed loop (so many streams at once) or open (so many requests a second), or two in turns."""
+"""The load on any server: closed loop (a number of streams) or open (requests a second), on one or two in turns."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _report(drive: Drive, named: dict[str, Endpoint], seed: int) -> Report:
 
 
 async def _one(endpoint: Endpoint, step: Step, chance: random.Random, advance: Callable[[], None]) -> tuple[Row, str]:
-    """Return the figures and the message of the first failure; empty if there was none."""
+    """Return the figures of a step, and the message of its first failure or an empty string."""
     words = WORDS.split()
     targets = [
         endpoint.target(" ".join(chance.choices(words, k=step.prompt)), step.tokens) for _ in range(step.requests)
@@ -238,7 +238,7 @@ def _compared(rows: Sequence[Row], servers: Sequence[str], step: str) -> list[Ro
 
 
 def _processes(endpoint: Endpoint) -> list[int]:
-    """Return the server's processes with all below them; empty if it runs elsewhere or may not be looked at."""
+    """Return the server's processes and their descendants; empty if it is remote or they may not be inspected."""
     try:
         address = str(socket.getaddrinfo(endpoint.host, 0, type=socket.SOCK_DGRAM)[0][4][0])
     except OSError:

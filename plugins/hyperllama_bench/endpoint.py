@@ -20,7 +20,7 @@ OPTIONAL = ("ignore_eos", "stream_options")
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """A server. ``prefix`` is the path before ``/chat/completions`` or ``/api``. ``left_out``: refused OPTIONAL."""
+    """A server. ``prefix`` precedes ``/chat/completions`` or ``/api``; ``left_out``: the OPTIONAL fields refused."""
 
     host: str
     port: int
@@ -84,7 +84,7 @@ class _Usage(msgspec.Struct, frozen=True):
 
 
 class _Event(msgspec.Struct, frozen=True):
-    """One event of either dialect."""
+    """A streamed event, in the fields of both dialects."""
 
     choices: tuple[_Choice, ...] = ()
     usage: _Usage | None = None

@@ -11,7 +11,7 @@ import msgspec
 
 
 class Shot(msgspec.Struct):
-    """One request. Times are monotonic seconds. ``events`` counts streamed pieces, ``status`` 0 means no answer."""
+    """The record of a request. Times are monotonic seconds; ``events`` counts streamed pieces; ``status`` 0: none."""
 
     began: float = 0.0
     first: float = 0.0
@@ -123,7 +123,7 @@ class _Reader(asyncio.Protocol):
             self.done.set_result(None)
 
     def _unmarked(self) -> bool:
-        """Return whether only the end of the connection ends the answer."""
+        """Return whether only the end of the connection marks the end of the answer."""
         head = self.shots[-1].head
         return bool(head) and self._length is None and b"\r\ntransfer-encoding:" not in head
 
@@ -151,7 +151,7 @@ async def _connected(targets: Iterator[Target], where: Target) -> _Reader:
 
 
 def check(shots: Sequence[Shot]) -> None:
-    """Raise RuntimeError unless every request was answered whole."""
+    """Raise RuntimeError unless every request was answered completely."""
     bad = [shot for shot in shots if shot.status != 200 or not shot.ended]
     if bad:
         raise RuntimeError(f"{len(bad)} of {len(shots)} requests failed, the first with status {bad[0].status}")

@@ -33,7 +33,7 @@ class Plot(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """``name`` names the files. ``rows``: every single measurement; ``summary``: what they come to."""
+    """A report: ``rows`` are the single measurements, ``summary`` their results; ``name`` is that of its files."""
 
     name: str
     title: str

@@ -49,14 +49,14 @@ class Versus(msgspec.Struct, frozen=True):
 
 
 class Served(msgspec.Struct):
-    """A server that is warm."""
+    """A server that is warmed up."""
 
     side: str
     target: Target
     pid: int
 
     def seconds(self) -> dict[str, float]:
-        """Return the processor time so far by part, the engine's last: MAX's scheduler and model in any process."""
+        """Return the processor seconds so far by part; the engine's, in whatever process MAX runs, come last."""
         below = processes.children(self.pid)
         if self.side == "gateway":
             hosts = [thread for host in below for thread in processes.threads(host).values()]

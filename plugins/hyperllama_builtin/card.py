@@ -12,7 +12,7 @@ __all__ = ("Figure", "ModelCard", "read_card", "verify", "write_card")
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """One row of the evaluation table."""
+    """A row of the evaluation table."""
 
     what: str
     count: int

@@ -16,7 +16,7 @@ EMBED_MODEL = "hyperllama-tiny-embed"
 
 @dataclass(frozen=True)
 class BuiltinModel:
-    """A name and its folder; the card is read when asked for."""
+    """A model's name and its folder; the card is read on access."""
 
     name: str
     folder: Path

@@ -58,7 +58,7 @@ def snapshot(reference: Reference, *, only_local: bool, timeout: float) -> Path:
 
 
 class _Clients:
-    """The client factory of huggingface_hub. ``paced``: its time-out, by which others know it."""
+    """The client factory of huggingface_hub. ``paced`` is its time-out, by which an installed one is recognised."""
 
     def __init__(self, timeout: float) -> None:
         self.paced = timeout
@@ -75,7 +75,7 @@ class _Clients:
 
 
 def _install(timeout: float) -> None:
-    """A new factory closes the client of downloads under way, those of the model store too: once is enough."""
+    """Install the factory unless it is installed: that closes the clients of downloads under way."""
     with _INSTALLING:
         if getattr(_http._GLOBAL_CLIENT_FACTORY, "paced", None) != timeout:  # noqa: SLF001 - it has no getter
             set_client_factory(_Clients(timeout))

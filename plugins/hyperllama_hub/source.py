@@ -41,7 +41,7 @@ class HubSource:
             return None
 
     async def fetch(self, reference: str, report: Report) -> Path:
-        """Download ``reference``, once however many wait for it. Raise LoadFailed, ConfigError, Overloaded.
+        """Download ``reference``, once for all that wait. Raise LoadFailed, ConfigError or Overloaded.
 
         A caller that is cancelled leaves the download to its end.
         """

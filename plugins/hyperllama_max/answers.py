@@ -14,7 +14,7 @@ from hyperllama_max.vocabulary import Vocabulary
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request wants of its answer."""
+    """The parts of a request on which its answer depends."""
 
     prompt: list[int]
     ends: frozenset[int]  # ids that end the answer and are not part of it
@@ -27,7 +27,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer:
-    """One answer under way. ``number`` is the gateway's id of it."""
+    """An answer under way. ``number`` is the gateway's id of it."""
 
     __slots__ = (
         "_calls",
@@ -59,7 +59,7 @@ class Answer:
         self._plain = not self._ids and self._logprobs is None and self._forced is None and self._calls is None
 
     def chunk(self, output: Any) -> TokenChunk | None:
-        """Return the chunk of MAX's TextGenerationOutput of one step; None: it has nothing of the answer."""
+        """Return the chunk for MAX's TextGenerationOutput of one step; None if it holds nothing of the answer."""
         tokens = output.tokens
         if self._scored is not None:
             tokens = self._scored.written(tokens)
@@ -101,7 +101,7 @@ class Answer:
         )
 
     def empty(self) -> TokenChunk:
-        """Return the whole of an answer of no tokens."""
+        """Return the complete answer of no tokens."""
         return TokenChunk(
             tokens=0,
             finish_reason="length",

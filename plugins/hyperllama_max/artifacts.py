@@ -1,4 +1,4 @@
-"""Compiled models on disk: found again only by what they were compiled from, published whole by a rename."""
+"""Compiled models on disk, found by what they were compiled from and published whole by a rename."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MANIFEST = "manifest.json"
 
 
 class ArtifactTimes(msgspec.Struct):
-    """Seconds that the last load of each kind took; None: there was none.
+    """The seconds that the last load of each kind took; None if there was none.
 
     Not the catalog's times, which are of a model by name, whatever it was compiled from: these belong to a shape, are
     written in the host, and tell a load that compiles from one that does not.
@@ -43,13 +43,13 @@ class Artifacts:
         return (self.folder / MANIFEST).is_file()
 
     def draft(self) -> Path:
-        """Return an empty folder to write to; :meth:`publish` makes it the found one. Raises OSError."""
+        """Return an empty folder to write to; :meth:`publish` makes it the one that is found. Raise OSError."""
         shutil.rmtree(self._draft, ignore_errors=True)
         self._draft.mkdir(parents=True)
         return self._draft
 
     def publish(self) -> None:
-        """Make the draft the found folder. Of two hosts that compiled the same at once the first wins."""
+        """Make the draft the folder that is found. Of two hosts that compiled the same at once the first wins."""
         try:
             self._draft.rename(self.folder)
         except OSError:
@@ -81,7 +81,7 @@ class Artifacts:
 
 
 def cpu_features() -> str:
-    """Return a digest of what native code may use here: compiled models do not run on a lesser processor."""
+    """Return a digest of the processor's features: compiled models do not run on a lesser processor."""
     try:
         for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
             if line.startswith(("flags", "Features")):

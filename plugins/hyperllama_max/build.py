@@ -1,4 +1,4 @@
-"""From files to a pipeline of MAX: configuration, compiled graphs found or made, scheduler's plan."""
+"""The steps from files to a pipeline of MAX: configuration, compiled graphs, the scheduler's plan."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CPU_STEP_TOKENS = 256  # prompt tokens a step: with in-flight batching, what kee
 
 
 class Built(msgspec.Struct):
-    """MAX's own objects. ``pipeline`` is what executes, ``config`` and ``plan`` what it was built to."""
+    """MAX's own objects: the ``pipeline`` that executes, with the ``config`` and ``plan`` it was built from."""
 
     pipeline: Any
     config: Any
@@ -56,7 +56,7 @@ def build(
     compile_memory: int | None,
     new_reporter: Callable[[float | None], LoadReporter],
 ) -> Built:
-    """On the main thread, where the pipeline will run: MLIR's context belongs to a thread."""
+    """Build the pipeline on the main thread, where it will run, since MLIR's context belongs to a thread."""
     new_reporter(None).phase("importing", "MAX")
     import_max()
     from max.pipelines import PIPELINE_REGISTRY
@@ -115,7 +115,7 @@ def build(
 
 
 def _arguments(spec: ModelSpec, files: ModelFiles, info: ModelInfo, options: MaxOptions) -> dict[str, Any]:
-    """The flags of ``max serve``, by their Python names."""
+    """Return the flags of ``max serve``, by their Python names."""
     from max.driver import DeviceSpec
 
     cpu = spec.device.startswith("cpu")
@@ -205,7 +205,7 @@ def _export(artifacts: Artifacts, factory: Callable[[], Any]) -> Any:
 
 @contextlib.contextmanager
 def _limited(limit: int | None, *, cpu: bool) -> Iterator[None]:
-    """A cap on the address space while MAX compiles: one model once took all memory of a machine.
+    """Cap the address space while MAX compiles, since compiling one model once took all memory of a machine.
 
     A GPU's driver maps more addresses than there is memory, so that there only a configured cap holds.
     """
@@ -224,7 +224,7 @@ def _limited(limit: int | None, *, cpu: bool) -> Iterator[None]:
 
 
 def _first(error: BaseException) -> str:
-    """The sentence of an error, without what follows and without paths of this machine."""
+    """Return the first line of an error, without paths of this machine."""
     line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return " ".join(word if not word.strip("'\"(").startswith("/") else "..." for word in line.split())[:300]
 

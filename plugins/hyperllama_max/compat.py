@@ -1,4 +1,4 @@
-"""Every private part of MAX and of transformers that this plugin uses, so that a new release is the work of one file.
+"""The private parts of MAX and of transformers that this plugin uses; a new release changes this file only.
 
 ``tests/max/test_max_compat.py`` has a test for each that names what broke; ``pyproject.toml`` holds both packages below
 the next release.

@@ -1,4 +1,4 @@
-"""Requests to MAX's contexts. MAX checks nothing: a request that is wrong fails everybody in its batch."""
+"""Requests as MAX's contexts. MAX checks nothing: one invalid request fails its whole batch."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Admitted(msgspec.Struct):
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """What an admission is made of: the parts of one loaded model."""
+    """The parts of a loaded model that an admission needs."""
 
     info: ModelInfo
     vocabulary: Vocabulary
@@ -220,7 +220,7 @@ class Admission:
         )
 
     def _forced(self, request: GenerationRequest) -> list[ToolSpec]:
-        """Return the tools one of which must be called; empty: none must."""
+        """Return the tools of which one must be called; empty if none need be."""
         match request.tool_choice:
             case NamedTool(name):
                 found = [tool for tool in request.tools if tool.name == name]

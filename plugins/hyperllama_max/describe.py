@@ -1,4 +1,4 @@
-"""From files to :class:`ModelInfo`. Pure but for reading them; neither MAX nor a tokenizer is imported."""
+"""Descriptions of models (:class:`ModelInfo`) from their files; neither MAX nor a tokenizer is imported."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ _INPUT: Final = 64  # characters that an input costs, beside its own
 
 
 class Embedder:
-    """One encoder model. Called on the I/O thread; texts are encoded on others."""
+    """An encoder model. Called on the I/O thread; texts are encoded on others."""
 
     def __init__(self, loop: SchedulerLoop, vocabulary: Vocabulary, jobs: Jobs, *, limit: int, size: int) -> None:
         """``limit`` in tokens of an input; ``size`` of the model's vocabulary."""

@@ -1,4 +1,4 @@
-"""The engine the gateway sees: describes models, and starts a host process for each that is loaded."""
+"""The engine as the gateway sees it: it describes models and starts a host process for each that is loaded."""
 
 from __future__ import annotations
 
@@ -103,14 +103,14 @@ def installed() -> bool:
 
 
 def _absolute(spec: ModelSpec, path: Path) -> tuple[ModelSpec, Path]:
-    """The host runs in a directory of its own: what the config calls by a relative path must be found from there."""
+    """Make the paths absolute, since the host runs in a directory of its own."""
     if spec.template is not None:
         spec = msgspec.structs.replace(spec, template=str(Path(spec.template).expanduser().absolute()))
     return spec, path.absolute()
 
 
 def _bytecode(cache: Path) -> dict[str, str]:
-    """Compiled Python goes beside the packages; where they are read-only, into our cache: it saves seconds a load."""
+    """Return the environment that moves compiled Python to ``cache`` where MAX's package is read-only."""
     found = importlib.util.find_spec("max")
     origin = Path(next(iter(found.submodule_search_locations or ("",)), "")) if found is not None else Path()
     if (origin / "__pycache__").is_dir() or os.access(origin, os.W_OK):

@@ -1,4 +1,4 @@
-"""Importing MAX when its own Mojo extensions are not compiled yet.
+"""The import of MAX, also while its own Mojo extensions are not compiled yet.
 
 MAX ships them as source, and its importer has the linker write to where the next import looks. Two first imports at
 once, or one that was killed while linking, leave half a library there that no later import can load.

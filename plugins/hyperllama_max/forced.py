@@ -1,4 +1,4 @@
-"""A tool call the model was made to write: its text is known but for the arguments, which stream as they come."""
+"""A forced tool call: its text is known except for the arguments, which stream as they come."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class GgufHeader(msgspec.Struct, frozen=True):
 
     @property
     def quantization(self) -> str:
-        """The mix the file says it is, ``Q4_K_M`` for example; else its commonest tensor type."""
+        """The mix that the file states, such as ``Q4_K_M``; else its commonest tensor type."""
         if (mix := _MIXES.get(self.metadata.get("general.file_type", -1))) is not None:
             return mix
         types = [tensor.type for tensor in self.tensors if len(tensor.shape) > 1]
@@ -77,8 +77,9 @@ class GgufHeader(msgspec.Struct, frozen=True):
 
 
 def read_header(path: Path, *, whole: bool = False) -> GgufHeader:
-    """``whole``: arrays to their end. Raises ConfigError, with a sentence that names the file's fault and nothing of
-    its content.
+    """Read the header, with ``whole`` its arrays to their end.
+
+    Raises ConfigError with a sentence that names the file's fault and nothing of its content.
     """
     try:
         with path.open("rb") as file:
@@ -123,7 +124,7 @@ def _float32s(file: BinaryIO, at: int, tensor: TensorInfo) -> tuple[float, ...]:
 
 
 def _tensor(file: BinaryIO) -> tuple[TensorInfo, int]:
-    """And where its data is, from their beginning."""
+    """Read a tensor's description, and the offset of its data from the beginning of all data."""
     name = _string(file)
     dimensions = _scalar(file, "I")
     if dimensions > 8:

@@ -1,4 +1,4 @@
-"""A lone GGUF file as the folder that MAX loads: settings and tokenizer written out of its header, once."""
+"""A lone GGUF file as the folder that MAX loads: settings and tokenizer are written from its header, once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _VERSION: Final = 1  # of what is written
 
 
 def laid_out(files: ModelFiles, encoding: str | None, cache: Path) -> ModelFiles:
-    """``files`` in a folder beneath ``cache``. MAX believes the encoding in a file's name before any other."""
+    """Return ``files`` laid out in a folder in ``cache``, the encoding in their name, which MAX trusts first."""
     source = files.weights[0].absolute()
     found = source.stat()
     key = f"{_VERSION}\0{source}\0{found.st_size}\0{found.st_mtime_ns}"

@@ -1,4 +1,4 @@
-"""What a GGUF file says of its model in the words of config.json and its fellows: most have no such files beside them.
+"""The metadata of a GGUF file in the words of config.json and its like, which most such files lack.
 
 Only for architectures whose whole configuration is in the header; of others MAX would build something else.
 """
@@ -38,7 +38,7 @@ _LLAMA3: Final = (1.0, 4.0, 8192)  # low and high frequency factor, and the leng
 
 
 class GgufSettings(msgspec.Struct, frozen=True):
-    """The contents of the files that are not there."""
+    """The contents of the files that are missing."""
 
     config: dict[str, Any]
     tokenizer_config: dict[str, Any]
@@ -46,7 +46,7 @@ class GgufSettings(msgspec.Struct, frozen=True):
 
 
 def settings_of(header: GgufHeader, name: str) -> GgufSettings:
-    """Raises ConfigError, naming the file, when the header does not say enough."""
+    """Return the settings in ``header``. Raise ConfigError, naming the file, when they are incomplete."""
     found = header.metadata
     architecture = str(found.get("general.architecture"))[:40]
     if architecture not in _ARCHITECTURES:
@@ -136,14 +136,14 @@ def _generation_config(header: GgufHeader) -> dict[str, Any]:
 
 
 def special_tokens(header: GgufHeader) -> dict[str, str]:
-    """``bos_token`` and its like, for templates. The header must hold its arrays whole."""
+    """Return ``bos_token`` and its like, for templates. The header must hold its arrays whole."""
     tokens = header.metadata.get("tokenizer.ggml.tokens", ())
     numbers = {special: _token(header, key) for special, key in _SPECIAL.items()}
     return {f"{name}_token": tokens[number] for name, number in numbers.items() if number is not None}
 
 
 def _token(header: GgufHeader, key: str) -> int | None:
-    """The number of a special token; None: the file names none of its vocabulary."""
+    """Return the number of a special token; None if it is missing or not in the vocabulary."""
     number = header.metadata.get(f"tokenizer.ggml.{key}_token_id")
     count = header.lengths.get("tokenizer.ggml.tokens", 0)
     return number if isinstance(number, int) and 0 <= number < count else None

@@ -30,7 +30,7 @@ _WHOLE: Final = frozenset({"llama3", "llama-v3", "llama-bpe"})  # a piece that i
 
 
 def check(header: GgufHeader, name: str) -> None:
-    """Raises ConfigError for a vocabulary that cannot be written as a tokenizer.json. Arrays may be cut off."""
+    """Raise ConfigError for a vocabulary that cannot be written as a tokenizer.json. Arrays may be cut off."""
     kind, cut = _kind(header)
     if kind not in ("gpt2", "llama") or not _is_consistent(header):
         raise ConfigError(f"{name} holds no vocabulary that can be read ({kind}); put its tokenizer.json beside it")
@@ -39,7 +39,7 @@ def check(header: GgufHeader, name: str) -> None:
 
 
 def tokenizer_of(header: GgufHeader) -> dict[str, Any]:
-    """tokenizer.json, of a header that holds its arrays whole and passed :func:`check`."""
+    """Return the tokenizer.json for a header that holds its arrays whole and passed :func:`check`."""
     found = header.metadata
     tokens: list[str] = found["tokenizer.ggml.tokens"]
     kinds: list[int] = found.get("tokenizer.ggml.token_type") or [_NORMAL] * len(tokens)
@@ -104,7 +104,7 @@ def _sentence_piece(found: Mapping[str, Any], tokens: Sequence[str], kinds: Sequ
 
 
 def _merges(tokens: Sequence[str], scores: Sequence[float], kinds: Sequence[int]) -> list[list[str]]:
-    """SentencePiece joins whatever gives the token of the best score; here every way to join each token, best first."""
+    """Return all pairs that join to a token, best first, since SentencePiece prefers the token of the best score."""
     known = {token: number for number, token in enumerate(tokens) if kinds[number] == _NORMAL}
     found = [
         (-scores[number], known[token[:at]], known[token[at:]], [token[:at], token[at:]])
@@ -123,7 +123,7 @@ def _pairs(tokens: Sequence[str], merges: Sequence[Sequence[str]], **said: Any) 
 
 
 def _is_consistent(header: GgufHeader) -> bool:
-    """Whether there are tokens, all of them text, and of whatever is said of each as many as there are."""
+    """Return whether the tokens are texts, and the other arrays of the right types and of the same length."""
     found, count = header.metadata, header.lengths.get("tokenizer.ggml.tokens", 0)
     for key, type_ in _ARRAYS.items():
         values = found.get(f"tokenizer.ggml.{key}")

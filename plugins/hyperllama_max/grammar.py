@@ -31,7 +31,7 @@ Attach = Callable[[Any], None]
 
 
 class GrammarCompiler:
-    """One model's. Compiled formats are kept by xgrammar itself, up to a size."""
+    """The grammars of one model. Compiled formats are kept by xgrammar itself, up to a size."""
 
     def __init__(self, delegate: Any, vocabulary: Vocabulary, vocab_size: int, stop_ids: frozenset[int]) -> None:
         """``vocab_size`` as the engine's sampler has it; ``stop_ids`` may follow once the format is complete."""
@@ -137,7 +137,7 @@ def _attach(context: Any, compiled: Any, masks: Utf8Masks) -> None:
 
 
 class _Utf8Matcher:
-    """xgrammar's matcher, but for tokens that would make the text invalid."""
+    """xgrammar's matcher without the tokens that would make the text invalid UTF-8."""
 
     def __init__(self, matcher: Any, masks: Utf8Masks) -> None:
         self._matcher = matcher
@@ -164,7 +164,7 @@ class _Utf8Matcher:
 
 
 def _bits(matcher: Any, size: int) -> Any:
-    """Which of ``size`` tokens ``matcher`` lets through, as booleans."""
+    """Return an array of booleans: whether ``matcher`` allows each of the first ``size`` tokens."""
     import numpy as np
 
     packed = np.zeros((1, (size + 31) // 32), np.int32)
@@ -173,7 +173,7 @@ def _bits(matcher: Any, size: int) -> Any:
 
 
 def _sentence(error: BaseException) -> str:
-    """The last line xgrammar has to say, without the time and the place in its source."""
+    """Return the last line of xgrammar's error, without the time and the place in its source."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[-1] if lines else type(error).__name__
     return _PLACE.sub("", text)[:300]

@@ -1,4 +1,4 @@
-"""MAX's scheduler on this thread: requests and cancellations in, results out, and going on after an error."""
+"""MAX's scheduler on this thread: it takes requests and cancellations, returns results, and survives errors."""
 
 from __future__ import annotations
 

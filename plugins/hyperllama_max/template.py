@@ -18,7 +18,7 @@ SECONDS: Final = 5.0  # that a template may take
 
 
 class Rendered(msgspec.Struct, frozen=True):
-    """A prompt in pieces, encoded in turn: those at odd places literally, their special-token text means nothing."""
+    """A prompt in pieces, encoded in turn; in those at odd places special-token text is plain text."""
 
     pieces: tuple[str, ...]
 
@@ -85,7 +85,7 @@ class ChatTemplate:
 
 
 class _Guard:
-    """Keeps special-token text of the messages from becoming tokens: it is replaced, and put back apart."""
+    """The guard against special-token text in messages: it is replaced before rendering and restored as plain text."""
 
     def __init__(self, special: Sequence[str]) -> None:
         self._special = special

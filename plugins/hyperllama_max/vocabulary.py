@@ -93,7 +93,7 @@ class Vocabulary:
     # --- from ids
 
     def knows(self, ids: Sequence[int]) -> bool:
-        """Return whether every id is one of a token."""
+        """Return whether every id belongs to a token."""
         return not ids or (min(ids) >= 0 and max(ids) < self.size)
 
     def decode(self, ids: Sequence[int], *, skip_special: bool = False) -> str:

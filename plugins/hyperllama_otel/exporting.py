@@ -18,7 +18,7 @@ LAST_FLUSH = 2.0  # seconds that the end of the process waits for the collector
 
 
 def provider(settings: OtelSettings) -> TracerProvider:
-    """Return a provider that is no global: libraries in this process are not traced by it.
+    """Return a provider that is not the global one: libraries in this process are not traced by it.
 
     Its last spans are sent when the process ends, which takes ``LAST_FLUSH`` at most: a collector that does not answer
     loses them.

@@ -34,7 +34,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def answer(request: GenerationRequest, prompt: str, options: SimOptions) -> Answer:
-    """Return the first that applies of script, tools, format, fixed text, echo and words. Raise UnsupportedFeature."""
+    """Return the first that applies of script, tools, format, fixed text, echo, words. Raise UnsupportedFeature."""
     seed = _seed(request, prompt)
     thoughts = _thoughts(request, options, seed)
     for scripted in options.script:

@@ -25,7 +25,7 @@ class Sink(Protocol):
 
 
 class Place:
-    """One request in the batch, or waiting for it."""
+    """A request in the batch, or waiting for it."""
 
     __slots__ = ("ahead", "chunks", "faulty", "poisoned", "prefill", "produced", "ready", "sink")
 
@@ -164,7 +164,7 @@ class Batch:
             self._arm(loop, now, max(self._next, soonest))
 
     def _fault(self, place: Place) -> bool:
-        """Return whether a fault struck."""
+        """Apply the fault that is due. Return whether there was one."""
         options = self._options
         if place.poisoned or (place.faulty and place.produced == options.crash_at_token):
             self._dead = True

@@ -56,7 +56,7 @@ def detokenize(ids: Sequence[int]) -> str:
 
 
 def token_texts(ids: Sequence[int]) -> tuple[str, ...]:
-    """Return the text of each token by itself. Raises InvalidRequest."""
+    """Return the text of each token by itself. Raise InvalidRequest."""
     try:
         return tuple(tokens.texts(ids))
     except ValueError as error:

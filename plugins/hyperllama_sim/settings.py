@@ -22,7 +22,7 @@ class ScriptedCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Scripted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One fixed answer, for prompts that contain ``when``; with ``tool_calls``, only for requests that offer tools."""
+    """A fixed answer, for prompts that contain ``when``; with ``tool_calls``, only for requests that offer tools."""
 
     when: str = ""
     text: str = ""

@@ -16,7 +16,7 @@ _MESSAGE = 16  # characters that a message costs beside its text
 
 
 class TokenizerThread:
-    """One thread, started when first needed. Large work waits in line; small work is done at once."""
+    """A thread that starts on first use. Large work waits in line; small work is done at once."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "sim-tokenizer")

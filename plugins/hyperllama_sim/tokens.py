@@ -54,7 +54,7 @@ def decode(ids: Iterable[int]) -> str:
 
 
 def texts(ids: Iterable[int]) -> Iterator[str]:
-    """Yield the text of each id. Raises ValueError for one outside the vocabulary."""
+    """Yield the text of each id. Raise ValueError for one outside the vocabulary."""
     return map(_piece, ids)
 
 

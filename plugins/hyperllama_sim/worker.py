@@ -122,7 +122,7 @@ class SimWorker:
 
 
 class _Outlet:
-    """One stream's end of the batch."""
+    """The outlet of one stream of the batch."""
 
     def __init__(self, id: int, worker: SimWorker) -> None:
         self._id = id
