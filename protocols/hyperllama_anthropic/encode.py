@@ -64,12 +64,12 @@ def new_id(prefix: str) -> str:
 
 
 def signature() -> str:
-    """Thoughts are signed so that a server knows its own; ours takes any, and clients want to see one."""
+    """Return a random signature. Clients expect one on thoughts; this server accepts any."""
     return token_hex(16)
 
 
 class MessageEncoder:
-    """Chunks to Messages events. ``message_start`` tells the prompt's tokens where the engine has said them by then."""
+    """Chunks to Messages events. ``message_start`` has the prompt's tokens if the engine has counted them by then."""
 
     media_type = MEDIA_TYPE
 
@@ -176,7 +176,7 @@ def _reason(reason: FinishReason, stop_match: str | None, *, called: bool) -> st
 
 
 def _object(arguments: str) -> dict[str, Any]:
-    """Arguments as the object this API wants; a call that was cut short has none."""
+    """Return the arguments as an object, empty for a call that was cut short."""
     try:
         return msgspec.json.decode(arguments or "{}", type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError):

@@ -70,7 +70,7 @@ def reply(error: GatewayError, path: str) -> ErrorReply:
 
 
 def _status(error: GatewayError) -> int:
-    """Clients know an overloaded server by its number, which is Anthropic's own."""
+    """Return the status: for an overloaded server Anthropic's own number, else the error's."""
     return _OVERLOADED if isinstance(error, Unavailable) else error.status
 
 

@@ -11,7 +11,7 @@ _PART = re.compile(r"(\d*(?:\.\d*)?)([^\d.]*)")
 
 
 def parse(text: str) -> float:
-    """Seconds. Negative durations are negative; raises ValueError with Go's sentence."""
+    """Return seconds, negative for negative durations. Raise ValueError with Go's sentence."""
     quoted = json.dumps(text, ensure_ascii=False)
     sign, rest = (-1.0, text[1:]) if text.startswith("-") else (1.0, text.removeprefix("+"))
     if rest == "0":
@@ -34,7 +34,7 @@ def parse(text: str) -> float:
 
 
 def keep_alive(value: float | str) -> float:
-    """Seconds to keep a model, ``inf`` for ever: any negative number or duration means for ever.
+    """Return the seconds to keep a model; ``inf``, for ever, for any negative number or duration.
 
     Raises ValueError with Go's sentence for a string that is no duration.
     """

@@ -1,4 +1,4 @@
-"""Ollama's environment variables, for who moves over from Ollama: they mean what Ollama says they mean."""
+"""Ollama's environment variables with Ollama's meaning, for users who move over from it."""
 
 from __future__ import annotations
 

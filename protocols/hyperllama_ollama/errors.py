@@ -55,30 +55,30 @@ _METHODS = ("HEAD", "GET", "POST", "DELETE")
 
 
 class PromptTooLong(ContextTooLong):
-    """Already in Ollama's words."""
+    """A prompt that is too long; the message is Ollama's."""
 
 
 class Failure(GatewayError):
-    """Ollama answers 500 where others would blame the client."""
+    """An error that Ollama answers with 500 where others would blame the client."""
 
     code = "invalid_request"
 
 
 class NotImplementedHere(GatewayError):
-    """The gateway was set up without what this needs."""
+    """A request that needs a part with which the gateway was not set up."""
 
     status = 501
     code = "not_implemented"
 
 
 class NotSignedIn(Unauthenticated):
-    """There is no account at ollama.com behind this server."""
+    """A request that needs an account at ollama.com, which this server does not have."""
 
     code = "not_signed_in"
 
 
 class CloudDisabled(Forbidden):
-    """Something that only ollama.com could do."""
+    """A request that only ollama.com could serve."""
 
     code = "cloud_disabled"
 
@@ -89,7 +89,7 @@ def cloud_disabled(what: str) -> CloudDisabled:
 
 
 def reply(error: GatewayError, media_type: str = JSON) -> ErrorReply:
-    """``error`` before the first byte of an answer."""
+    """Return the reply for ``error`` before the first byte of an answer."""
     match error:
         case RouteNotFound():
             return _text(404, b"404 page not found")
@@ -115,7 +115,7 @@ def body(error: GatewayError) -> bytes:
 
 
 def line(error: GatewayError) -> bytes:
-    """``error`` after the first line: the last one."""
+    """Return ``error`` as the last line of a stream that has begun."""
     return body(error) + b"\n"
 
 
@@ -124,7 +124,7 @@ def status(error: GatewayError) -> int:
 
 
 def text(error: GatewayError) -> str:
-    """Never empty: a client of a stream would take an empty error for success."""
+    """Return the message, never empty: a client of a stream would take an empty error for success."""
     match error:
         case EngineFailed():
             return f"an error was encountered while running the model: {error.message}"

@@ -25,7 +25,7 @@ class Name(msgspec.Struct, frozen=True):
 
     @property
     def short(self) -> str:
-        """How lists show it: default host and namespace left out, the tag always there."""
+        """The name in lists: default host and namespace left out, the tag always present."""
         if self.host.casefold() != HOST:
             return self.full
         if self.namespace.casefold() != NAMESPACE:
@@ -38,7 +38,7 @@ class Name(msgspec.Struct, frozen=True):
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """What a request calls a model: the name without its source suffix, and what that said (None: it had none)."""
+    """The model that a request names: the name without its source suffix, and the suffix's source or None."""
 
     text: str
     source: Source | None = None
@@ -56,7 +56,7 @@ def parse(text: str) -> Name | None:
 
 
 def reference(text: str) -> Reference:
-    """``text`` parted from ``:cloud``, ``-cloud`` (in a tag) or ``:local``; both kinds at once are a conflict."""
+    """Part ``text`` from ``:cloud``, ``-cloud`` (in a tag) or ``:local``; both kinds at once are a conflict."""
     first = _source(text)
     if first is None:
         return Reference(text)
@@ -67,7 +67,7 @@ def reference(text: str) -> Reference:
 
 
 def stored(reference: Reference) -> Name | None:
-    """The name in the store: a model of the cloud has its own there. None: ``reference`` spells none."""
+    """Return the name in the store, where a model of the cloud has its own; None if it is no valid name."""
     text = reference.text
     if reference.source == "cloud":
         text = f"{text}-cloud" if ":" in text.rpartition("/")[2] else f"{text}:cloud"
@@ -75,7 +75,7 @@ def stored(reference: Reference) -> Name | None:
 
 
 def shown(name: str) -> str:
-    """An installed model's name as lists show it. A name outside the grammar is shown as it is, with a tag."""
+    """Return an installed model's name for lists; one outside the grammar unchanged, with a tag."""
     parsed = parse(name)
     if parsed is not None:
         return parsed.short
@@ -83,13 +83,13 @@ def shown(name: str) -> str:
 
 
 def full(name: str) -> str:
-    """The fully qualified form that two of the capability errors show."""
+    """Return the fully qualified form that two of the capability errors show."""
     parsed = parse(name)
     return parsed.full if parsed is not None else f"{HOST}/{NAMESPACE}/{name}"
 
 
 def lookup(text: str) -> str:
-    """What to ask the gateway for: the name as written, less what only repeats Ollama's defaults."""
+    """Return the name to look up in the gateway: as written, without the parts that repeat Ollama's defaults."""
     parsed = parse(text)
     if parsed is None or "/" not in text:
         return text
@@ -98,7 +98,7 @@ def lookup(text: str) -> str:
 
 
 def digest(text: str) -> str | None:
-    """``sha256:`` and 64 lower-case hex digits; None: ``text`` is no digest."""
+    """Return ``sha256:`` and 64 lower-case hex digits; None if ``text`` is no digest."""
     return "sha256:" + text[7:].lower() if text.isascii() and _DIGEST.fullmatch(text) else None
 
 

@@ -47,14 +47,14 @@ _FLOAT32 = 3.4028234663852886e38
 
 
 class WrongOption(GatewayError):
-    """An option of the wrong type: Ollama calls that its own failure."""
+    """An option of the wrong type, which Ollama calls its own failure."""
 
     status = 500
     code = "invalid_option"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The options that change something here; None: not said. ``num_gpu`` and its like are only checked."""
+    """The options that have an effect here; None: not given. ``num_gpu`` and its like are only checked."""
 
     num_ctx: int | None = None
     num_predict: int | None = None
@@ -70,7 +70,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def parse(options: Mapping[str, Any]) -> Options:
-    """Raises WrongOption with Ollama's sentence. Integers take any number and lose its fraction."""
+    """Return the options. Raise WrongOption with Ollama's sentence. Integers take any number without its fraction."""
     found: dict[str, Any] = {}
     for name, value in options.items():
         kind = TYPES.get(name)
@@ -80,7 +80,7 @@ def parse(options: Mapping[str, Any]) -> Options:
 
 
 def sampling(options: Options, stored: Mapping[str, Any], *, logprobs: int | None) -> Sampling:
-    """What the request says; where it is silent, None if the model has a stored value, else Ollama's default.
+    """Return the request's values; for others None if the model has a stored value, else Ollama's default.
 
     None is filled in from ``stored`` below here, so "no limit" and "any seed" are spelled out where they take a stored
     value's place.
@@ -118,7 +118,7 @@ def _within(value: float | None, low: float, high: float) -> float | None:
 
 
 def _max_tokens(predict: int | None, *, limited: bool) -> int | None:
-    """``limited``: None would mean the stored limit."""
+    """Return the limit: ALL for a negative one if ``limited``, since None would mean the stored limit."""
     if predict is None or predict >= 0:
         return predict if predict is None else max(1, predict)
     return ALL if limited else None

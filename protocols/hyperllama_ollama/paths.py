@@ -1,4 +1,4 @@
-"""What Ollama's router does with a path that is almost one of its own: a trailing slash is redirected, nothing else."""
+"""The treatment of paths that are almost a route: as in Ollama's router, only a trailing slash is redirected."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import msgspec
 
 
 class Redirect(msgspec.Struct, frozen=True):
-    """``status`` and the ``location`` to send; the body is empty."""
+    """A redirect with ``status`` and ``location``; its body is empty."""
 
     status: int
     location: str
 
 
 def redirect(method: str, path: str, query: str, *, known: Callable[[str], bool]) -> Redirect | None:
-    """Where ``path`` should have gone; None: leave it as it is.
+    """Return the redirect of ``path``; None to leave it as it is.
 
     ``known`` says whether a path has a route. A GET is sent on for good (301), other methods keep theirs (307).
     """

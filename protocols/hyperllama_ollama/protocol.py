@@ -29,7 +29,7 @@ ORIGINS: tuple[str, ...] = (
 
 
 class Ollama:
-    """Its routes, and every error beneath its paths in its own words. It answers for paths that are nobody's, too."""
+    """The Ollama dialect: its routes, and errors in Ollama's words beneath its paths and those of no other dialect."""
 
     name = "ollama"
     prefixes = ("/api", "/")
@@ -38,7 +38,7 @@ class Ollama:
     origins = ORIGINS
 
     def __init__(self, settings: Settings, limits: BodyLimits | None = None) -> None:
-        """``limits`` is ``[body]``; None: its defaults."""
+        """Take ``limits``, which is ``[body]``; None: its defaults."""
         handlers: list[HTTPRouteHandler] = [
             catalog.root,
             catalog.version_route(settings.version),
@@ -73,7 +73,7 @@ class Ollama:
 
 
 def _options_route(handlers: Sequence[HTTPRouteHandler]) -> HTTPRouteHandler:
-    """OPTIONS outside of a browser's preflight is a method like any other that a path does not have.
+    """Return a handler of OPTIONS: beyond a browser's preflight a method that no path has.
 
     Mounted first: the answer that the framework would give by itself is made where a path has none yet.
     """

@@ -1,4 +1,4 @@
-"""From the name in a request to the model it means, or to the answer that this endpoint gives when there is none."""
+"""The step from the name in a request to its model, or to the error of the endpoint if there is none."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hyperllama_ollama.errors import cloud_disabled
 
 
 class Words(msgspec.Struct, frozen=True):
-    """How one endpoint spells the same three mistakes. ``missing`` gets the name as it was sent."""
+    """One endpoint's wording of the same mistakes. ``missing`` gets the name as it was sent."""
 
     empty: Callable[[], GatewayError]
     missing: Callable[[str], str]
@@ -50,7 +50,7 @@ PULL = Words(empty=lambda: InvalidRequest("invalid model name", param="model"), 
 
 
 def resolve(gateway: Gateway, text: str, principal: Principal, words: Words) -> ModelInfo:
-    """``text`` as the client sent it. Raises what the endpoint answers when it names no model the caller may use."""
+    """Return the model that ``text`` names. Raise the endpoint's error if the caller may use no such model."""
     reference = parse(text, words)
     asked = text.strip() if reference.source == "cloud" else reference.text
     try:
@@ -65,7 +65,7 @@ def resolve(gateway: Gateway, text: str, principal: Principal, words: Words) -> 
 
 
 def parse(text: str, words: Words) -> names.Reference:
-    """What ``text`` refers to, checked as far as that needs no model."""
+    """Return the reference in ``text``, checked as far as that needs no model."""
     stripped = text.strip()
     if not stripped:
         raise words.empty()

@@ -1,4 +1,4 @@
-"""A conversation that is too long loses its oldest messages, as in Ollama: never a system message, never the last."""
+"""The cut of a conversation that is too long: oldest messages first, never a system message, never the last."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def generate(
     truncate: bool,
     shorter: Shorter | None = None,
 ) -> TokenStream:
-    """Generate; what does not fit is made to fit once, on refusal only.
+    """Generate; an input that does not fit is shortened once, on refusal only.
 
     Asking for more tokens than there is room for is no error in Ollama: the answer then ends with the context.
     ``shorter`` renders a conversation that is a plain prompt by now; a chat needs none.

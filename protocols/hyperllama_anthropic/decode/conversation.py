@@ -14,7 +14,10 @@ from hyperllama_anthropic.errors import invalid
 
 
 def conversation(turns: Sequence[wire.InputMessage], system: str | Sequence[wire.InnerBlock] | None) -> Chat:
-    """A last turn of the assistant's is continued. Raises InvalidRequest with the field at fault."""
+    """Return the conversation, to be continued if its last turn is the assistant's.
+
+    Raises InvalidRequest with the field at fault.
+    """
     found: list[Message] = []
     if text := _system(system):
         found.append(Message(role="system", parts=(Text(text),)))
@@ -52,7 +55,7 @@ def _plain(content: str | list[wire.Block], param: str) -> tuple[Part, ...]:
 
 
 def _user(content: str | list[wire.Block], param: str, names: dict[str, str]) -> list[Message]:
-    """Results of tools first, a message each; then what the user says."""
+    """Return a message for each result of a tool, then one for the user's own content."""
     if isinstance(content, str):
         return [Message(role="user", parts=_plain(content, param))]
     results, said = [], []

@@ -31,7 +31,7 @@ _LEAST_TOP_P = 1e-6
 
 
 def message(request: wire.MessagesRequest, info: ModelInfo) -> GenerationRequest:
-    """Raises InvalidRequest with the field at fault."""
+    """Return the generation. Raise InvalidRequest with the field at fault."""
     specs = tools(request)
     choice = request.tool_choice
     conversation = chat(request)
@@ -67,7 +67,7 @@ def chat(request: wire.PromptFields) -> Chat:
 
 
 def tools(request: wire.PromptFields) -> tuple[ToolSpec, ...]:
-    """The caller's own functions: agents offer tools that run on Anthropic's servers beside them."""
+    """Return the caller's own functions, without the tools that run on Anthropic's servers, which agents add."""
     found = request.tools or ()
     if len(found) > wire.MAX_TOOLS:
         raise invalid("tools", f"at most {wire.MAX_TOOLS} tools are allowed")
@@ -75,7 +75,10 @@ def tools(request: wire.PromptFields) -> tuple[ToolSpec, ...]:
 
 
 def _check(conversation: Chat, specs: Sequence[ToolSpec], choice: wire.ToolChoice | None, info: ModelInfo) -> None:
-    """What the model cannot do. One whose files are not here yet is not judged: its engine will."""
+    """Raise UnsupportedFeature for what the model cannot do.
+
+    A model whose files are not here yet is not judged: its engine will.
+    """
     if not info.context_length:
         return
     if not info.capabilities & {"completion", "chat"}:
@@ -134,7 +137,7 @@ def _output(request: wire.MessagesRequest) -> OutputFormat | None:
 
 
 def reasoning(request: wire.PromptFields, info: ModelInfo) -> bool | Effort | None:
-    """Off unless asked for, as this API has it, whatever the model would do by itself; None for one that cannot."""
+    """Return the effort: off unless the request turns it on, as in this API; None for a model that cannot think."""
     asked = _asked(request)
     return asked if "thinking" in info.capabilities else None
 

@@ -29,7 +29,7 @@ _PROPERTY = ("anyOf", "type", "items", "description", "enum", "properties", "req
 
 
 def keep_alive(_: Walk, value: Json) -> float:
-    """Seconds; ``inf``: for ever."""
+    """Return seconds; ``inf`` means for ever."""
     if isinstance(value, bool | list | dict):
         kind = {bool: "bool", list: "[]interface {}", dict: "map[string]interface {}"}[type(value)]
         raise InvalidRequest(f"Unsupported type: '{kind}'", param="keep_alive")
@@ -53,7 +53,7 @@ def think(_: Walk, value: Json) -> wire.Think:
 
 
 def message(walk: Walk, value: Json) -> wire.Message:
-    """Ollama decodes each message on its own: the first wrong type in one ends the reading."""
+    """Decode a message by itself, as Ollama does: the first wrong type in it ends the reading."""
     inner = Walk(walk.struct, ordered=walk.ordered, counts=walk.counts)
     inner.path = list(walk.path)
     if not isinstance(value, dict):
@@ -77,7 +77,7 @@ def tool(walk: Walk, value: Json) -> wire.Tool:
 
 
 def schema(walk: Walk, value: Json) -> Json:
-    """``format``: kept as it is, judged when the model runs."""
+    """Return ``format`` as a value of any type, within the depth limit; it is judged when the model runs."""
     found = anything(walk, value)
     _check_depth(found, "format")
     return found
@@ -106,7 +106,7 @@ def _function(walk: Walk, value: Json) -> wire.ToolFunction:
 
 
 def _parameters(walk: Walk, value: Json) -> dict[str, Any]:
-    """Ollama knows a few words of JSON Schema and drops the others."""
+    """Return the few words of JSON Schema that Ollama knows; it drops the others."""
     if not isinstance(value, dict):
         walk.mismatch(value, "api.ToolFunctionParameters")
         return {}
@@ -135,7 +135,7 @@ def _property(walk: Walk, value: Json) -> dict[str, Any]:
 
 
 def _check_depth(value: Json, field: str, limit: int = 100) -> None:
-    """What is passed on is read again by code that recurses: template, grammar, encoders."""
+    """Raise InvalidRequest for nesting beyond ``limit``: template, grammar and encoders read it by recursion."""
     if nests_deeper(value, limit):
         raise InvalidRequest(f"{field} is nested more than {limit} levels deep", param=field)
 

@@ -14,7 +14,7 @@ _NEWLINES = re.compile(r"[\r\n]*")
 
 
 def image(walk: Walk, value: Json) -> bytes:
-    """One element of ``images``."""
+    """Return the bytes of an element of ``images``; empty, with the walk's first error set, if it is not valid."""
     if type(value) is not str:
         walk.mismatch(value, "api.ImageData")
         return b""
@@ -26,7 +26,7 @@ def image(walk: Walk, value: Json) -> bytes:
 
 
 def decode(text: str) -> bytes:
-    """Raises Mismatch with the offset that Go gives."""
+    """Decode base64. Raise Mismatch with the offset that Go gives."""
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -38,7 +38,7 @@ def decode(text: str) -> bytes:
 
 
 def _corrupt(text: str) -> int | None:
-    """Where Go's decoder gives up; None: it does not."""
+    """Return the offset at which Go's decoder gives up; None if it does not."""
     end = _ALPHABET.match(text).end()  # type: ignore[union-attr]  # matches everywhere, if only nothing
     inside = (end - text.count("\r", 0, end) - text.count("\n", 0, end)) % 4
     if end == len(text):

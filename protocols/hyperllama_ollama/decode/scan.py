@@ -37,14 +37,14 @@ class Number(float):
 
 
 class Document(msgspec.Struct, frozen=True):
-    """One value and, where it is an object, the text of each member's value."""
+    """A JSON value and, for an object, the text of each member's value."""
 
     value: Json
     raw: dict[str, str]
 
 
 def parse(body: bytes, *, tokens: bool = False) -> Document | None:
-    """The first value in ``body``; None: there is nothing but space. Raises BadJson.
+    """Return the first value in ``body``; None if there is nothing but space. Raise BadJson.
 
     Of several equal keys the last one counts and takes the last place. Invalid UTF-8 and lone surrogates become U+FFFD.
     ``tokens``: numbers that are no plain integers come as :class:`Number`.
@@ -63,7 +63,7 @@ class _Scanner:
         self._raw: dict[str, str] = {}
 
     def document(self, at: int) -> Document:
-        """Iterative, so that depth costs no stack."""
+        """Scan the document without recursion, so that depth costs no stack."""
         text = self._text
         stack: list[dict[str, Json] | list[Json]] = []
         keys: list[str] = []
@@ -112,7 +112,7 @@ class _Scanner:
                 value = stack.pop()
 
     def _next(self, at: int) -> int:
-        """The next character that is no space. Raises BadJson at the end of the body."""
+        """Return the next character that is no space. Raise BadJson at the end of the body."""
         at = _skip(self._text, at)
         if at == len(self._text):
             raise BadJson("unexpected EOF")
@@ -128,7 +128,7 @@ class _Scanner:
         return key, at + 1
 
     def _value(self, at: int) -> tuple[Json, int, bool]:
-        """A scalar, or an empty container that was just opened; where it ends; whether it was opened."""
+        """Return a scalar or an empty container just opened, its end, and whether it was opened."""
         at = self._next(at)
         match self._text[at]:
             case "{":

@@ -30,7 +30,7 @@ class _Ambiguous(Exception):
 
 
 class Walk:
-    """One reading of one body. Go reads on after a wrong type and reports the first; so does this.
+    """The reading of a body. After a wrong type it reads on, as Go does, and reports the first.
 
     ``ordered``: objects list their members in the order in which they were last written.
     """
@@ -61,7 +61,7 @@ class Body(msgspec.Struct, frozen=True):
     raw: bytes
 
     def written(self, field: str) -> str:
-        """The text that ``field`` was written as."""
+        """Return the text that ``field`` was written as."""
         document = scan.parse(self.raw)
         members = document.raw if document is not None else {}
         return next((text for key, text in reversed(members.items()) if key.casefold() == field), "")
@@ -90,7 +90,7 @@ def read(raw: bytes, name: str, fields: Fields, *, limits: BodyLimits = LIMITS) 
 
 
 def members(walk: Walk, value: Json, fields: Fields, type_: str) -> dict[str, Any]:
-    """The members of ``value`` that ``fields`` names, each read; unknown ones and nulls left out."""
+    """Read the members of ``value`` that ``fields`` names; unknown ones and nulls are left out."""
     if not isinstance(value, dict):
         walk.mismatch(value, type_)
         return {}

@@ -21,7 +21,7 @@ NDJSON = "application/x-ndjson"
 
 
 class _Lines(ABC):
-    """What both dialects of the stream share. ``top``: the number of alternatives each logprob shows."""
+    """The part that both dialects of the stream share. ``top``: the number of alternatives each logprob shows."""
 
     media_type = NDJSON
     text_start: ClassVar[bytes]  # of a line, between its time and the text
@@ -36,7 +36,7 @@ class _Lines(ABC):
         clock: Callable[[], str] = now,
         make_id: pieces.NewId = pieces.new_id,
     ) -> None:
-        """``model`` as the client spelled it."""
+        """Take ``model`` as the client spelled it."""
         self._model = model
         self._head = b'{"model":' + string(model) + b',"created_at":"'
         self._top = top

@@ -26,7 +26,7 @@ def tags(models: Sequence[ModelInfo]) -> bytes:
 
 
 def ps(running: Sequence[RunningModel], *, progress: bool = False, now: float | None = None) -> bytes:
-    """``progress``: each entry says where its load stands, too; not a word of that is Ollama's."""
+    """Return the loaded models; with ``progress`` each entry also states its load's phase, which Ollama lacks."""
     never = (time.time() if now is None else now) + FOREVER
     entries = [(model.expires_at if model.expires_at is not None else never, model) for model in running]
     longest_first = sorted(entries, key=lambda entry: -entry[0])
@@ -53,13 +53,13 @@ def capabilities(info: ModelInfo) -> list[str]:
 
 
 def digest(info: ModelInfo) -> str:
-    """64 hex digits, never fewer: the command line cuts twelve off. A model without files has one of its name."""
+    """Return 64 hex digits, since the command line cuts twelve off. A model without files has one of its name."""
     found = info.digest.removeprefix("sha256:")
     return found if len(found) == 64 else hashlib.sha256(f"{info.engine}:{info.name}".encode()).hexdigest()
 
 
 def human(count: int) -> str:
-    """``3.2B``, ``22.57M``, ``7B``: a whole number has no decimals."""
+    """Return ``3.2B``, ``22.57M`` or ``7B``: a whole number has no decimals."""
     for size, letter, places in _SIZES:
         if count >= size:
             number = count / size

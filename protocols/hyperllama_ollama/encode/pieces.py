@@ -25,14 +25,14 @@ def new_id() -> str:
 
 
 def reason(finish: FinishReason) -> str | UnsetType:
-    """Ollama knows ``stop`` and ``length``; where the model was cut off it says nothing."""
+    """Return ``stop`` or ``length``, the only reasons of Ollama's; UNSET for a cancelled answer."""
     if finish == "cancelled":
         return UNSET
     return "length" if finish == "length" else "stop"
 
 
 def metrics(usage: Usage, timings: Timings) -> dict[str, Any]:
-    """For a :class:`replies.Generated` or :class:`replies.Chatted`."""
+    """Return the metrics of a :class:`replies.Generated` or :class:`replies.Chatted`."""
     return {
         "total_duration": timings.total or UNSET,
         "load_duration": timings.load or UNSET,
@@ -45,12 +45,12 @@ def metrics(usage: Usage, timings: Timings) -> dict[str, Any]:
 
 
 def logprobs(found: Sequence[TokenLogprob], top: int) -> list[replies.Logprob] | UnsetType:
-    """``top``: so many alternatives were asked for; 0: none."""
+    """Return log-probabilities, each with ``top`` alternatives; UNSET if there are none."""
     return [_logprob(item, top) for item in found] or UNSET
 
 
 def tool_call(index: int, id: str, name: str, arguments: str, make_id: NewId = new_id) -> replies.ToolCall:
-    """Raises EngineFailed when the model wrote arguments that are no JSON object."""
+    """Return the call. Raise EngineFailed when the model wrote arguments that are no JSON object."""
     try:
         parsed = msgspec.json.decode(arguments, type=dict[str, Any]) if arguments.strip() else {}
     except (msgspec.DecodeError, RecursionError) as error:
@@ -66,7 +66,7 @@ class ToolCalls:
         self._open: dict[int, tuple[str, str, list[str]]] = {}
 
     def feed(self, deltas: Sequence[ToolCallDelta]) -> list[replies.ToolCall]:
-        """Calls that are complete now because the next one has begun."""
+        """Return the calls that are complete now because the next one has begun."""
         done: list[replies.ToolCall] = []
         for delta in deltas:
             if delta.index not in self._open:
@@ -76,7 +76,7 @@ class ToolCalls:
         return done
 
     def flush(self) -> list[replies.ToolCall]:
-        """Calls that are complete because nothing more comes."""
+        """Return the calls that are complete because nothing more comes."""
         open_, self._open = self._open, {}
         return [
             tool_call(index, call_id, name, "".join(arguments), self._make_id)
@@ -103,7 +103,7 @@ def _finite(logprob: float) -> float:
 
 
 def _number(value: Any) -> Any:
-    """Go writes a float that is whole without a fraction."""
+    """Return a float that is whole without a fraction, as Go writes it."""
     match value:
         case float() if value.is_integer() and abs(value) < 1e21:
             return int(value)

@@ -32,7 +32,7 @@ _CONFIG: Mapping[str, str] = {
 
 
 def show(info: ModelInfo, request: wire.ShowRequest, *, copilot: bool = False) -> bytes:
-    """``copilot``: that client reads the base name as the name it asked for."""
+    """Return the answer of ``/api/show``. ``copilot``: that client expects the requested name as the base name."""
     parameters = {**info.parameters, **request.options}
     system = request.system or info.system or ""
     model_info = metadata(info, verbose=request.verbose)
@@ -59,7 +59,7 @@ def show(info: ModelInfo, request: wire.ShowRequest, *, copilot: bool = False) -
 
 
 def metadata(info: ModelInfo, *, verbose: bool) -> dict[str, Any]:
-    """Flat, under GGUF's names; what the files do not say in those words is said from what is known of the model."""
+    """Return flat metadata under GGUF's names; values that the files lack come from the model's description."""
     if "general.architecture" in info.metadata:
         found = {key: value for key, value in info.metadata.items() if key not in _LEFT_OUT}
         found.setdefault("general.parameter_count", info.parameter_count)
@@ -80,7 +80,7 @@ def metadata(info: ModelInfo, *, verbose: bool) -> dict[str, Any]:
 
 
 def parameter_text(parameters: Mapping[str, Any]) -> str:
-    """One line a value: the key in thirty columns, a space, the value; strings quoted, lists a line each."""
+    """Return one line a value: the key in thirty columns, a space, the value; strings quoted, lists a line each."""
     lines = [
         f"{key:<30} {_go(item)}"
         for key, value in parameters.items()
@@ -90,7 +90,7 @@ def parameter_text(parameters: Mapping[str, Any]) -> str:
 
 
 def modelfile(info: ModelInfo, system: str, parameters: Mapping[str, Any]) -> str:
-    """The model as a Modelfile that could be built upon. Its FROM names the model: paths are nobody's business."""
+    """Return a Modelfile that could be built upon. Its FROM names the model, since paths are not shown."""
     name = names.shown(info.name)
     lines = [
         '# Modelfile, as written by "ollama show"',
@@ -116,7 +116,7 @@ def _block(text: str) -> str:
 
 
 def _go(value: object) -> str:
-    """As Go's ``%#v`` shows a value that came from JSON."""
+    """Return a value that came from JSON in the form of Go's ``%#v``."""
     match value:
         case bool():
             return "true" if value else "false"

@@ -21,23 +21,23 @@ _QUOTED = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t"
 
 
 def dumps(value: object) -> bytes:
-    """Compact JSON, keys in order."""
+    """Return compact JSON, keys in order."""
     return escaped(_JSON.encode(value))
 
 
 def string(text: str) -> bytes:
-    """``text`` as a JSON string."""
+    """Return ``text`` as a JSON string."""
     encoded = _JSON.encode(text)
     return encoded if _SPECIAL.search(text) is None else escaped(encoded)
 
 
 def escaped(encoded: bytes) -> bytes:
-    """JSON text with what Go escapes escaped; such characters occur in strings alone."""
+    """Return JSON text with Go's escapes; the characters that it escapes occur in strings alone."""
     return _SPECIAL_UTF8.sub(_escape, encoded)
 
 
 def quote(text: str) -> str:
-    """``text`` as Go's ``%q`` shows it."""
+    """Return ``text`` in the form of Go's ``%q``."""
     shown = []
     for char in text:
         if char in '"\\':
@@ -54,7 +54,7 @@ def quote(text: str) -> str:
 
 
 def now() -> str:
-    """This moment in UTC, to the nanosecond, as RFC 3339 with trailing zeros left out."""
+    """Return the present in UTC, to the nanosecond, as RFC 3339 with trailing zeros left out."""
     return utc(time.time_ns())
 
 
@@ -64,7 +64,7 @@ def utc(unix_ns: int) -> str:
 
 
 def local(unix: float) -> str:
-    """A time in the server's own zone; microseconds are as exact as ``unix`` is."""
+    """Return a time in the server's own zone; microseconds are as exact as ``unix`` is."""
     seconds, fraction = divmod(round(unix * 1_000_000), 1_000_000)
     moment = datetime.fromtimestamp(seconds).astimezone()
     offset = moment.strftime("%z")
@@ -73,7 +73,7 @@ def local(unix: float) -> str:
 
 
 def float32s(vector: bytes) -> bytes:
-    """A JSON array of little-endian float32s, each in the fewest digits that read back as the same float32."""
+    """Return a JSON array of little-endian float32s, each in the fewest digits that read back as the same float32."""
     values = floats(vector)
     if not values:
         return b"[]"
@@ -88,7 +88,7 @@ def float32s(vector: bytes) -> bytes:
 
 
 def float64s(vector: bytes) -> bytes:
-    """The same floats as a JSON array of float64s."""
+    """Return the same floats as a JSON array of float64s."""
     return b"[" + b",".join([_plain(repr(value)).removesuffix(".0").encode() for value in floats(vector)]) + b"]"
 
 
@@ -121,7 +121,7 @@ def _float32s(shown: Sequence[str]) -> array[float]:
 
 
 def _plain(text: str) -> str:
-    """A number in Go's JSON form: digits alone between 1e-6 and 1e21, else an exponent without leading zero."""
+    """Return a number in Go's JSON form: digits alone between 1e-6 and 1e21, else an exponent without leading zero."""
     if "e" not in text:
         return text
     digits, _, exponent = text.partition("e")

@@ -13,19 +13,19 @@ _INLINE = 16 * 1024  # bytes of vectors; writing more would be felt by other req
 
 
 async def embedded(model: str, found: Embeddings) -> bytes:
-    """``/api/embed``. Raises InvalidRequest when a vector is not finite."""
+    """Return the answer of ``/api/embed``. Raise InvalidRequest when a vector is not finite."""
     if sum(map(len, found.vectors)) > _INLINE:
         return await asyncio.to_thread(_embedded, model, found)
     return _embedded(model, found)
 
 
 def loaded(model: str) -> bytes:
-    """``/api/embed`` without input: the model is in memory."""
+    """Return the answer of ``/api/embed`` without input: the model is in memory."""
     return b'{"model":%b,"embeddings":[]}' % string(model)
 
 
 def embedding(vector: bytes) -> bytes:
-    """``/api/embeddings``; nothing but the vector."""
+    """Return the answer of ``/api/embeddings``, which is the vector alone."""
     check(vector)
     return b'{"embedding":%b}' % float64s(vector)
 

@@ -42,7 +42,7 @@ def chatted(model: str, found: Completion, *, top: int, created_at: str | None =
 
 
 def generate_state(model: str, reason: str) -> bytes:
-    """``load`` and ``unload``: one object, no metrics."""
+    """Return the answer to a load or an unload: one object, no metrics."""
     return dumps(replies.Generated(model=model, created_at=now(), done_reason=reason))
 
 
@@ -51,7 +51,7 @@ def chat_state(model: str, reason: str) -> bytes:
 
 
 def generate_rendered(model: str, text: str, images: int) -> bytes:
-    """What the model would have been given, without running it."""
+    """Return the prompt that the model would have been given, without running it."""
     info = replies.DebugInfo(rendered_template=text, image_count=images or UNSET)
     return dumps(replies.Generated(model=model, created_at=now(), done=False, debug_info=info))
 

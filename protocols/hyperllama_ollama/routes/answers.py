@@ -29,7 +29,7 @@ async def read(decode: Callable[[bytes], T], raw: bytes) -> T:
 
 
 class Builder:
-    """Makes the core's requests of decoded ones: on the loop as far as that is little work, else in threads."""
+    """The builder of core requests from decoded ones: small work on the loop, else in threads."""
 
     def __init__(self, threads: int = 2) -> None:
         """``threads``: so many prompts are rendered at once, each for as long as its budget allows; others wait."""
@@ -82,7 +82,7 @@ def one(open_: Callable[[], Awaitable[TokenStream]]) -> Callable[[], Awaitable[S
 
 
 class OrError(ASGIResponse):
-    """``answer``, or the error that took its place before it began: then, and only then, Ollama sends no charset."""
+    """A reply or the error raised before it began; only that error goes out without a charset, as in Ollama."""
 
     def __init__(self, answer: ASGIResponse) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class OrError(ASGIResponse):
 
 
 async def before(request: Request[Any, Any, Any]) -> ASGIResponse | None:
-    """The router here takes any number of slashes; Ollama's redirects one at the end and does not know others."""
+    """Redirect or refuse extra slashes as Ollama does; the router here would ignore them."""
     path = request.scope.get("raw_path", b"").decode("latin-1").partition("?")[0]
     if len(path) < 2 or not ("//" in path or path.endswith("/")):
         return None

@@ -27,7 +27,7 @@ def too_much(what: str) -> TooMuchWork:
 
 
 class Budget:
-    """Units and seconds that are left. One for all renderings of a prompt; used in one thread."""
+    """The units and seconds that are left. One for all renderings of a prompt; used in one thread."""
 
     __slots__ = ("_deadline", "_left", "_until_look")
 

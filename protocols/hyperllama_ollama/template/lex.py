@@ -52,7 +52,7 @@ def tokens(text: str) -> list[str]:
 
 
 def _comment_end(template: str, start: int, ends: list[tuple[int, int]]) -> int | None:
-    """Where the comment that begins at ``start`` ends; None: none begins there, or it has no end."""
+    """Return the end of the comment that begins at ``start``; None: none begins there, or it has no end."""
     begun = _COMMENT.match(template, start) if ends else None
     if begun is None:
         return None

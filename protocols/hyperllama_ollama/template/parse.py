@@ -134,7 +134,7 @@ class _Command:
 
     @property
     def _next(self) -> str:
-        """The next token; empty: there is none."""
+        """The next token; empty if there is none."""
         return self._tokens[self._at] if self._at < len(self._tokens) else ""
 
     def _take(self) -> str:

@@ -26,7 +26,7 @@ MAX_LENGTH = 16 * 1024 * 1024
 
 
 class _AnswerBegins(Exception):
-    """The template has come to what the model is to say."""
+    """The signal that the template has come to the model's answer."""
 
 
 class _Left(Exception):
