@@ -56,7 +56,7 @@ Numbered: TypeAlias = tuple[int, BatchLine]
 
 
 class Job:
-    """Run it once. Cancelling it leaves the batch as it is, for another job to continue."""
+    """The work on one batch, to be run once. Cancelling it leaves the batch as it is, for another job to continue."""
 
     def __init__(
         self,

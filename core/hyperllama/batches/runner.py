@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 
 class Runner:
-    """Enter it, and batches run; leaving it interrupts them, for another runner to continue."""
+    """A runner of batches while it is entered; leaving it interrupts them, for another runner to continue."""
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ CONFIG_HELP = "The configuration file. Without one: built-in defaults and the bu
 
 
 class _Commands(click.Group):
-    """Our commands, then plugins': those are looked for only when a name is not ours, or all are listed."""
+    """Our commands, then plugins': those are loaded only when a name is not ours, or all are listed."""
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         return super().get_command(context, name) or self._of_plugins(context).get(name)

@@ -47,7 +47,7 @@ class Tally:
 
 
 class BatchStore:
-    """``hyperllama.spi.storage.Batches``, and what a runner needs beyond it."""
+    """``hyperllama.spi.storage.Batches``, and the further methods of a runner."""
 
     def __init__(
         self,

@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 
 class Database:
-    """Cheap to make; nothing is imported, opened or created before it is first used.
+    """A database, cheap to make: nothing is imported, opened or created before its first use.
 
     ``url``: ``postgresql://user@host/name``; empty: a file in ``directory``, readable by its owner alone.
     """

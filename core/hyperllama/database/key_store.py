@@ -26,7 +26,7 @@ REVISION = "keys"
 
 
 class KeyStore:
-    """Keys in a database. Every change is in the audit log, under ``actor``, and raises the revision others watch.
+    """The keys of a database. Every change is in the audit log, under ``actor``, and increments :meth:`revision`.
 
     ``changed`` is called when a change has been committed, and before the caller hears of it; so is ``say``, with what
     stands in the audit log.

@@ -27,7 +27,7 @@ PIPE_GRACE = 1.0  # seconds that the pipes of a dead process are still read
 
 
 class ChildProcess(asyncio.SubprocessProtocol):
-    """Made by :func:`spawn`. ``exited`` is done when the process has been reaped."""
+    """A process made by :func:`spawn`. ``exited`` is done when the process has been reaped."""
 
     def __init__(self, name: str, scratch: Path, on_exit: Callable[[], None]) -> None:
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()

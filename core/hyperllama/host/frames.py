@@ -39,14 +39,14 @@ class Load(Frame, frozen=True, tag="load"):
 
 
 class Submit(Frame, frozen=True, tag="submit"):
-    """Answered by Admitted or Refused, then by chunks in Steps."""
+    """A new generation, answered by Admitted or Refused, then by chunks in Steps."""
 
     id: int
     request: GenerationRequest
 
 
 class Cancel(Frame, frozen=True, tag="cancel"):
-    """Give up ``id``: no frame about it follows."""
+    """The request to give up ``id``: no frame about it follows."""
 
     id: int
 
@@ -76,7 +76,7 @@ class DetokenizeEach(Frame, frozen=True, tag="detokenize_each"):
 
 
 class Drain(Frame, frozen=True, tag="drain"):
-    """Refuse new work, end by itself when the last stream has."""
+    """The request to refuse new work, and to end when the last stream has."""
 
 
 class Ping(Frame, frozen=True, tag="ping"):
@@ -206,7 +206,7 @@ def encoder() -> Callable[[ToHost | FromHost], bytearray]:
 
 
 class Reader:
-    """Incremental decoder. A frame in one piece with others is decoded in place."""
+    """An incremental decoder. A frame in one piece with others is decoded in place."""
 
     def __init__(self, side: Side) -> None:
         """Read what is meant for ``side``."""

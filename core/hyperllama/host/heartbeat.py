@@ -13,9 +13,10 @@ LENIENCE = 4.0  # times as long may a host be silent that works, and its I/O loo
 
 
 class Heartbeat:
-    """Reports a hang, once: no pong for ``silence`` seconds; an I/O loop that has not come round for four times as
-    long; one engine step longer than ``longest_step``; requests in the engine while it has stood idle for
-    ``longest_step``.
+    """A detector that reports a hang, once.
+
+    A hang is: no pong for ``silence`` seconds; an I/O loop that has not come round for four times as long; one engine
+    step longer than ``longest_step``; requests in the engine while it has stood idle for ``longest_step``.
 
     A long step alone is no hang: the host's pongs come from a thread of their own and say how long it has run.
     Nor is silence alone: on a crowded machine, or while native code holds the interpreter, a host that uses the

@@ -28,7 +28,7 @@ SPARE = 16 * 2**20  # bytes that stay free whatever is written
 
 
 class Blobs:
-    """Blocks: use in threads. Digests are ``sha256:`` and 64 hex digits."""
+    """The blobs of a store. Blocks: use in threads. Digests are ``sha256:`` and 64 hex digits."""
 
     def __init__(self, directory: ConfinedDirectory) -> None:
         self._directory = directory

@@ -31,7 +31,7 @@ SETTINGS = ("config.json", "tokenizer_config.json", "processor_config.json", "pr
 
 
 class HubFile(msgspec.Struct, frozen=True):
-    """``sha256`` is known beforehand of large files, ``sha1`` (git's, of a blob) of all others."""
+    """A file on the Hub. ``sha256`` is known beforehand of large files, ``sha1`` (git's, of a blob) of all others."""
 
     name: str
     size: int

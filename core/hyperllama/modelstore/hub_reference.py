@@ -19,7 +19,7 @@ _PREFERRED = ("q4_k_m", "q4_0", "q6_k", "f32")  # of several GGUF files when non
 
 
 class HubReference(msgspec.Struct, frozen=True):
-    """``org/repo[:quant][@revision]``."""
+    """A reference ``org/repo[:quant][@revision]``."""
 
     repo: str
     quant: str | None  # the part of a GGUF file's name; None: safetensors

@@ -17,7 +17,7 @@ _LONGEST = 240  # bytes of one part of a path that every file system takes, a su
 
 
 class StoredName(msgspec.Struct, frozen=True, order=True):
-    """``host/namespace/model:tag``, every part filled in."""
+    """A name ``host/namespace/model:tag``, every part filled in."""
 
     host: str
     namespace: str

@@ -27,7 +27,7 @@ def plain(_: str, __: int, reason: str) -> tuple[bytes, str]:
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds and bytes. Paths are as they were sent: percent signs undecoded, without the query."""
+    """The bounds, in seconds and bytes. Paths are as they were sent: percent signs undecoded, without the query."""
 
     header_bytes: int = 32 * 1024  # all header lines of a request together
     headers: int = 100

@@ -45,8 +45,8 @@ _OVER: Final = 3  # refused; what comes is thrown away until the peer or the clo
 class GuardedProtocol(HttpToolsProtocol):
     """uvicorn's protocol with framing checked first: bytes reach the parser once the end of their request is known.
 
-    Parser and ``framing`` must agree on that end, or the connection is refused. A request
-    is parsed only after the answer to the one before it, so a refusal can never cut off another answer.
+    Parser and ``framing`` must agree on that end, or the connection is refused. A request is parsed only after the
+    answer to the one before it, so a refusal can never cut off another answer.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Workers:
-    """At most ``threads`` calls run at once and ``waiting`` more wait; beyond that :meth:`run` refuses.
+    """A pool of ``threads`` for calls, of which ``waiting`` more may wait; beyond that :meth:`run` refuses.
 
     Threads start when they are first needed. Used on one event loop.
     """

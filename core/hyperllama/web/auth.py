@@ -23,7 +23,7 @@ _BLANKS = " \t"
 
 
 class Authentication(ASGIMiddleware):
-    """Ask the providers in order. The first principal wins; without one the answer is 401."""
+    """The middleware that tries the providers in order. The first principal wins; without one the answer is 401."""
 
     scopes = (ScopeType.HTTP,)
 

@@ -18,7 +18,7 @@ PUBLIC: Literal["public"] = "public"
 
 
 class Resource:
-    """Base of classes whose bound methods are route handlers: ``get("/x", opt=route(...))(self.read)``.
+    """A base of classes whose bound methods are route handlers: ``get("/x", opt=route(...))(self.read)``.
 
     Litestar copies a handler for each router it is mounted in; what the copies are bound to stays one object.
     """
