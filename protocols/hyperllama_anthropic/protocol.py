@@ -29,7 +29,7 @@ class Anthropic:
     error_bodies = (ErrorEnvelope,)
 
     def __init__(self, settings: Settings, fetcher: Fetcher | None = None, limits: BodyLimits | None = None) -> None:
-        """``fetcher`` fetches images that requests name by URL; None: nothing does. ``limits`` is ``[body]``."""
+        """Take ``fetcher`` for images that requests name by URL; None: none is fetched. ``limits`` is ``[body]``."""
         reader = BodyReader(errors.BodyRefusals(), limits)
         self.routes: Sequence[ControllerRouterHandler] = MessageRoutes(
             settings, reader, Fetcher() if fetcher is None else fetcher

@@ -17,7 +17,7 @@ class ErrorText(msgspec.Struct, frozen=True):
 
 
 class _Request(msgspec.Struct, frozen=True, kw_only=True):
-    """Empty strings are what Go has where nothing was sent; None is kept where Ollama tells the two apart."""
+    """The base of requests. Empty strings stand for nothing sent, as in Go; None where Ollama tells the two apart."""
 
     model: str = ""
 

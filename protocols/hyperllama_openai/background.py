@@ -1,4 +1,4 @@
-"""Responses that are made while nobody waits for them."""
+"""Background responses, made without a client that waits for them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hyperllama_openai.encode.responses_stream import ResponsesEncoder
 
 
 class Run:
-    """One response in the making: its events so far, for any number of readers."""
+    """A response in the making: its events so far, for any number of readers."""
 
     def __init__(self, encoder: ResponsesEncoder, owner: str) -> None:
         self.encoder = encoder
@@ -23,7 +23,7 @@ class Run:
         self._grown = asyncio.Event()
 
     async def drive(self, gateway: Gateway, request: GenerationRequest, caller: Caller) -> None:
-        """Generate to the end, whatever comes. Cancelling it cancels the generation."""
+        """Generate to the end and keep all events, an error's included. Cancelling it cancels the generation."""
         try:
             stream = await gateway.generate(request, caller)
             try:
@@ -42,7 +42,7 @@ class Run:
             raise error
 
     async def follow(self, start: int) -> AsyncGenerator[bytes, None]:
-        """The events numbered ``start`` and later, as they come, to the end."""
+        """Yield the events numbered ``start`` and later, as they come, to the end."""
         while True:
             if start < len(self.events):
                 yield b"".join(self.events[start:])
@@ -80,7 +80,7 @@ class Runs:
         on_beat: Callable[[Run], None],
         on_end: Callable[[Run], None],
     ) -> None:
-        """``on_beat`` is called every so many seconds, ``on_end`` with the complete run before it stops being live."""
+        """Start ``run``. Every ``every`` seconds ``on_beat`` is called, and ``on_end`` before it stops being live."""
         task = asyncio.create_task(run.drive(gateway, request, caller), name=f"background response {id}")
         beating = asyncio.create_task(_beat(every, lambda: on_beat(run)), name=f"vouching for response {id}")
         self._live[id] = (run, task)
@@ -99,7 +99,7 @@ class Runs:
         return run if run is not None and run.owner == owner else None
 
     async def cancel(self, id: str) -> None:
-        """Returns once the generation has been given back."""
+        """Cancel the run of ``id``, if there is one. Return once the generation has been given back."""
         _, task = self._live.get(id, (None, None))
         if task is not None:
             task.cancel()
@@ -114,7 +114,7 @@ async def _beat(every: float, beat: Callable[[], None]) -> None:
 
 
 def split(events: bytes) -> list[bytes]:
-    """Events one by one; JSON on one line holds no blank line."""
+    """Return the events one by one; JSON on one line holds no blank line."""
     return [event + b"\n\n" for event in events.split(b"\n\n") if event]
 
 

@@ -1,4 +1,4 @@
-"""What a line of a batch is, going in and coming out."""
+"""The lines of a batch: its input, its output and its errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class InvalidMethod(InvalidRequest):
 
 
 class InvalidUrl(InvalidRequest):
-    """Of another endpoint than the batch's."""
+    """A line for another endpoint than the batch's."""
 
     code = "invalid_url"
 
@@ -39,7 +39,7 @@ class _Details(msgspec.Struct, frozen=True):
 
 
 class _Usage(msgspec.Struct, frozen=True):
-    """Of chats and completions, of embeddings, and of responses."""
+    """The usage in an answer: that of chats and completions, of embeddings, or of responses."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -60,7 +60,7 @@ _NOTHING = _Details()
 
 
 def line(raw: bytes, endpoint: str) -> BatchLine:
-    """Raises InvalidRequest with what is wrong with it."""
+    """Return the line. Raise InvalidRequest with its fault."""
     try:
         value = parse_json(raw)
     except InvalidRequest as error:
@@ -87,7 +87,7 @@ def line(raw: bytes, endpoint: str) -> BatchLine:
 
 
 def result(line: BatchLine, answer: BatchAnswer) -> BatchResult:
-    """An answer that is an HTTP error is a failed line's response; its ``error`` is for lines that had no answer."""
+    """Return the output line. An HTTP error is its response; its ``error`` is for lines that had no answer."""
     try:
         usage = _ANSWER.decode(answer.body).usage
         body = msgspec.Raw(answer.body)
@@ -108,7 +108,7 @@ def unrun(line: BatchLine) -> BatchResult:
 
 
 def fault(fault: BatchFault) -> BatchError:
-    """Return OpenAI's code and sentence for what is wrong with a whole batch."""
+    """Return OpenAI's code and sentence for the fault of a whole batch."""
     code: str = fault.kind
     text, param = "", None
     match fault.kind:

@@ -1,4 +1,4 @@
-"""Our errors in OpenAI's envelope; its codes for what a request got wrong."""
+"""Our errors in OpenAI's envelope, with its codes for the faults of a request."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class InvalidValue(InvalidRequest):
 
 
 class UnknownParameter(InvalidRequest):
-    """A field nobody knows, with ``strict = true``."""
+    """An unknown field, with ``strict = true``."""
 
     code = "unknown_parameter"
 
@@ -61,13 +61,13 @@ class InvalidSchema(InvalidRequest):
 
 
 class ResponseNotFound(NotFound):
-    """No stored response of that id, or not one of the caller's."""
+    """A response id under which the caller has nothing stored."""
 
     code: ClassVar[str] = "response_not_found"
 
 
 class PreviousResponseNotFound(InvalidRequest):
-    """No stored response to go on from; clients that see this code send the whole conversation."""
+    """A previous response that is not stored; clients that see this code send the whole conversation."""
 
     code: ClassVar[str] = "previous_response_not_found"
 
@@ -98,7 +98,7 @@ class BodyRefusals:
 
 
 def envelope(error: GatewayError, *, param: str | None = None, path: str = "") -> ErrorEnvelope:
-    """``param`` is the field that holds the route's input, for errors about its length."""
+    """Return the envelope. ``param`` is the field that holds the route's input, for errors about its length."""
     return ErrorEnvelope(
         error=ErrorBody(
             message=_message(error, path),
@@ -204,7 +204,10 @@ def _stored(error: GatewayError) -> str | None:
 
 
 def _message(error: GatewayError, path: str) -> str:
-    """Clients tell an overflow by these phrases: LiteLLM by the first, LangChain by the second or the third."""
+    """Return the message, with the phrases by which clients recognise an overflow.
+
+    LiteLLM looks for the first, LangChain for the second or the third.
+    """
     if isinstance(error, RouteNotFound):
         return f"Invalid URL ({path[:200]})"
     message = _stored(error) or error.message or "Internal error."

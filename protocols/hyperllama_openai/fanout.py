@@ -1,4 +1,4 @@
-"""Several generations of one request, begun together: none waits for another to be read."""
+"""Several generations of one request, started together: none waits for another to be read."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from hyperllama.stream import Collector, TokenStream
 
 
 async def start(gateway: Gateway, requests: Sequence[GenerationRequest], caller: Caller) -> Sequence[TokenStream]:
-    """A stream per request. Returns when the first has been admitted, or raises what refused it; the others may still
-    be queued, since the place they wait for can be one that an unread stream of ours holds."""
+    """Return a stream per request once the first has been admitted. Raise the error that refused it.
+
+    The others may still be queued, since the place they wait for can be one that an unread stream of ours holds.
+    """
     if len(requests) == 1:
         return (await gateway.generate(requests[0], caller),)
     pending = [_Pending(gateway.generate(request, caller)) for request in requests]
@@ -34,7 +36,7 @@ async def whole(
     caller: Caller,
     keep: Callable[[TokenChunk], TokenChunk] | None = None,
 ) -> Sequence[Completion]:
-    """A completion per request. The first failure stops the others and is raised. ``keep`` sees every chunk."""
+    """Return a completion per request. The first failure stops the others and is raised. ``keep`` sees every chunk."""
     if len(requests) == 1:
         return (await _one(gateway, requests[0], caller, keep),)
     tasks = [asyncio.ensure_future(_one(gateway, request, caller, keep)) for request in requests]
@@ -70,7 +72,7 @@ class _Pending:
         return await asyncio.shield(self._admission)
 
     def raise_refusal(self) -> None:
-        """While the client can still be sent a status code."""
+        """Raise the error of an admission that has failed by now, while a status code can still be sent."""
         if self._admission.done():
             self._admission.result()
 

@@ -1,4 +1,4 @@
-"""Identifiers as OpenAI's clients expect them: a prefix that tells what it names, then randomness."""
+"""Identifiers in the form that OpenAI's clients expect: a prefix for the kind, then randomness."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import secrets
 
 
 def new(prefix: str) -> str:
-    """``chatcmpl-``, ``cmpl-``, ``call_``, ``resp_``, ``msg_``, ``fc_``, ``rs_`` and 32 hexadecimal digits."""
+    """Return ``prefix`` with 32 random hexadecimal digits."""
     return f"{prefix}{secrets.token_hex(16)}"
 
 

@@ -35,7 +35,7 @@ _INPUTS = (
 
 
 class OpenAI:
-    """Its routes and its errors."""
+    """The OpenAI dialect: its routes and its errors."""
 
     name = "openai"
     prefixes = (
@@ -56,7 +56,7 @@ class OpenAI:
     error_bodies = (ErrorEnvelope,)
 
     def __init__(self, settings: Settings, fetcher: Fetcher | None = None, limits: BodyLimits | None = None) -> None:
-        """``fetcher`` fetches images that requests name by URL; None: nothing does. ``limits`` is ``[body]``."""
+        """Take ``fetcher`` for images that requests name by URL; None: none is fetched. ``limits`` is ``[body]``."""
         fetcher = Fetcher() if fetcher is None else fetcher
         reader = BodyReader(errors.BodyRefusals(), limits)
         reranking = RerankRoutes(settings, reader)
@@ -87,7 +87,7 @@ class OpenAI:
 
 
 def _input_of(path: str) -> str:
-    """The field that holds a route's input: what was too long when something was."""
+    """Return the field that holds a route's input, for errors about its length."""
     for end, field in _INPUTS:
         if path.rstrip("/").endswith(end):
             return field

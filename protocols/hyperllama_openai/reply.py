@@ -1,4 +1,4 @@
-"""Whole answers: those that are there already, and those that say how long they took."""
+"""Whole answers: complete ones, and those with the time they took in a header."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hyperllama.web import WholeResponse
 
 
 class Timed(WholeResponse):
-    """A JSON answer with ``openai-processing-ms``, counted from when the handler made it."""
+    """A JSON answer with ``openai-processing-ms``, counted from the creation of this object."""
 
     def __init__(self, work: Callable[[], Awaitable[bytes]]) -> None:
         super().__init__(work)
@@ -29,7 +29,7 @@ class Timed(WholeResponse):
 
 
 def ready(body: bytes, media_type: str = "application/json") -> ASGIResponse:
-    """An answer that needs no work any more."""
+    """Return an answer that needs no more work."""
     return ASGIResponse(body=body, media_type=media_type)
 
 

@@ -30,12 +30,12 @@ class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def complete(self) -> bool:
-        """False while a gateway makes it."""
+        """The state of the response: False while a gateway makes it."""
         return not self.lease
 
 
 class ResponseStore:
-    """Responses in ``Records``, each for ``ttl`` seconds from when its request came; 0: never stored."""
+    """Stored responses in ``Records``, each for ``ttl`` seconds from when its request came; 0: never stored."""
 
     def __init__(self, ttl: float, clock: Callable[[], float] = time.time) -> None:
         self._ttl = ttl
@@ -44,7 +44,7 @@ class ResponseStore:
 
     @property
     def enabled(self) -> bool:
-        """False if nothing is ever stored, whatever a request says."""
+        """The state of the store; False if nothing is ever stored, whatever a request contains."""
         return self._ttl > 0
 
     def put(self, records: Records, owner: str, stored: StoredResponse) -> None:
@@ -71,7 +71,7 @@ class ResponseStore:
 
 
 class ResponseWriter:
-    """One response among its owner's records, as it is made and when it is complete."""
+    """The writer of one response among its owner's records, while it is made and when it is complete."""
 
     def __init__(
         self,

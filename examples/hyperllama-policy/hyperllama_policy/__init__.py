@@ -1,4 +1,4 @@
-"""The rules of one house: who comes in by which word, how long prompts and answers are, and what an answer shows."""
+"""The rules of one organisation: who may enter, how long prompts and answers are, and what an answer shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One rule a hook."""
+"""The rules, one for each kind of hook."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = structlog.get_logger("hyperllama_policy")
 
 
 class PassPhrase:
-    """An auth provider: everybody who knows one word is the same guest."""
+    """An auth provider: all callers that send one pass phrase are the same guest."""
 
     name = "policy"
 
@@ -30,13 +30,13 @@ class PassPhrase:
         self._guest = Principal(id="policy:guest", name="guest", permissions=frozenset({"infer", "models:read"}))
 
     async def authenticate(self, credentials: Credentials) -> Principal | None:
-        """Return the guest for the right word, None for any other key: another provider may know that."""
+        """Return the guest for the pass phrase; None for any other key, which another provider may know."""
         sent = (credentials.token or "").encode()
         return self._guest if hmac.compare_digest(sent, self._phrase) else None
 
 
 class PromptLength:
-    """A gate: refuse a prompt that is too long for this house, before the queue."""
+    """A gate: refuse a prompt that is too long for this organisation, before the queue."""
 
     order = 50
 
@@ -52,7 +52,7 @@ class PromptLength:
 
 
 class AnswerLength:
-    """A stage: cap the answer, whatever the client asks for."""
+    """A stage: cap the answer's length, whatever the client sends."""
 
     order = 100
 
@@ -70,7 +70,7 @@ class AnswerLength:
 
 
 class MaskDigits:
-    """A transform: no answer shows a number."""
+    """A transform that replaces each digit of an answer with a dot."""
 
     def feed(self, chunk: TokenChunk) -> TokenChunk:
         """Return ``chunk`` with a dot for each digit; nothing is held back."""
@@ -84,7 +84,7 @@ def digits_masked(request: GenerationRequest, info: ModelInfo) -> Transform | No
 
 @asynccontextmanager
 async def models_reported(gateway: Gateway) -> AsyncGenerator[None, None]:
-    """Log which models there are when the gateway is up, and that it ends."""
+    """Log the models when the gateway starts, and log its end."""
     names = [info.name for info in gateway.models(LOCAL)]
     log.info("policy is in force", models=names)
     try:

@@ -10,7 +10,7 @@ from hyperllama.config import Section
 
 
 class Settings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the house allows."""
+    """The limits and the pass phrase of the organisation."""
 
     pass_phrase: str = ""  # who sends it as a key may use the models; empty: no such guest
     max_prompt_tokens: Annotated[int, Meta(ge=1)] = 4096  # estimated from the text

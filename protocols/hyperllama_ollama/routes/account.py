@@ -22,19 +22,19 @@ async def status() -> ASGIResponse:
 
 @post("/api/me", status_code=200, opt=_READ, before_request=before)
 async def me() -> ASGIResponse:
-    """Refuse: nobody is signed in."""
+    """Refuse: no account is signed in."""
     raise NotSignedIn("unauthorized")
 
 
 @post("/api/signout", status_code=200, opt=_READ, before_request=before)
 async def signout() -> ASGIResponse:
-    """Refuse: nobody is signed in."""
+    """Refuse: no account is signed in."""
     raise NotSignedIn("you are not currently signed in")
 
 
 @delete("/api/user/keys/{key:str}", status_code=200, opt=_READ, before_request=before)
 async def delete_key(key: FromPath[str]) -> ASGIResponse:
-    """Refuse: nobody is signed in."""
+    """Refuse: no account is signed in."""
     raise NotSignedIn("you are not currently signed in")
 
 

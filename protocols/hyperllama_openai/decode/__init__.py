@@ -1,3 +1,3 @@
-"""OpenAI's words for what the core calls a generation. Pure: no I/O, no clock."""
+"""OpenAI's requests as the core's. Pure: no I/O, no clock."""
 
 from __future__ import annotations

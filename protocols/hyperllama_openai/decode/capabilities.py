@@ -1,4 +1,4 @@
-"""What the model cannot do is refused by name, before anything is queued."""
+"""The check of a request against the model's capabilities, before anything is queued."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hyperllama.models import Capability, ModelInfo
 
 
 def check(request: GenerationRequest, info: ModelInfo) -> None:
-    """Raises UnsupportedFeature. A model whose files are not here yet is not judged: its engine will."""
+    """Raise UnsupportedFeature. A model whose files are not here yet is not judged: its engine will."""
     if not info.context_length:
         return
     if "completion" not in info.capabilities and "chat" not in info.capabilities:

@@ -14,7 +14,7 @@ from hyperllama_openai.wire.chat import ChatRequest, Message, Scalar
 
 
 def chat(request: ChatRequest, info: ModelInfo, settings: Settings) -> tuple[GenerationRequest, ...]:
-    """As many requests as choices. Raises InvalidRequest with the field at fault."""
+    """Return a generation for each choice. Raise InvalidRequest with the field at fault."""
     _refuse(request)
     sampling.check_stream_options(request)
     n = sampling.choices(request, max_n=min(settings.max_n, settings.max_choices))

@@ -17,7 +17,7 @@ DEFAULT_MAX_TOKENS = 16
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What to run for one request: ``prompts`` times ``candidates``, of which ``n`` are answered."""
+    """The plan of a request: ``prompts`` times ``candidates`` generations, of which ``n`` a prompt are answered."""
 
     prompts: tuple[Prompt | PromptTokens, ...]
     n: int
@@ -26,7 +26,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def completions(request: CompletionRequest, info: ModelInfo, settings: Settings) -> Plan:
-    """Raises InvalidRequest with the field at fault."""
+    """Return the plan. Raise InvalidRequest with the field at fault."""
     sampling.refuse_shared(request)
     if request.echo:
         sampling.refuse(("suffix", request.suffix))

@@ -14,7 +14,7 @@ from hyperllama_openai.wire.embeddings import EmbeddingRequest
 
 
 def embeddings(request: EmbeddingRequest, info: ModelInfo, settings: Settings) -> core.EmbeddingRequest:
-    """OpenAI refuses an input that is too long; vLLM's ``truncate_prompt_tokens`` cuts it to the model's limit."""
+    """Return the request. An input beyond the model's limit is cut with ``truncate_prompt_tokens``, else refused."""
     if request.encoding_format not in (None, "float", "base64"):
         raise InvalidValue(
             "Invalid value for 'encoding_format': expected 'float' or 'base64'.", param="encoding_format"

@@ -1,4 +1,4 @@
-"""What the answer must look like: OpenAI's ``response_format``, and every name other servers have for the same."""
+"""The format of the answer: OpenAI's ``response_format``, and other servers' names for the same."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_OPTIONS = 1024
 
 
 def output(request: SamplingFields) -> OutputFormat | None:
-    """The one format asked for. Raises InvalidValue when there are two."""
+    """Return the requested format; None if there is none. Raise InvalidValue for more than one."""
     found = [
         (name, asked)
         for name, asked in (
@@ -41,7 +41,7 @@ def output(request: SamplingFields) -> OutputFormat | None:
 
 
 def schema(value: str | dict[str, Any] | bool | None, param: str) -> OutputFormat | None:
-    """A JSON Schema, given as such or as JSON text; one that allows everything is AnyJson."""
+    """Return the format of a JSON Schema, given as such or as JSON text; one that allows everything is AnyJson."""
     if value is None:
         return None
     if isinstance(value, str):

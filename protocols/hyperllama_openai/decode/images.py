@@ -1,4 +1,4 @@
-"""Images come inline, as data URLs; those that may be fetched have been, before this."""
+"""Inline images, as data URLs; those that may be fetched have been inlined before."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from hyperllama.web import MAX_DEPTH, nests_deeper
 
 
 def inner_object(text: str) -> dict[str, Any]:
-    """Raises ValueError."""
+    """Return the object in ``text``. Raise ValueError."""
     try:
         found: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""A prompt that no tokenizer could make fit is refused before one has to try."""
+"""The refusal of a prompt that cannot fit, before a tokenizer has to read it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MOST = 8  # characters a token holds on average, at the very most
 
 
 def check(value: Input, info: ModelInfo) -> None:
-    """Raises ContextTooLong."""
+    """Raise ContextTooLong for an input that is too long by any tokenizer."""
     match value:
         case Chat(messages=messages):
             check_text(sum(len(message.text) + len(message.reasoning) for message in messages), info)

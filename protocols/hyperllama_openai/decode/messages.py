@@ -26,7 +26,7 @@ _TEXT_PARTS = frozenset({"text", "input_text", "output_text"})
 
 
 def messages(found: Sequence[wire.Message], *, merge_system: bool) -> tuple[Message, ...]:
-    """``merge_system``: all system and developer messages become one at the front."""
+    """Return the messages. ``merge_system``: all system and developer messages become one at the front."""
     names: dict[str, str] = {}
     read = tuple(_message(message, f"messages[{index}]", names) for index, message in enumerate(found))
     if sum(message.image_count for message in read) > MAX_IMAGES:
@@ -36,7 +36,7 @@ def messages(found: Sequence[wire.Message], *, merge_system: bool) -> tuple[Mess
 
 
 def merged(found: tuple[Message, ...]) -> tuple[Message, ...]:
-    """All system texts in one leading message; most chat templates refuse any other place or a second one."""
+    """Merge all system texts into one leading message; most chat templates refuse any other place or a second one."""
     systems = [message for message in found if message.role == "system"]
     if not systems or (len(systems) == 1 and found[0].role == "system"):
         return found
@@ -68,7 +68,7 @@ class _Read(msgspec.Struct, frozen=True):
 
 
 def _message(message: wire.Message, param: str, names: dict[str, str]) -> _Read:
-    """``names`` of the functions by call id, so that a tool's answer can be given its name."""
+    """Read a message. ``names`` of the functions by call id give a tool's answer its name."""
     role = _ROLES.get(message.role)
     if role is None:
         raise InvalidValue(

@@ -1,4 +1,4 @@
-"""How hard to think, however a client says it."""
+"""The reasoning effort, in each of the fields in which clients send it."""
 
 from __future__ import annotations
 
@@ -29,19 +29,21 @@ def effort(value: str | None, param: str) -> bool | Effort | None:
 
 
 def reasoning(request: ChatRequest, info: ModelInfo) -> bool | Effort | None:
-    """OpenAI's word first, then OpenRouter's, DeepSeek's and the template's own. None for a model that cannot think:
-    agents send an effort whatever the model."""
+    """Return the effort from OpenAI's field, else OpenRouter's, DeepSeek's or the template's.
+
+    None for a model that cannot think: agents send an effort whatever the model.
+    """
     asked = _asked(request)
     return asked if "thinking" in info.capabilities else None
 
 
 def shown(request: ChatRequest) -> bool:
-    """Whether the caller wants to see the thoughts."""
+    """Return whether the caller wants to see the thoughts."""
     return request.include_reasoning is not False and not (request.reasoning is not None and request.reasoning.exclude)
 
 
 def template_kwargs(found: dict[str, Scalar] | None, allowed: tuple[str, ...]) -> dict[str, Scalar]:
-    """Raises InvalidValue for a variable that is not on the list: a template is code, and these reach it."""
+    """Return the variables. Raise InvalidValue for one that is not allowed: a template is code, and these reach it."""
     found = found or {}
     for name, value in found.items():
         if name not in allowed:

@@ -1,4 +1,4 @@
-"""Which texts are to be compared with which."""
+"""Requests to compare texts, as texts to embed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from hyperllama_openai.wire.rerank import RerankRequest, ScoreRequest
 
 
 def rerank(request: RerankRequest, settings: Settings) -> EmbeddingRequest:
-    """The query first, then the documents."""
+    """Return the request to embed the query, then the documents."""
     texts = tuple(each if isinstance(each, str) else each.text for each in request.documents)
     return _embedding(request.model, (request.query, *texts), "documents", request.keep_alive, settings)
 
 
 def score(request: ScoreRequest, settings: Settings) -> tuple[EmbeddingRequest, int]:
-    """All texts, and how many of them are first ones: one to compare the others with, or as many as those."""
+    """Return the request to embed all texts, and the number of first ones: one for all the others, or one each."""
     first = _texts(request.text_1 if request.queries is None else request.queries, "text_1")
     second = _texts(request.text_2 if request.documents is None else request.documents, "text_2")
     if len(first) not in (1, len(second)):

@@ -26,7 +26,7 @@ _MAX_METADATA = 16
 def responses(
     request: ResponsesRequest, context: Sequence[Item], info: ModelInfo, settings: Settings
 ) -> GenerationRequest:
-    """``context`` is the whole conversation, the request's own input last. Raises InvalidRequest."""
+    """Return the generation. ``context`` ends with the request's own input. Raise InvalidRequest."""
     _refuse(request)
     specs, choice = tools.choose(_choice(request.tool_choice), function_tools(request))
     effort = reasoning.effort(request.reasoning.effort, "reasoning.effort") if request.reasoning else None
@@ -79,7 +79,7 @@ def conversation(request: ResponsesRequest, context: Sequence[Item], settings: S
 
 
 def function_tools(request: ResponsesRequest) -> tuple[ToolSpec, ...]:
-    """Functions alone: agents offer built-in tools of OpenAI's that no model here could use."""
+    """Return the function tools. Agents also offer built-in tools of OpenAI's, which no model here could use."""
     found = request.tools or ()
     if len(found) > limits.MAX_TOOLS:
         raise InvalidValue(f"'tools' takes at most {limits.MAX_TOOLS} tools.", param="tools")
@@ -119,7 +119,7 @@ class _Turn:
 
 
 class _Reader:
-    """Items in order; the thoughts, words and calls of one assistant turn become one message."""
+    """The reader of items; the thoughts, words and calls of one assistant turn become one message."""
 
     def __init__(self) -> None:
         self._messages: list[Message] = []
@@ -226,7 +226,7 @@ class _Reader:
 
 
 def _choice(choice: str | ToolChoice | None) -> str | chat.ToolChoice | None:
-    """In chat's form. Built-in tools cannot be chosen: they are not there."""
+    """Return the choice in chat's form, from which built-in tools are missing."""
     if not isinstance(choice, ToolChoice):
         return choice
     if choice.type == "function" and choice.name is not None:

@@ -1,4 +1,4 @@
-"""How tokens are drawn: absent means the model's own default, never ours."""
+"""Sampling parameters: an absent one means the model's own default, never ours."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def sampling(request: SamplingFields, *, max_tokens: int | None, logprobs: int |
 
 
 def samples(request: GenerationRequest, n: int) -> tuple[GenerationRequest, ...]:
-    """``request`` once per choice; a seed given is the first one's, or all would say the same."""
+    """Return ``request`` once per choice; a given seed counts up from the first, so that they differ."""
     seed = request.sampling.seed
     if seed is None:
         return (request,) * n
@@ -52,7 +52,7 @@ def samples(request: GenerationRequest, n: int) -> tuple[GenerationRequest, ...]
 
 
 def refuse(*fields: tuple[str, object]) -> None:
-    """Fields we know and cannot honour, where silence would give another answer than was asked for."""
+    """Raise UnsupportedFeature for a known field that cannot be honoured and whose value would change the answer."""
     for name, value in fields:
         if value is not None and value is not False and value not in ("", [], {}):
             raise UnsupportedFeature(f"'{name}' is not supported by this server.", param=name)
@@ -89,7 +89,7 @@ def keep_alive(value: float | str | None) -> float | None:
 
 
 def _stop(stop: str | Sequence[str] | None) -> tuple[str, ...] | None:
-    """Empty strings stop nothing; some interfaces send them for an empty field. None: the model's own."""
+    """Return the stop sequences without empty ones, which some interfaces send. None: the model's own."""
     found = tuple(text for text in ((stop,) if isinstance(stop, str) else stop or ()) if text)
     if len(found) > limits.MAX_STOPS:
         raise InvalidValue(f"Invalid value for 'stop': at most {limits.MAX_STOPS} sequences.", param="stop")
@@ -100,7 +100,7 @@ def _stop(stop: str | Sequence[str] | None) -> tuple[str, ...] | None:
 
 
 def _seed(seed: int) -> int:
-    """Back into 64 signed bits."""
+    """Wrap ``seed`` into 64 signed bits."""
     return (seed + 2**63) % 2**64 - 2**63
 
 

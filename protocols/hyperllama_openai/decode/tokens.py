@@ -1,4 +1,4 @@
-"""What to tokenise: a raw prompt, or messages through the model's chat template."""
+"""The input to tokenise: a raw prompt, or messages through the model's chat template."""
 
 from __future__ import annotations
 

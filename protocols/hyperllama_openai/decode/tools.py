@@ -1,4 +1,4 @@
-"""Tools a model may call, and what the caller says about calling them."""
+"""Tools that a model may call, and the caller's choice among them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_NAME = 1024  # bridges to other tool protocols make names far longer than O
 
 
 def tools(found: Sequence[Tool] | None) -> tuple[ToolSpec, ...]:
-    """An empty list is no tools: agents send it."""
+    """Return the tools. An empty list, which agents send, is none."""
     found = found or ()
     if len(found) > limits.MAX_TOOLS:
         raise InvalidValue(f"'tools' takes at most {limits.MAX_TOOLS} tools.", param="tools")
@@ -25,7 +25,7 @@ def tools(found: Sequence[Tool] | None) -> tuple[ToolSpec, ...]:
 
 
 def choose(choice: str | ToolChoice | None, specs: tuple[ToolSpec, ...]) -> tuple[tuple[ToolSpec, ...], Chosen | None]:
-    """The tools the model may see, and the choice."""
+    """Return the tools that the model may see, and the choice."""
     match choice:
         case None | "auto":
             return specs, None

@@ -22,7 +22,7 @@ def file(kept: keeping.KeptFile) -> wire.File:
 
 
 def files(found: Sequence[keeping.KeptFile], limit: int) -> wire.FileList:
-    """``found`` holds one more than ``limit`` when there are more."""
+    """Return a page of files. ``found`` holds one more than ``limit`` when there are more."""
     data = [file(kept) for kept in found[:limit]]
     return wire.FileList(
         data=data,
@@ -62,7 +62,7 @@ def batch(kept: keeping.Batch) -> wire.Batch:
 
 
 def batches(found: Sequence[keeping.Batch], limit: int) -> wire.BatchList:
-    """``found`` holds one more than ``limit`` when there are more."""
+    """Return a page of batches. ``found`` holds one more than ``limit`` when there are more."""
     data = [batch(kept) for kept in found[:limit]]
     return wire.BatchList(
         data=data,

@@ -80,7 +80,7 @@ class ChatEncoder:
         return sse.failure(error)
 
     def _spell(self, out: list[bytes], choice: _Choice, chunk: TokenChunk) -> None:
-        """One chunk as the events it takes, in the order clients rely on: thoughts, text, calls, the end."""
+        """Append the events of a chunk, in the order clients rely on: thoughts, text, calls, the end."""
         token_ids: TokenIds = list(chunk.token_ids) if self._token_ids else UNSET
         if chunk.reasoning and self._reasoning:
             self._open(out, choice)
@@ -111,7 +111,7 @@ class ChatEncoder:
             self._finish(out, choice, chunk, token_ids)
 
     def _open(self, out: list[bytes], choice: _Choice) -> None:
-        """The role, once; and those of the choices before it, since clients want index 0 first."""
+        """Append the role, once, after those of the choices before it, since clients want index 0 first."""
         for earlier in self._choices[: choice.index + 1]:
             if not earlier.opened:
                 earlier.opened = True
@@ -120,7 +120,7 @@ class ChatEncoder:
                 out.append(self._event(wire.ChunkChoice(index=earlier.index, delta=delta, logprobs=probs)))
 
     def _calls(self, choice: _Choice, chunk: TokenChunk) -> list[wire.ToolCallDelta]:
-        """One entry per call, with dense indexes; id, type and name on a call's first."""
+        """Return one entry per call, with dense indexes; id, type and name on a call's first."""
         found: dict[int, wire.ToolCallDelta] = {}
         for delta in chunk.tool_calls:
             index = choice.calls.get(delta.index)
@@ -142,7 +142,7 @@ class ChatEncoder:
         return list(found.values())
 
     def _call(self, out: list[bytes], choice: _Choice, call: wire.ToolCallDelta, token_ids: TokenIds) -> None:
-        """A call's fragment; the very first of an answer brings the role along, as OpenAI sends it."""
+        """Append a call's fragment; the very first of an answer also brings the role, as OpenAI sends it."""
         delta = wire.Delta(tool_calls=[call])
         if not choice.opened:
             if choice.index:

@@ -1,4 +1,4 @@
-"""A whole completion, and which of several candidates to answer with."""
+"""A whole completion, and the choice among several candidates."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def completion(
 
 
 def best(candidates: Sequence[core.Completion], n: int) -> Sequence[core.Completion]:
-    """The ``n`` likeliest per token, likeliest first; all of them, as they are, when that is all there are."""
+    """Return the ``n`` likeliest per token, likeliest first; all in their order if there are no more than ``n``."""
     if len(candidates) == n:
         return candidates
     return sorted(candidates, key=_likelihood, reverse=True)[:n]

@@ -36,7 +36,7 @@ class CompletionEncoder:
     media_type = sse.MEDIA_TYPE
 
     def __init__(self, shape: ReplyShape, *, echoes: Sequence[str] = ("",)) -> None:
-        """``echoes``: the text before each choice's own, one per choice."""
+        """Take ``echoes``: the text before each choice's own, one per choice."""
         logprobs = shape.logprobs
         self._head = b'data: {"id":%b,"object":"text_completion","created":%d,"model":%b,"choices":' % (
             _ENCODE(shape.id),
@@ -77,7 +77,7 @@ class CompletionEncoder:
         return sse.failure(error)
 
     def _echo(self, out: list[bytes], choice: _Choice, probs: Sequence[TokenLogprob]) -> None:
-        """The prompt, before all else; its log-probabilities, where they are known, with it."""
+        """Append the prompt, before all else, with its log-probabilities if they are known."""
         if probs:
             choice.offsets = Offsets(start=0, top=self._top)
             said = choice.offsets.spell(probs)

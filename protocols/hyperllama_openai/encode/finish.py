@@ -1,4 +1,4 @@
-"""The five words that clients accept for why an answer ended."""
+"""The five words that clients accept as the reason why an answer ended."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hyperllama.generation import FinishReason
 
 
 def chat(reason: FinishReason, *, called: bool, named: str) -> str:
-    """``called``: a tool was called; ``named``: the word for a call that was forced by name, or empty."""
+    """Return the reason. ``called``: a tool was called; ``named``: the word for a call forced by name, or empty."""
     match reason:
         case "cancelled":
             return "length"  # cut short: "stop" would pass a fragment off as whole

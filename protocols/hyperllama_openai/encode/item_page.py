@@ -1,4 +1,4 @@
-"""One page of a response's input items."""
+"""A page of a response's input items."""
 
 from __future__ import annotations
 

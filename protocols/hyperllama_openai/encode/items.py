@@ -1,8 +1,7 @@
 """The three kinds of output item while they grow, and the events each has of its own.
 
-Each is told its ``place`` once, then asked for the events to ``begin`` with (after ``output_item.added``), for one
-delta event each time it is to ``grow``, for those to ``end`` with (before ``output_item.done``), and, at any time, for
-the item as it stands (``finished``). A delta event comes in two pieces, to be joined around its sequence number.
+Each gets its ``place`` once. ``begin`` returns the events after ``output_item.added``, ``grow`` one delta event each
+time, ``end`` those before ``output_item.done``; ``finished`` returns at any time the item as it stands. A delta event comes in two pieces, to be joined around its sequence number.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _END = b"}\n\n"
 
 
 class MessageItem:
-    """What the model says."""
+    """The model's message."""
 
     def __init__(self, id: str) -> None:
         self._id = id
@@ -64,7 +63,7 @@ class MessageItem:
 
 
 class ReasoningItem:
-    """What it thinks: as raw text, or as a summary of one part for clients that asked for summaries."""
+    """The model's thoughts: as raw text, or as a summary of one part for clients that want summaries."""
 
     def __init__(self, id: str, *, summary: bool) -> None:
         self._id = id
@@ -106,7 +105,7 @@ class ReasoningItem:
 
 
 class CallItem:
-    """A function it wants called. Its own id is not the call's: clients answer with ``call_id``."""
+    """A function that the model wants called. Its own id is not the call's: clients answer with ``call_id``."""
 
     def __init__(self, id: str, *, call_id: str, name: str) -> None:
         self._id = id
@@ -144,7 +143,7 @@ OpenItem: TypeAlias = MessageItem | ReasoningItem | CallItem
 
 
 def _delta(kind: str) -> bytes:
-    """A delta event up to its sequence number."""
+    """Return a delta event up to its sequence number."""
     return b'event: %b\ndata: {"type":"%b","sequence_number":' % (kind.encode(), kind.encode())
 
 

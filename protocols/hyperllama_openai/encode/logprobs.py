@@ -28,14 +28,14 @@ def content(found: Sequence[TokenLogprob]) -> chat.Logprobs:
 
 
 def of_content(chunk: TokenChunk) -> TokenChunk:
-    """``chunk`` with log-probabilities only if they are of its answer: thoughts and calls are no content."""
+    """Return ``chunk`` with log-probabilities only if they are of its answer: thoughts and calls are no content."""
     if chunk.logprobs and not chunk.text and (chunk.reasoning or chunk.tool_calls):
         return replace(chunk, logprobs=())
     return chunk
 
 
 class Offsets:
-    """Completions' form counts each token's place in the text, across the chunks of one choice."""
+    """The place of each token in the text, across the chunks of one choice, as the completions' form has it."""
 
     __slots__ = ("_at", "_top")
 

@@ -12,7 +12,7 @@ from hyperllama_openai.wire import rerank as wire
 
 
 def rerank(found: Embeddings, request: wire.RerankRequest, *, id: str) -> bytes:
-    """Best first; ``found`` holds the query's vector, then the documents'."""
+    """Return the results, best first; ``found`` holds the query's vector, then the documents'."""
     query, *others = (floats(vector) for vector in found.vectors)
     scores = [cosine(query, other) for other in others]
     order = sorted(range(len(scores)), key=lambda index: (-scores[index], index))[: request.top_n or None]
@@ -27,7 +27,7 @@ def rerank(found: Embeddings, request: wire.RerankRequest, *, id: str) -> bytes:
 
 
 def score(found: Embeddings, first: int, *, id: str, created: int, model: str) -> bytes:
-    """``first`` vectors are of first texts: one for all, or one each."""
+    """Return the scores. The ``first`` leading vectors are of first texts: one for all the others, or one each."""
     vectors = [floats(vector) for vector in found.vectors]
     pairs = [(vectors[index % first], other) for index, other in enumerate(vectors[first:])]
     return sse.JSON.encode(
@@ -42,7 +42,7 @@ def score(found: Embeddings, first: int, *, id: str, created: int, model: str) -
 
 
 def cosine(one: Sequence[float], other: Sequence[float]) -> float:
-    """0 where a vector has no direction."""
+    """Return the cosine; 0 if a vector has no direction."""
     lengths = math.hypot(*one) * math.hypot(*other)
     return sum(a * b for a, b in zip(one, other, strict=True)) / lengths if lengths else 0.0
 

@@ -1,4 +1,4 @@
-"""The response object around its output: what was asked echoed, every key there."""
+"""The response object around its output: the request's fields are echoed, every key is present."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def response(
     error: GatewayError | None = None,
     completed: int | None = None,
 ) -> wire.Response:
-    """``incomplete`` says why an answer was cut short."""
+    """Return the response. ``incomplete`` is the reason why an answer was cut short."""
     reasoning = request.reasoning
     form = request.text.format if request.text else None
     return wire.Response(
@@ -69,7 +69,7 @@ def response(
 
 
 def wants_summary(request: ResponsesRequest) -> bool:
-    """Thoughts go into the summary, the only place where some clients look, for whoever asks for one."""
+    """Return whether thoughts go into the summary, the only place where some clients look for them."""
     return _summary(request) is not None
 
 

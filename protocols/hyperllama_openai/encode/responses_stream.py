@@ -36,7 +36,7 @@ class ResponsesEncoder:
         on_final: Callable[[wire.Response], None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``on_final`` is given the response before the event that tells the client of it."""
+        """Take ``on_final``, which is called with the response before the event that carries it."""
         self._request = request
         self._id = id
         self._created = created
@@ -54,7 +54,7 @@ class ResponsesEncoder:
         self.response = self._object("in_progress")
 
     def begin(self) -> bytes:
-        """The two events before any output. ``chunks`` sends them when nobody has."""
+        """Return the two events before any output, which the other methods send first if they were not sent."""
         self._begun = True
         return self._event("response.created", response=self.response) + self._event(
             "response.in_progress", response=self.response
@@ -96,7 +96,7 @@ class ResponsesEncoder:
         return b"".join(out)
 
     def failure(self, error: GatewayError) -> bytes:
-        """What came before the error stays in the response, marked incomplete."""
+        """Return the events of a failure. Output before it stays in the response, marked incomplete."""
         out: list[bytes] = [] if self._begun else [self.begin()]
         self._close(out, "incomplete")
         self._final(self._object("failed", error=error))
@@ -104,7 +104,7 @@ class ResponsesEncoder:
         return b"".join(out)
 
     def cancel(self) -> bytes:
-        """The caller called it off. No event says so; what was open is closed."""
+        """Return the events that close open items as incomplete. No event reports the cancellation."""
         out: list[bytes] = []
         self._close(out, "incomplete")
         self._final(self._object("cancelled"))

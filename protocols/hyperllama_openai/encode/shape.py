@@ -1,4 +1,4 @@
-"""What the caller of a completion wants to see of it, the same for a stream and for a whole answer."""
+"""The options of a reply, the same for a stream and for a whole answer."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def event(value: object) -> bytes:
 
 
 def failure(error: GatewayError) -> bytes:
-    """The last frame of a stream that broke. No ``[DONE]`` follows: nothing may take it for a whole answer."""
+    """Return the last frame of a stream that broke. No ``[DONE]`` follows: nothing may take it for a whole answer."""
     return event(envelope(error))
 
 

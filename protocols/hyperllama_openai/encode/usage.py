@@ -9,7 +9,7 @@ from hyperllama_openai.wire import shared as wire
 
 
 def total(usages: Sequence[Usage | None], *, n: int) -> wire.Usage:
-    """``usages`` by choice index, ``n`` choices to a prompt; None counts nothing."""
+    """Return the sum of ``usages`` by choice index, ``n`` choices to a prompt; None counts nothing."""
     found = [(index, usage) for index, usage in enumerate(usages) if usage is not None]
     prompt = sum(usage.prompt_tokens for index, usage in found if index % n == 0)
     completion = sum(usage.completion_tokens for _, usage in found)

@@ -99,7 +99,7 @@ class FileRoutes(Resource):
 
 
 def _plain(filename: str) -> str:
-    """Return the last part of a path, without what a terminal or a header could not bear."""
+    """Return the last part of a path, without characters that a terminal or a header could not bear."""
     name = filename.replace("\\", "/").rsplit("/", 1)[-1]
     name = "".join(character if character.isprintable() else "_" for character in name)[:255]
     if not name:

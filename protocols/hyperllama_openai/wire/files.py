@@ -14,7 +14,7 @@ Lifetime: TypeAlias = Annotated[int, Meta(ge=3600, le=2_592_000)]
 
 
 class Upload(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields of a form; ``file`` is read as its name, for its bytes have gone on."""
+    """The fields of a form; ``file`` is read as its name, since its bytes are handed on earlier."""
 
     file: Annotated[str, Meta(extra_json_schema={"contentMediaType": "application/octet-stream"})]
     purpose: Literal["batch"]

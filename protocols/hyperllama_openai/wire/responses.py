@@ -1,4 +1,4 @@
-"""POST /v1/responses: what is asked."""
+"""POST /v1/responses: the request."""
 
 from __future__ import annotations
 
