@@ -22,7 +22,7 @@ class HubSource:
     scheme = "hf"
 
     def __init__(self, *, timeout: float = 20.0) -> None:
-        """``timeout``: seconds that the Hub may be silent."""
+        """Take ``timeout``: the seconds that the Hub may be silent."""
         self._timeout = timeout
         self._threads = ThreadPoolExecutor(DOWNLOADS, "hub-downloads")
         self._fetching: dict[str, asyncio.Future[Path]] = {}

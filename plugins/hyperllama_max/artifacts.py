@@ -31,7 +31,7 @@ class Artifacts:
     """The compiled graphs of one model shape."""
 
     def __init__(self, cache: Path, ingredients: dict[str, Any]) -> None:
-        """``ingredients`` is everything that shapes the graphs, beside MAX's version and the processor."""
+        """Take ``ingredients``: everything that shapes the graphs, beside MAX's version and the processor."""
         facts = {**ingredients, "max": metadata.version("max"), "cpu": cpu_features()}
         self.key = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:32]
         self.folder = cache / "models" / self.key

@@ -19,7 +19,7 @@ class Embedder:
     """An encoder model. Called on the I/O thread; texts are encoded on others."""
 
     def __init__(self, loop: SchedulerLoop, vocabulary: Vocabulary, jobs: Jobs, *, limit: int, size: int) -> None:
-        """``limit`` in tokens of an input; ``size`` of the model's vocabulary."""
+        """Take ``limit``, the most tokens of an input, and ``size``, that of the model's vocabulary."""
         self._loop = loop
         self._vocabulary = vocabulary
         self._jobs = jobs

@@ -34,7 +34,7 @@ class GrammarCompiler:
     """The grammars of one model. Compiled formats are kept by xgrammar itself, up to a size."""
 
     def __init__(self, delegate: Any, vocabulary: Vocabulary, vocab_size: int, stop_ids: frozenset[int]) -> None:
-        """``vocab_size`` as the engine's sampler has it; ``stop_ids`` may follow once the format is complete."""
+        """Take ``vocab_size`` as in the engine's sampler; ``stop_ids`` may follow once the format is complete."""
         from max.pipelines.lib.pipeline_variants.structured_output_backend import make_grammar_backend
 
         self._backend = make_grammar_backend("xgrammar", delegate, vocab_size, stop_token_ids=set(stop_ids))

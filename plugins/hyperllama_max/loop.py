@@ -20,7 +20,7 @@ class Inbox:
     """The queue that MAX pulls from, over a deque whose ends are cheap and atomic."""
 
     def __init__(self, wanted: Callable[[Any], bool] | None = None) -> None:
-        """``wanted`` says of an item, when it is pulled, whether it still is; None: all are."""
+        """Take ``wanted``: items for which it returns False when they are pulled are dropped. None: none are."""
         self.items: collections.deque[Any] = collections.deque()
         self._wanted = wanted
 

@@ -13,7 +13,7 @@ class CallParser:
     """The conversion of one answer's text to text and calls. Text that the parser fails on is passed through."""
 
     def __init__(self, name: str, tools: Sequence[ToolSpec]) -> None:
-        """``name`` in MAX's registry, which its architectures fill when they are loaded."""
+        """Take ``name`` in MAX's registry, which its architectures fill when they are loaded."""
         from max.pipelines.lib import tool_parsing
 
         self._parser: Any = tool_parsing.create(name)

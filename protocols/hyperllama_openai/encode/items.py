@@ -1,7 +1,8 @@
 """The three kinds of output item while they grow, and the events each has of its own.
 
 Each gets its ``place`` once. ``begin`` returns the events after ``output_item.added``, ``grow`` one delta event each
-time, ``end`` those before ``output_item.done``; ``finished`` returns at any time the item as it stands. A delta event comes in two pieces, to be joined around its sequence number.
+time, ``end`` those before ``output_item.done``; ``finished`` returns at any time the item as it stands. A delta event
+comes in two pieces, to be joined around its sequence number.
 """
 
 from __future__ import annotations
