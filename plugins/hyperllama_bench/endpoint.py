@@ -36,7 +36,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         return f"{self.host}:{self.port}"
 
     def target(self, prompt: str, tokens: int) -> Target:
-        """Return a streamed chat of at most ``tokens`` tokens, and of exactly as many where the dialect allows it."""
+        """Return a streamed chat of at most ``tokens`` tokens; of exactly as many if the dialect allows it."""
         body: dict[str, object] = {
             "model": self.model,
             "messages": [{"role": "user", "content": prompt}],

@@ -122,7 +122,7 @@ async def _one(server: child.Server, dialect: str, load: Load) -> Row:
 
 
 async def _profile(server: child.Server, dialect: str, load: Load) -> list[tuple[str, float]]:
-    """Return the profile of a run of its own, since sampling costs time; empty without py-spy."""
+    """Return the profile of a separate run, since sampling costs time; empty without py-spy."""
     sampler = profile.command()
     if sampler is None:
         return []

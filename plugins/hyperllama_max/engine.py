@@ -24,7 +24,7 @@ MISSING: Final = "MAX is not installed; run: pip install 'hyperllama-gateway[max
 
 MEMORY_HINT: Final = "if it ran out of memory while compiling, raise compile_memory in [plugin.max]"
 
-#: MAX reports home, spins and recompiles unless told otherwise before it is imported.
+#: MAX reports home, spins and recompiles unless set otherwise before it is imported.
 _ENVIRONMENT: Final = {
     "DO_NOT_TRACK": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",

@@ -131,7 +131,7 @@ def _attach(context: Any, compiled: Any, masks: Utf8Masks) -> None:
             """Return an array of booleans: whether each of the first ``size`` tokens may come next."""
             return _bits(self._matcher, size)
 
-    context.grammar = "attached"  # whether a batch needs masks is told from this field
+    context.grammar = "attached"  # this field shows whether a batch needs masks
     context.grammar_state = GrammarEnforcementState(grammar_enforced=True, tools_forced=True)
     context.set_matcher(Matcher(_Utf8Matcher(compat.xgrammar().GrammarMatcher(compiled), masks), context))
 

@@ -76,7 +76,7 @@ def scoring(asked: Sampling, ids: list[int], limits: Limits, ends: frozenset[int
 
 
 def begun(asked: Sampling, written: int) -> Sampling:
-    """Return ``asked`` for an answer that ``written`` tokens of the prompt precede."""
+    """Return ``asked`` with its minimum raised by the ``written`` tokens of the prompt that precede the answer."""
     return asked if not asked.min_tokens else msgspec.structs.replace(asked, min_tokens=asked.min_tokens + written)
 
 

@@ -27,7 +27,7 @@ class ChatTemplate:
     """The chat template of one model, compiled once."""
 
     def __init__(self, source: str, variables: Mapping[str, Any], special: Sequence[str]) -> None:
-        """``variables``: the special tokens templates name (``bos_token``); ``special``: all special-token text."""
+        """Take ``variables``, the special tokens of templates (``bos_token``). ``special``: all special-token text."""
         self._template = compat.compile_template(source)
         self._variables = dict(variables)
         self._special = sorted((text for text in special if text), key=len, reverse=True)

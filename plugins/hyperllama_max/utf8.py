@@ -37,7 +37,7 @@ class Utf8Masks:
     """Bit masks over the vocabulary, one for each state, made when first needed."""
 
     def __init__(self, vocabulary: Vocabulary, words: int, always: frozenset[int]) -> None:
-        """``words`` of 32 bits in a mask; ``always`` allowed: the tokens that end an answer."""
+        """Take ``words`` of 32 bits in a mask; ``always`` are the allowed tokens that end an answer."""
         self._vocabulary = vocabulary
         self._words = words
         self._always = always

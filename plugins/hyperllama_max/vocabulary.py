@@ -18,7 +18,7 @@ class Vocabulary:
     """The Rust tokenizer beneath transformers'. Everything here may be called on any thread, and blocks."""
 
     def __init__(self, delegate: Any, *, add_bos: bool) -> None:
-        """``delegate`` is transformers' tokenizer; ``add_bos``: raw prompts begin with the BOS token."""
+        """Take ``delegate``, transformers' tokenizer. ``add_bos``: raw prompts begin with the BOS token."""
         rust = getattr(delegate, "backend_tokenizer", None)
         if rust is None:
             raise LoadFailed("the model's tokenizer is not of the fast kind (it has no tokenizer.json)")

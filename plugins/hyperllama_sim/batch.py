@@ -110,7 +110,7 @@ class Batch:
     def _fill(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
         if not self._running:
-            self._next = max(self._next, now)  # no steps were missed while nobody was there
+            self._next = max(self._next, now)  # no steps were missed while the batch was empty
         while self._waiting and len(self._running) < self._size:
             place = next(iter(self._waiting))
             del self._waiting[place]

@@ -1,4 +1,4 @@
-"""Vectors that are the same for the same text and evenly spread, without any meaning."""
+"""Vectors without meaning, evenly spread and the same for the same text."""
 
 from __future__ import annotations
 

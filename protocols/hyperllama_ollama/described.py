@@ -10,7 +10,7 @@ from hyperllama_ollama import wire
 
 
 def _written(read: type[msgspec.Struct], **differently: Any) -> type[msgspec.Struct]:
-    """``differently``: fields that clients write in another type. null is absent, everywhere."""
+    """Return the Struct with all fields nullable; ``differently`` are fields that clients write in another type."""
     fields = [
         (
             field.name,

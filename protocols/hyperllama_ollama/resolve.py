@@ -16,7 +16,7 @@ from hyperllama_ollama.errors import cloud_disabled
 
 
 class Words(msgspec.Struct, frozen=True):
-    """One endpoint's wording of the same mistakes. ``missing`` gets the name as it was sent."""
+    """The wording of the same mistakes in one endpoint. ``missing`` gets the name as it was sent."""
 
     empty: Callable[[], GatewayError]
     missing: Callable[[str], str]
@@ -56,7 +56,7 @@ def resolve(gateway: Gateway, text: str, principal: Principal, words: Words) -> 
     try:
         return gateway.model(names.lookup(asked), principal)
     except ModelNotFound as error:
-        # A configured name may break Ollama's rules; only one that nobody has is called malformed, or the cloud's.
+        # A configured name may break Ollama's rules; only one that does not exist is called malformed, or the cloud's.
         if reference.source == "cloud":
             raise cloud_disabled(words.cloud) from error
         if names.parse(reference.text) is None:

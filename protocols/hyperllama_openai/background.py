@@ -90,7 +90,7 @@ class Runs:
             on_end(run)
             self._live.pop(id, None)
             if not task.cancelled():
-                task.exception()  # told in the response; read here so that asyncio does not log it again
+                task.exception()  # reported in the response; read here so that asyncio does not log it again
 
         task.add_done_callback(ended)
 

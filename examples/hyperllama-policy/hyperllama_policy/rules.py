@@ -60,7 +60,7 @@ class AnswerLength:
         self._most = most
 
     async def __call__(self, call: Call, call_next: CallNext) -> TokenStream:
-        """Lower ``max_tokens`` and go on; the stream is handed on as it is."""
+        """Lower ``max_tokens`` and call the next stage; its stream is returned as it is."""
         if isinstance(call.request, GenerationRequest):
             wanted = call.request.sampling.max_tokens
             most = self._most if wanted is None else min(wanted, self._most)

@@ -46,7 +46,7 @@ REQUESTS = (
     "Which {keys} does this text hold? Use JSON: {text}",
     "Read {keys} from this sentence and give JSON: {text}",
 )
-#: What stands around the text in training; nobody asks for it.
+#: Padding around the text in training, which no request asks for.
 _BEFORE = (
     *("Hello. ", "Hi! ", "As you know, ", "By the way, ", "Note: ", "I heard that ", "They say: ", "News: "),
     *("Message 3: ", "Good morning. ", "It is true: ", "From my diary: ", "Well, ", "Dear all, "),

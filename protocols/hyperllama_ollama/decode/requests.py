@@ -28,7 +28,7 @@ def check_logprobs(request: wire.GenerateRequest | wire.ChatRequest) -> None:
 
 
 def check_think(request: wire.GenerateRequest | wire.ChatRequest, info: ModelInfo) -> None:
-    """Raise InvalidRequest when the model cannot think and is asked to."""
+    """Raise InvalidRequest when thinking is requested of a model that cannot think."""
     if request.think and "thinking" not in info.capabilities:
         raise InvalidRequest(f"{quote(request.model)} does not support thinking", param="think")
 
@@ -116,7 +116,7 @@ def _conversation(request: wire.ChatRequest, info: ModelInfo, budget: template.B
         if info.system and said[0].role != "system":
             turns.insert(0, Turn("system", info.system))
         return _rendered(written, turns, request, info, budget)
-    # Engines put the model's system prompt where nobody speaks as the system; Ollama, where nobody does so first.
+    # Engines put the model's system prompt where no message is a system message; Ollama, where the first is none.
     if info.system and said[0].role != "system" and any(turn.role == "system" for turn in (*info.messages, *said)):
         own = Message(role="system", parts=(Text(info.system),))
         return Chat((own, *info.messages, *said), opened=True)

@@ -210,7 +210,7 @@ def _skip(text: str, at: int) -> int:
 
 
 def _unexpected(text: str, at: int, where: str) -> BadJson:
-    """Go looks at bytes: what it names is the first byte of the character, shown as the code point of that number."""
+    """Return Go's error, which names the first byte of a character as the code point of that number."""
     char = chr(text[at].encode("utf-8", "surrogateescape")[0])
     shown = {"'": "\\'", '"': '"', "\\": "\\\\", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n"}.get(char)
     shown = shown or {"\r": "\\r", "\t": "\\t", "\v": "\\v"}.get(char)

@@ -77,7 +77,7 @@ def read(raw: bytes, name: str, fields: Fields, *, limits: BodyLimits = LIMITS) 
     try:
         return Body(_whole(_FAST.decode(raw), name, fields, limits, ordered=False), raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Mismatch, _Ambiguous):
-        pass  # the scanner reads what only Go accepts, and words what nobody does
+        pass  # the scanner reads what only Go accepts, and words what no decoder accepts
     try:
         document = scan.parse(raw, tokens=True)
         if document is None:
@@ -137,7 +137,7 @@ def integer(walk: Walk, value: Json) -> int:
 
 
 def anything(walk: Walk, value: Json) -> Json:
-    """A value of any type, as Go's ``any``: a number is a float64, and must be one; a long integer becomes one here."""
+    """Return a value of any type, as Go's ``any``: each number must be a float64; a long integer becomes one here."""
     if isinstance(value, int | float):
         return _float64(walk, value)
     waiting = [value]

@@ -34,7 +34,7 @@ def ps(running: Sequence[RunningModel], *, progress: bool = False, now: float | 
 
 
 def details(info: ModelInfo, *, lengths: bool) -> replies.Details:
-    said = info.extra.get("info", {})  # by whoever made it
+    said = info.extra.get("info", {})  # by the one who made it
     family = said.get("model_family", info.family)
     return replies.Details(
         parent_model=info.parent,

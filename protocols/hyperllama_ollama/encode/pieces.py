@@ -59,7 +59,7 @@ def tool_call(index: int, id: str, name: str, arguments: str, make_id: NewId = n
 
 
 class ToolCalls:
-    """Deltas on their way to whole calls: Ollama never splits one over lines."""
+    """The assembly of deltas into whole calls, since Ollama never splits one over lines."""
 
     def __init__(self, make_id: NewId = new_id) -> None:
         self._make_id = make_id

@@ -32,7 +32,7 @@ class Builder:
     """The builder of core requests from decoded ones: small work on the loop, else in threads."""
 
     def __init__(self, threads: int = 2) -> None:
-        """``threads``: so many prompts are rendered at once, each for as long as its budget allows; others wait."""
+        """Take ``threads``: so many prompts are rendered at once, each as long as its budget allows; others wait."""
         self._threads = ThreadPoolExecutor(threads, "ollama-prompt")
 
     def __deepcopy__(self, memo: object) -> Builder:

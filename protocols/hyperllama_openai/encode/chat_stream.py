@@ -22,7 +22,7 @@ _TEXT_END = b'},"logprobs":null,"finish_reason":null}]}\n\n'
 
 
 class _Choice:
-    """State of one choice: events sent so far."""
+    """The state of one choice: the events sent so far."""
 
     __slots__ = ("calls", "finished", "index", "opened", "text", "usage")
 

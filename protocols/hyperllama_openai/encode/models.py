@@ -11,7 +11,7 @@ from hyperllama_openai.wire import models as wire
 
 
 def model(info: ModelInfo, name: str, *, since: int) -> wire.Model:
-    """Return the model. ``since``: the creation time, always the same, of a model whose files have none."""
+    """Return the model. ``since``: the constant creation time of a model whose files have none."""
     created = int(info.modified) or since
     return wire.Model(
         id=name,

@@ -1,4 +1,4 @@
-"""Token counts: a prompt counts once however many choices it has, answers all count."""
+"""Token counts: a prompt counts once, however many choices it has; all answers count."""
 
 from __future__ import annotations
 

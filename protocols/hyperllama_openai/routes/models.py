@@ -20,7 +20,7 @@ class ModelRoutes(Resource):
     """The models that the caller may use."""
 
     def __init__(self, *, since: int) -> None:
-        """``since``: creation time of every model, unix seconds."""
+        """Take ``since``: creation time of every model, unix seconds."""
         self._since = since
 
     @property
