@@ -172,7 +172,7 @@ async def _taking_turns(targets: Sequence[Target], clients: int, advance: Callab
 async def _arriving(targets: Sequence[Target], dues: Iterator[float], advance: Callable[[], None]) -> list[Shot]:
     """Run an open loop: each request goes out when it is due, on a connection of its own.
 
-    It counts as begun when it was due: what delays the sending is the server's doing.
+    A request counts as begun when it was due, since a late start is the server's doing.
     """
     shots: list[Shot] = []
 

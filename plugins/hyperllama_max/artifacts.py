@@ -19,8 +19,8 @@ MANIFEST = "manifest.json"
 class ArtifactTimes(msgspec.Struct):
     """The seconds that the last load of each kind took; None if there was none.
 
-    Not the catalog's times, which are of a model by name, whatever it was compiled from: these belong to a shape, are
-    written in the host, and tell a load that compiles from one that does not.
+    Unlike the catalog's times, which belong to a model's name, these belong to a shape, are written in the host, and
+    distinguish a load that compiles from one that does not.
     """
 
     cold: float | None = None

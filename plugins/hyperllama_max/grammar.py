@@ -87,8 +87,8 @@ class GrammarCompiler:
     def _try(self, matcher: Any, deadline: Deadline) -> None:
         """Write the longest text it allows for a while.
 
-        Raises InvalidRequest when its tokens take too long each, or it leads to where nothing may follow: MAX would
-        stop holding the answer to it there.
+        Raises InvalidRequest when its tokens take too long each, or when no token may follow before the format is
+        complete: MAX would then stop constraining the answer.
         """
         import numpy as np
 

@@ -165,7 +165,8 @@ def _bias(bias: Mapping[int, float]) -> Callable[[Any], None]:
 def _min_p(share: float, temperature: float) -> Callable[[Any], None]:
     """Mask tokens whose probability is less than ``share`` of the likeliest one's; in logits, a distance.
 
-    The likeliest of those that a format allows: MAX masks the others after this, at less distance than BANNED.
+    The likeliest token is that of those that a format allows: MAX masks the others after this, at less distance than
+    BANNED.
     """
     distance = temperature * math.log(share)
 

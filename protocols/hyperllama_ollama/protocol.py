@@ -75,7 +75,7 @@ class Ollama:
 def _options_route(handlers: Sequence[HTTPRouteHandler]) -> HTTPRouteHandler:
     """Return a handler of OPTIONS: beyond a browser's preflight a method that no path has.
 
-    Mounted first: the answer that the framework would give by itself is made where a path has none yet.
+    Mounted first, since the framework makes an answer of its own for each path that has none yet.
     """
     methods: dict[str, tuple[str, ...]] = {}
     for handler in handlers:

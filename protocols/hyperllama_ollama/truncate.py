@@ -100,7 +100,7 @@ async def generate(
 async def fit(input: Input, count: Count, room: int, shorter: Shorter | None) -> Fitted | None:
     """Return ``input`` without as few of its oldest messages as leaves room for a token; None: it cannot be done.
 
-    Costs a count for each doubling of the number of messages that can fit: each takes a token at least.
+    Costs a count for each doubling of the number of messages that can fit, since each takes a token at least.
     """
     most = min(room, MOST)
     if shorter is None or shorter.length <= most:
@@ -158,7 +158,7 @@ async def _probe(shorter: Shorter, start: int, count: Count) -> Fitted:
 def _calls(messages: tuple[Message, ...]) -> dict[int, tuple[int, int]]:
     """Return for each result, by number, the message and the place in it of the call that it answers.
 
-    An id may come again in a later turn: the last one before the result counts.
+    An id may occur again in a later turn: the last one before the result counts.
     """
     last: dict[str, tuple[int, int]] = {}
     found = {}

@@ -58,7 +58,7 @@ def learn(
 ) -> Course:
     """Train for ``minutes`` with a short warm-up and a straight line down to nothing; ``watch`` sees every step.
 
-    ``begun`` enters the line part of the way, to go on from weights that have learnt already.
+    ``begun`` is the share of the line to skip, to continue from weights that are trained already.
     """
     context = processes.get_context("spawn")
     model.share_memory()
@@ -106,8 +106,8 @@ def _steps(
 ) -> Iterator[tuple[float, int]]:
     """Yield (loss, tokens) over all workers for each step until time is up; the first worker holds the clock.
 
-    Each works out the gradient of a batch of its own and then steps with its share of the weights. No
-    thread waits for another inside an operation, so that a busy machine costs no more than its share.
+    Each worker computes the gradient of a batch of its own and then steps with its share of the weights. No thread
+    waits for another inside an operation, so that a busy machine costs no more than its share.
     """
     weights = tuple(shared.model.parameters())
     for weight, gradient in zip(weights, shared.gradients[rank], strict=True):
@@ -143,7 +143,7 @@ def _steps(
 def _optimizers(model: Llama, mine: Sequence[Tensor]) -> list[tuple[torch.optim.Optimizer, float]]:
     """Return the optimizers: Muon for the matrices, AdamW for embedding and norms, each with its full rate.
 
-    Neither minds the length of a gradient, so that nothing is clipped and sums serve as well as means.
+    Neither depends on the length of a gradient, so that nothing is clipped and sums serve as well as means.
     """
     embedding = model.model["embed_tokens"].weight
     matrices = [weight for weight in mine if weight.dim() == 2 and weight is not embedding]

@@ -35,7 +35,7 @@ def pairs(seed: int) -> Iterator[tuple[str, str, str]]:
 def retrieval_pairs(seed: int, count: int, side: Side) -> list[tuple[str, str]]:
     """Return ``count`` pairs of which no two mean the same: the first of each should find its second.
 
-    For test both templates of a pair and all its values are strange to training.
+    For test, the templates and the values of a pair do not occur in training.
     """
     rng = Random(seed)
     facts = rng.sample(FACTS, count // 4)

@@ -66,8 +66,8 @@ def _case(rng: Random, side: Side) -> tuple[Gadget, str, tuple[Tool, ...], Call,
 def _named(rng: Random, gadget: Gadget, side: Side) -> tuple[Tool, dict[str, str]]:
     """Return a tool with its names chosen, and the slot that each JSON key stands for.
 
-    In training most names are altered, or mean nothing at all (of a tool's parameters at most one): a name
-    that has been heard before is not to be guessed but to be read in the definition.
+    In training most names are altered or made up (at most one of a tool's parameters), so that the model cannot guess a
+    name but must read it in the definition.
     """
     keys: dict[str, str] = {}
     nameless = rng.choice(tuple(gadget.parameters)) if side == "train" and rng.random() < 0.35 else ""
