@@ -112,8 +112,16 @@ class ModelNotFound(NotFound):
 
     code = "model_not_found"
 
-    def __init__(self, message: str, *, param: str | None = None, model: str = "") -> None:
-        super().__init__(message, param=param)
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        model: str = "",
+        retry_after: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, param=param, retry_after=retry_after, headers=headers)
         self.model = model
 
 

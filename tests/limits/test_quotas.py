@@ -89,7 +89,7 @@ async def test_without_its_database_a_quota_lets_nobody_in(make_call, ledger, mo
     async def away(*_: object, **__: object) -> None:
         raise OSError
 
-    monkeypatch.setattr(ledger, "_write", away)
+    monkeypatch.setattr(ledger, "write", away)
     quotas = Quotas(Limits(key=Allowance(daily_requests=1)), ledger, wall=ledger._wall)
     with pytest.raises(Unavailable):
         await quotas.enter(make_call())

@@ -43,7 +43,7 @@ def test_containers_and_values_are_counted_outside_of_strings(piece: bytes) -> N
 @pytest.mark.parametrize("text", [b"a" * 3000, b'\\"' * 2000, b"\\\\" * 2000, b"[{," * 900])
 def test_a_string_over_several_pieces_stays_one(monkeypatch: pytest.MonkeyPatch, text: bytes) -> None:
     for size in (1, 2, 3, 7, 64, 1000):
-        monkeypatch.setattr(bounds, "_PIECE", size)
+        monkeypatch.setattr("hyperllama.web.strict_json._PIECE", size)
         noisy = b"[" + b"1," * 40 + b'"' + text + b'"'
         bounds.check(noisy + b"]", FEW)
         with pytest.raises(InvalidRequest):

@@ -149,7 +149,7 @@ async def test_a_request_present_at_two_deaths_is_not_let_in_again(
         engine.models[-1].die()
         with pytest.raises(EngineFailed):
             await stream.batch()
-    with pytest.raises(InvalidRequest, match="not tried again"):
+    with pytest.raises(InvalidRequest, match="so it is refused"):
         await gateway.generate(REQUEST, CALLER)
     other = GenerationRequest(model="a", input=Prompt("something else"))
     await (await gateway.generate(other, CALLER)).aclose()
