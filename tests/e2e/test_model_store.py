@@ -163,7 +163,7 @@ def test_models_of_the_store_are_there_after_a_restart_and_for_the_command_line(
 
     assert "alias" in run("list").stdout
     pulled = run("pull", "org/tiny")
-    assert pulled.returncode == 0 and "success" in pulled.stdout, pulled.stderr
+    assert pulled.returncode == 0 and "Done" in pulled.stdout, pulled.stderr
     assert "llama" in run("show", "org/tiny").stdout
     assert run("copy", "org/tiny", "second").returncode == 0
     assert run("check").stdout.strip() == "The store is complete."

@@ -115,7 +115,7 @@ async def test_tokens_refunded_by_one_gateway_are_there_for_another(make_call, e
     await end(call, usage=Usage(10, 5))
     await until(lambda: not one._shared._refunds)
     probe = make_call(prompt="x" * 4, max_tokens=0)
-    await until(lambda: not one._shared._asking)
+    await until(lambda: not one._shared._sent)
     await two.enter(probe)
     assert probe.headers["x-ratelimit-remaining-tokens"] == "84"
 
@@ -170,10 +170,10 @@ async def test_callers_who_leave_while_redis_is_asked_cost_nothing(make_call, re
             task.cancel()
         ends = await asyncio.gather(*tasks, return_exceptions=True)
         entered += ends.count(None)
-        await until(lambda: not gate._shared._asking)
+        await until(lambda: not gate._shared._sent)
     assert entered < 75
     shared = gate._shared
-    await until(lambda: not (shared._asking or shared._refunds or shared._moves))
+    await until(lambda: not (shared._sent or shared._refunds or shared._moves))
     probe = make_call()
     await gate.enter(probe)
     assert probe.headers["x-ratelimit-remaining-requests"] == str(999 - entered)
@@ -261,5 +261,5 @@ async def test_leaving_settles_what_is_owed(make_call, end, redis) -> None:
 def test_a_url_that_is_none_is_refused_at_start() -> None:
     from hyperllama import config
 
-    with pytest.raises(ConfigError, match="neither"):
+    with pytest.raises(ConfigError, match="redis:// URL"):
         config.load(None, {"HYPERLLAMA_LIMITS_STORAGE": "mongodb://x"})
