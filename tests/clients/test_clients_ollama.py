@@ -154,6 +154,7 @@ def test_the_store(client: ollama.Client, gateway: Any, tmp_path: Any) -> None:
     assert client.create_blob(tmp_path / "blob").startswith("sha256:")
 
 
+@pytest.mark.nightly  # its graphs are of another length, and compile for minutes
 def test_a_pulled_model_answers_as_the_built_in_one(client: ollama.Client, gateway: Any) -> None:
     if gateway.engine != "max":
         pytest.skip("sim runs no files")
