@@ -13,7 +13,8 @@ _LONG = 4000  # digits of an integer that Python still converts
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _PLAIN = re.compile(r'[^"\\\x00-\x1f]*')
-_STRING = re.compile(r'"[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*"')
+#: A piece of a string. One match of a long string would keep every other thread waiting.
+_PIECE = re.compile(r'(?:[^"\\\x00-\x1f]{1,4096}+|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})){1,4096}+')
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _HEX = re.compile(r"[0-9a-fA-F]*")
 _LONE = re.compile("[\ud800-\udfff]")
@@ -175,12 +176,15 @@ class _Scanner:
         return (Number(token) if self._tokens else float(token)), end
 
     def _string(self, at: int) -> tuple[str, int]:
-        found = _STRING.match(self._text, at)
-        if found is None:
-            raise self._bad_string(at + 1)
-        raw = found.group()
+        end = at + 1
+        while piece := _PIECE.match(self._text, end):
+            end = piece.end()
+        if self._text[end : end + 1] != '"':
+            raise self._bad_string(end)
+        end += 1
+        raw = self._text[at:end]
         string = json.loads(raw) if "\\" in raw else raw[1:-1]
-        return _LONE.sub("\ufffd", string), found.end()
+        return _LONE.sub("\ufffd", string), end
 
     def _bad_string(self, at: int) -> BadJson:
         text = self._text
