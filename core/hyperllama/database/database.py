@@ -6,8 +6,8 @@ import asyncio
 import importlib
 import os
 import time
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,24 +113,17 @@ class Database:
         engine = sql.engine.until(engine, seconds=left, read_only=read_only)
         cut: asyncio.TimerHandle | None = None
         try:
-            async with asyncio.timeout_at(end + GRACE), engine.begin() as connection:
-                cut = loop.call_at(end, sql.engine.abort, connection)
-                yield connection
-        except GatewayError:
-            raise
-        except Exception as error:
-            explained = sql.engine.explain(error)
-            if explained is None:
-                raise
-            self._complain(error)
-            raise explained from error
+            with self._explaining():
+                async with asyncio.timeout_at(end + GRACE), engine.begin() as connection:
+                    cut = loop.call_at(end, sql.engine.abort, connection)
+                    yield connection
         finally:
             if cut is not None:
                 cut.cancel()
 
     async def _open(self) -> AsyncEngine:
         await asyncio.to_thread(sql.load)  # a quarter of a second
-        try:
+        with self._explaining():
             if self.file is not None:
                 await asyncio.to_thread(_create, self.file)
             engine = sql.engine.create(self._url or f"sqlite+aiosqlite:///{self.file}")
@@ -144,14 +137,22 @@ class Database:
                     async with asyncio.timeout(GRACE):
                         await engine.dispose()
                 raise
+        self._engine = engine
+        return engine
+
+    @contextmanager
+    def _explaining(self) -> Generator[None, None, None]:
+        """Raise the gateway's own error for one of the database's; let all others pass."""
+        try:
+            yield
+        except GatewayError:
+            raise
         except Exception as error:
             explained = sql.engine.explain(error)
             if explained is None:
                 raise
             self._complain(error)
             raise explained from error
-        self._engine = engine
-        return engine
 
     async def _migrate(self, engine: AsyncEngine) -> None:
         await asyncio.to_thread(importlib.import_module, "hyperllama.database.schema")
