@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
+import structlog
 
 from tests.support.bars import bar
 from tests.support.postgres import empty_postgres, postgres
@@ -25,3 +26,11 @@ def loopback_hub() -> Callable[..., AbstractContextManager[Any]]:
     from tests.support.hub_server import loopback_hub
 
     return loopback_hub
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Undo what a test configures: a filter left behind would empty what later tests capture."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
