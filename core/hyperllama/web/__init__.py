@@ -5,6 +5,7 @@ from __future__ import annotations
 from hyperllama.web.answers import PieceResponse, TokenResponse, WholeResponse
 from hyperllama.web.body import BodyErrors, BodyReader, ParsedBody, Violation
 from hyperllama.web.counts import Countable
+from hyperllama.web.documents import Documents, InlineDocuments
 from hyperllama.web.fetch import Fetcher, NotFetched
 from hyperllama.web.forms import read_form
 from hyperllama.web.images import MAX_IMAGES, InlineImages, TooManyImages, image_bytes
@@ -19,9 +20,11 @@ __all__ = (
     "BodyErrors",
     "BodyReader",
     "Countable",
+    "Documents",
     "Fetcher",
     "GatewayRequest",
     "InjectedGateway",
+    "InlineDocuments",
     "InlineImages",
     "NotFetched",
     "ParsedBody",
