@@ -10,6 +10,7 @@ from hyperllama.errors import ConfigError
 
 _REFERENCE = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w.-]+))?(?:@([\w./-]+))?", re.ASCII)
 _BESIDE = ("*.json", "*.model", "*.jinja", "tokenizer*", "vocab.txt", "merges.txt", "LICENSE*", "README.md")
+_NESTED = "[0-9]_*/config.json"  # of the modules after an encoder
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -22,7 +23,7 @@ class Reference(msgspec.Struct, frozen=True):
     @property
     def patterns(self) -> list[str]:
         """Return the patterns of the files to download."""
-        return [*_BESIDE, "*.safetensors", *([f"*{self.quant}*.gguf"] if self.quant else [])]
+        return [*_BESIDE, _NESTED, "*.safetensors", *([f"*{self.quant}*.gguf"] if self.quant else [])]
 
 
 def parse(text: str) -> Reference:

@@ -15,7 +15,7 @@ import msgspec
 from hyperllama.errors import ConfigError, LoadFailed
 from hyperllama.host import available_memory, mapped_memory
 from hyperllama.models import ModelInfo, ModelSpec
-from hyperllama_max import compat, support
+from hyperllama_max import compat, pooling, support
 from hyperllama_max.artifacts import Artifacts
 from hyperllama_max.extensions import import_max
 from hyperllama_max.files import ModelFiles
@@ -132,6 +132,8 @@ def _arguments(spec: ModelSpec, files: ModelFiles, info: ModelInfo, options: Max
         if files.architecture in support.ROTATED_BY_HALVES:
             arguments["rope_type"] = "neox"
     if files.architecture in support.EMBEDDING:
+        if not pooling.read(files, f"models.{spec.name}").by_engine:
+            arguments["pool_embeddings"] = False
         return {**arguments, "enable_prefix_caching": False, **options.flags}
     if cpu or options.max_batch_input_tokens is not None:
         arguments["max_batch_input_tokens"] = options.max_batch_input_tokens or max(

@@ -8,7 +8,7 @@ from typing import Any, Final
 from hyperllama.errors import ConfigError
 from hyperllama.models import Capability, ModelInfo, ModelSpec
 from hyperllama_max import files as model_files
-from hyperllama_max import support
+from hyperllama_max import pooling, support
 from hyperllama_max.files import ModelFiles
 from hyperllama_max.footprint import footprint
 from hyperllama_max.gguf import KEPT_ITEMS
@@ -30,6 +30,9 @@ def describe(spec: ModelSpec, path: Path) -> ModelInfo:
     options(spec)
     template = chat_template(spec, files)
     length = context_length(spec, files)
+    width = int(files.config.get("hidden_size") or 0)
+    if files.architecture in support.EMBEDDING:
+        width *= len(pooling.read(files, f"models.{spec.name}").modes)
     return ModelInfo(
         name=spec.name,
         engine="max",
@@ -44,7 +47,7 @@ def describe(spec: ModelSpec, path: Path) -> ModelInfo:
         family=str(files.config.get("model_type", "")),
         parameter_count=files.parameter_count,
         quantization=files.quantization,
-        embedding_length=int(files.config.get("hidden_size") or 0),
+        embedding_length=width,
         vocab_size=files.vocab_size,
         max_batch_size=spec.max_batch_size,
         max_logprobs=0 if files.architecture in support.EMBEDDING else MAX_LOGPROBS,
@@ -102,7 +105,10 @@ def capabilities(spec: ModelSpec, files: ModelFiles, template: str) -> frozenset
 
 
 def context_length(spec: ModelSpec, files: ModelFiles) -> int:
-    """Return the tokens of prompt and answer together. Refuse a configured length beyond the model's own."""
+    """Return the tokens of prompt and answer together; of an encoder, of one input.
+
+    Raise ConfigError for a configured length beyond the model's own.
+    """
     own = files.positions
     if spec.max_length is not None:
         if own and spec.max_length > own:
@@ -110,6 +116,8 @@ def context_length(spec: ModelSpec, files: ModelFiles) -> int:
                 f"models.{spec.name}.max_length: the model was made for {own} tokens, not {spec.max_length}"
             )
         return spec.max_length
+    if files.architecture in support.EMBEDDING:
+        own = pooling.longest(files, f"models.{spec.name}")
     if spec.device.startswith("cpu"):
         return min(own or CPU_LENGTH, CPU_LENGTH)
     return own or CPU_LENGTH

@@ -10,6 +10,7 @@ from hyperllama.embedding import EmbeddingRequest, Embeddings
 from hyperllama.errors import ContextTooLong, EngineFailed, InvalidRequest
 from hyperllama.host import Deadline, Jobs
 from hyperllama_max.loop import SchedulerLoop
+from hyperllama_max.pooling import Pooling
 from hyperllama_max.vocabulary import Vocabulary
 
 _INPUT: Final = 64  # characters that an input costs, beside its own
@@ -18,8 +19,18 @@ _INPUT: Final = 64  # characters that an input costs, beside its own
 class Embedder:
     """An encoder model. Called on the I/O thread; texts are encoded on others."""
 
-    def __init__(self, loop: SchedulerLoop, vocabulary: Vocabulary, jobs: Jobs, *, limit: int, size: int) -> None:
+    def __init__(
+        self,
+        loop: SchedulerLoop,
+        vocabulary: Vocabulary,
+        jobs: Jobs,
+        *,
+        limit: int,
+        size: int,
+        pooling: Pooling = Pooling(),
+    ) -> None:
         """Take ``limit``, the most tokens of an input, and ``size``, that of the model's vocabulary."""
+        self._pooling = pooling
         self._loop = loop
         self._vocabulary = vocabulary
         self._jobs = jobs
@@ -40,7 +51,7 @@ class Embedder:
             for context in contexts:
                 self._waiting.pop(context.request_id, None)
                 self._loop.cancel(context.request_id)
-        finish = _finisher(request)
+        finish = _finisher(request, self._pooling)
         counts = tuple(count for _, count, _ in read)
         cut = tuple(shortened for _, _, shortened in read)
         return Embeddings(tuple(finish(row) for row in rows), sum(counts), input_tokens=counts, cut=cut)
@@ -68,7 +79,7 @@ class Embedder:
     def _ids(self, text: str | tuple[int, ...], request: EmbeddingRequest) -> tuple[list[int], bool]:
         """Return the ids of an input, and whether some were cut off."""
         if isinstance(text, str):
-            ids = self._vocabulary.encode_plain(text)
+            ids = self._vocabulary.encode_plain(text.lower() if self._pooling.lowercase else text)
         else:
             ids = list(text)
             if ids and not (min(ids) >= 0 and max(ids) < self._size):
@@ -96,12 +107,14 @@ class Embedder:
         return TextContext(request_id=RequestID(), max_length=self._limit + 1, tokens=tokens)
 
 
-def _finisher(request: EmbeddingRequest) -> Callable[[Any], bytes]:
+def _finisher(request: EmbeddingRequest, pooling: Pooling) -> Callable[[Any], bytes]:
     """Return a function from a row of the engine to the bytes of a vector."""
     import numpy as np
 
     def finish(row: Any) -> bytes:
-        vector = np.asarray(row, dtype="<f4").reshape(-1)
+        vector = np.asarray(row if pooling.by_engine else pooling.pool(row), dtype="<f4").reshape(-1)
+        if pooling.normalize:
+            vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
         if request.dimensions is not None:
             if not 0 < request.dimensions <= len(vector):
                 raise InvalidRequest(f"dimensions must be between 1 and {len(vector)}.", param="dimensions")

@@ -6,7 +6,7 @@ import hashlib
 import json
 import struct
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, overload
 
 import msgspec
 
@@ -17,6 +17,7 @@ from hyperllama_max.gguf_settings import GgufSettings
 
 MAX_JSON: Final = 64 * 1024 * 1024
 MAX_LICENSE: Final = 64 * 1024
+NESTED: Final = "[0-9]_*/config.json"  # of the modules after an encoder
 _DTYPES: Final = {"F32": "F32", "F16": "F16", "BF16": "BF16", "F8_E4M3": "F8", "F64": "F64"}
 
 
@@ -98,7 +99,7 @@ class ModelFiles(msgspec.Struct, frozen=True, kw_only=True):
         others = [
             path for path in self.folder.iterdir() if path.is_file() and path.suffix in (".json", ".jinja", ".model")
         ]
-        return [*self.weights, *others]
+        return [*self.weights, *others, *self.folder.glob(NESTED)]
 
 
 def read(path: Path, where: str) -> ModelFiles:
@@ -113,7 +114,7 @@ def read(path: Path, where: str) -> ModelFiles:
     gguf = read_header(weights[0]) if weights[0].suffix.lower() == ".gguf" else None
     if (folder / "config.json").is_file():
         names = ("config.json", "tokenizer_config.json", "generation_config.json")
-        settings = GgufSettings(*(_json(folder / name, where) for name in names))
+        settings = GgufSettings(*(read_json(folder / name, where) for name in names))
     elif gguf is not None:
         gguf_tokenizer.check(gguf, f"{where}: {weights[0].name}")
         settings = gguf_settings.settings_of(gguf, f"{where}: {weights[0].name}")
@@ -179,17 +180,28 @@ def _header(path: Path, where: str) -> dict[str, dict[str, Any]]:
     return dict(header)
 
 
-def _json(path: Path, where: str) -> dict[str, Any]:
-    """Return the object in ``path``; empty when there is no such file."""
+@overload
+def read_json(path: Path, where: str) -> dict[str, Any]: ...
+
+
+@overload
+def read_json(path: Path, where: str, *, kind: type[list[Any]]) -> list[Any]: ...
+
+
+def read_json(path: Path, where: str, *, kind: type[Any] = dict) -> Any:
+    """Return the object in ``path``, or the array for ``kind`` list; empty when there is no such file.
+
+    Raises ConfigError for a file that holds anything else, with ``where`` for the model's name.
+    """
     if not path.is_file():
-        return {}
+        return kind()
     try:
         if path.stat().st_size > MAX_JSON:
             raise ValueError("it is too long")
         found = json.loads(path.read_text("utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError("it holds no object")
-    except (ValueError, RecursionError) as error:
+        if not isinstance(found, kind):
+            raise ValueError(f"it holds no {'object' if kind is dict else 'array'}")
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{where}: {path.name} cannot be read as JSON: {error}") from error
     return found
 
@@ -212,4 +224,4 @@ def _added_tokens(path: Path) -> frozenset[str]:
     return frozenset(token.content for token in found.added_tokens)
 
 
-__all__ = ("ModelFiles", "read")
+__all__ = ("ModelFiles", "read", "read_json")

@@ -35,6 +35,7 @@ _TAKEN: Final = {
     "max_batch_size": "set max_batch_size",
     "max_length": "set max_length",
     "model_path": "set source",
+    "pool_embeddings": "the model's own files say how",
     "quantization_encoding": "set quantization",
     "trust_remote_code": "code that comes with a model never runs here",
     "weight_path": "set source",

@@ -22,6 +22,9 @@ class Vocabulary:
         rust = getattr(delegate, "backend_tokenizer", None)
         if rust is None:
             raise LoadFailed("the model's tokenizer is not of the fast kind (it has no tokenizer.json)")
+        # What tokenizer.json says of padding and cutting is of whoever saved it last, and would change every count.
+        rust.no_padding()
+        rust.no_truncation()
         self._rust = rust
         self._literal: Any = None
         self.size: int = rust.get_vocab_size(with_added_tokens=True)

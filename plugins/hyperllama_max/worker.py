@@ -20,7 +20,7 @@ from hyperllama.models import ModelInfo, ModelSpec
 from hyperllama.spi import Report
 from hyperllama_max import build as builder
 from hyperllama_max import files as model_files
-from hyperllama_max import support
+from hyperllama_max import pooling, support
 from hyperllama_max.answers import Answer
 from hyperllama_max.contexts import Admission, Model
 from hyperllama_max.describe import describe
@@ -84,7 +84,14 @@ class MaxWorker:
         size = files.vocab_size or vocabulary.size
         if built.embeds:
             length = min(length, files.positions or length)
-            self._embedder = Embedder(loop, vocabulary, self._jobs, limit=length, size=size)
+            self._embedder = Embedder(
+                loop,
+                vocabulary,
+                self._jobs,
+                limit=length,
+                size=size,
+                pooling=pooling.read(files, f"models.{spec.name}"),
+            )
         info = msgspec.structs.replace(
             info, context_length=length, max_batch_size=built.pipeline.max_batch_size, vocab_size=size
         )

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from huggingface_hub import get_session
 
-from hyperllama.errors import GatewayError, ModelNotFound, StoreFailed
+from hyperllama.errors import ConfigError, GatewayError, ModelNotFound, StoreFailed
 from hyperllama.identity import LOCAL, Caller
 from hyperllama.modelstore.disk_store import DiskModelStore
 from hyperllama.modelstore.hub import Hub
 from hyperllama.modelstore.hub_reference import chosen, parse
 from hyperllama.modelstore.integrity import check
+from hyperllama.modelstore.model_directories import file_name
 from hyperllama.spi import Progress
 from tests.support.ollama_words import line, refused
 
@@ -297,3 +298,21 @@ async def test_a_repository_of_gguf_files_alone_is_pulled_by_its_quantization(st
     assert [layer.filename for layer in stored.manifest.layers] == ["README.md", "m-Q6_K.gguf"]
     with pytest.raises(StoreFailed, match="holds no GGUF file with 'Q8_0' in its name"):
         await pull(store, "hf.co/org/mix:Q8_0")
+
+
+async def test_b6_an_encoders_pooling_is_pulled_and_laid_out(store: DiskModelStore, hub: Any) -> None:
+    files = {"README.md": b"a", "config.json": b"{}", "model.safetensors": b"weights", "modules.json": b"[]"}
+    nested = {"1_Pooling/config.json": b'{"pooling_mode_cls_token": true}', "2_Dense/model.safetensors": b"no"}
+    hub.repos["org/encoder"] = {**files, **nested, "onnx/config.json": b"no", "1_Pooling/deep/config.json": b"no"}
+    await pull(store, "org/encoder")
+    (stored,) = store.manifests.all()
+    assert sorted(layer.filename for layer in stored.manifest.layers) == ["1_Pooling/config.json", *files]
+    view = store.views.path(stored.digest)
+    assert (view / "1_Pooling" / "config.json").read_bytes() == nested["1_Pooling/config.json"]
+    assert sorted(path.name for path in view.iterdir()) == ["1_Pooling", *files]
+
+
+@pytest.mark.parametrize("name", ["../config.json", "1_P/../config.json", "1_Pooling/x.json", "a/1_P/config.json"])
+def test_b6_no_other_file_of_a_model_lies_in_a_folder(name: str) -> None:
+    with pytest.raises(ConfigError):
+        file_name(name)

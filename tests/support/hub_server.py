@@ -79,8 +79,10 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._json({"id": repo, "sha": COMMIT, "siblings": [_sibling(*item) for item in files.items()]})
             if path.startswith(f"/api/models/{repo}/tree/"):
                 return self._json([_leaf(*item) for item in files.items()])
-            if path.startswith((f"/{repo}/resolve/", f"/api/resolve-cache/models/{repo}/")):
-                name = path.rpartition("/")[2]
+            for before in (f"/{repo}/resolve/", f"/api/resolve-cache/models/{repo}/"):
+                if not path.startswith(before):
+                    continue
+                name = path.removeprefix(before).partition("/")[2]  # behind the revision
                 if name in files:
                     return self._file(name, self.hub.wrong.get(name, files[name]))
         return self._missing()

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from hyperllama.errors import ConfigError
+from hyperllama.modelstore.model_directories import NESTED
 
 _REFERENCE = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w.-]+))?(?:@([\w./-]+))?", re.ASCII)
 #: What reads weights: settings, tokenizers, templates, licences.
@@ -27,7 +28,7 @@ class HubReference(msgspec.Struct, frozen=True):
 
     @property
     def patterns(self) -> list[str]:
-        return [*_BESIDE, "*.safetensors", *([f"*{self.quant}*.gguf"] if self.quant else [])]
+        return [*_BESIDE, "[0-9]_*/config.json", "*.safetensors", *([f"*{self.quant}*.gguf"] if self.quant else [])]
 
 
 def parse(text: str) -> HubReference:
@@ -45,8 +46,11 @@ def refused(filename: str) -> bool:
 
 def chosen(names: Iterable[str], quant: str | None) -> list[str]:
     """Return the files to fetch, small ones first; none when there is no model in a form that is safe to read."""
-    flat = [name for name in names if "/" not in name and not refused(name)]
+    listed = list(names)
+    flat = [name for name in listed if "/" not in name and not refused(name)]
     beside = sorted(name for name in flat if any(fnmatchcase(name, pattern) for pattern in _BESIDE))
+    if "modules.json" in beside:
+        beside += sorted(name for name in listed if NESTED.fullmatch(name))
     beside = [name for name in beside if not name.endswith((".safetensors", ".gguf"))]
     tensors = sorted(name for name in flat if name.endswith(".safetensors"))
     standard = [name for name in tensors if name.startswith("model")]

@@ -20,6 +20,8 @@ FOLDER = "views"
 TEMPLATE = "store-template.jinja"
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}", re.ASCII)
+#: The settings of a module after an encoder are the one kind of file that lies in a folder.
+NESTED = re.compile(r"[0-9]{1,2}_[A-Za-z0-9_]{1,60}/config\.json", re.ASCII)
 
 
 class ModelDirectories:
@@ -44,7 +46,14 @@ class ModelDirectories:
             os.mkdir(temporary, 0o755, dir_fd=views)
             with self._directory.folder(FOLDER, temporary) as here:
                 for layer in manifest.layers:
-                    link(f"sha256-{hex_of(layer.digest)}", file_name(layer.filename), blobs=blobs, here=here)
+                    blob, name = f"sha256-{hex_of(layer.digest)}", file_name(layer.filename)
+                    folder, _, plain = name.rpartition("/")
+                    if not folder:
+                        link(blob, plain, blobs=blobs, here=here)
+                        continue
+                    os.mkdir(folder, 0o755, dir_fd=here)
+                    with self._directory.folder(FOLDER, temporary, folder) as inner:
+                        link(blob, plain, blobs=blobs, here=inner, depth=3)
                 if manifest.template:
                     fd = os.open(TEMPLATE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644, dir_fd=here)
                     with os.fdopen(fd, "w", encoding="utf-8") as file:
@@ -65,19 +74,22 @@ class ModelDirectories:
                 shutil.rmtree(self._directory.root / FOLDER / name, ignore_errors=True)
 
 
-def link(blob: str, name: str, *, blobs: int, here: int) -> None:
-    """Add a file to a view: a hard link, or a symbolic one where the file system has no hard links."""
+def link(blob: str, name: str, *, blobs: int, here: int, depth: int = 2) -> None:
+    """Add a file to a view: a hard link, or a symbolic one where the file system has no hard links.
+
+    ``depth``: folders from ``here`` up to the store's own.
+    """
     try:
         os.link(blob, name, src_dir_fd=blobs, dst_dir_fd=here, follow_symlinks=False)
     except PermissionError:
-        os.symlink(f"../../{BLOBS}/{blob}", name, dir_fd=here)
+        os.symlink(f"{'../' * depth}{BLOBS}/{blob}", name, dir_fd=here)
 
 
 def file_name(text: str) -> str:
     """Return ``text`` if it may name a file of a view. Raises ConfigError."""
-    if not _FILE.fullmatch(text):
+    if not (_FILE.fullmatch(text) or NESTED.fullmatch(text)):
         raise ConfigError(f"{text!r} may not name a file of a model")
     return text
 
 
-__all__ = ("FOLDER", "TEMPLATE", "ModelDirectories", "file_name")
+__all__ = ("FOLDER", "NESTED", "TEMPLATE", "ModelDirectories", "file_name")
