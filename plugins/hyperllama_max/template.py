@@ -11,7 +11,8 @@ import msgspec
 from hyperllama.errors import InvalidRequest, UnsupportedFeature
 from hyperllama.generation import Effort, ToolSpec
 from hyperllama.host import Deadline
-from hyperllama.messages import Chat, Image, Message
+from hyperllama.messages import Chat, Image, Message, Text
+from hyperllama.turns import arrangements
 from hyperllama_max import compat
 
 SECONDS: Final = 5.0  # that a template may take
@@ -45,22 +46,15 @@ class ChatTemplate:
 
         Raises InvalidRequest when the template refuses the messages, TimeoutError at the ``deadline``.
         """
-        import jinja2
-
-        guard = _Guard(self._special)
         deadline = Deadline(SECONDS, rests=False) if deadline is None else deadline
-        messages = []
-        for message in chat.messages:
-            deadline.check()
-            messages.append(_message(message, guard))
-        if system is not None and not any(message["role"] == "system" for message in messages):
-            messages.insert(0, {"role": "system", "content": guard.quote(system)})
+        messages = chat.messages
+        if system is not None and all(message.role != "system" for message in messages):
+            messages = (Message(role="system", parts=(Text(system),)), *messages)
         if not messages:
             raise InvalidRequest("There are no messages to answer.", param="messages")
         variables: dict[str, Any] = {
             **self._variables,
             **chat.template_kwargs,
-            "messages": messages,
             "tools": [_tool(tool) for tool in tools] or None,
             "documents": None,
             "add_generation_prompt": not chat.continue_last,
@@ -69,19 +63,40 @@ class ChatTemplate:
             variables["enable_thinking"] = reasoning is not False
             if isinstance(reasoning, str):
                 variables["reasoning_effort"] = reasoning
+        refused: InvalidRequest | None = None
+        for arranged in arrangements(messages):
+            try:
+                return self._rendered(arranged, variables, chat.continue_last, deadline)
+            except _Refused as error:
+                refused = refused or InvalidRequest(
+                    f"The model's chat template refuses these messages: {error}", param="messages"
+                )
+        assert refused is not None  # noqa: S101 - there is one arrangement at least
+        raise refused
+
+    def _rendered(
+        self, messages: Sequence[Message], variables: Mapping[str, Any], continued: bool, deadline: Deadline
+    ) -> Rendered:
+        import jinja2
+
+        guard = _Guard(self._special)
+        found = []
+        for message in messages:
+            deadline.check()
+            found.append(_message(message, guard))
+        parts = []
         try:
-            parts = []
-            for part in self._template.generate(**variables):
+            for part in self._template.generate(**{**variables, "messages": found}):
                 parts.append(part)
                 deadline.check()
         except (jinja2.TemplateError, TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
-            raise InvalidRequest(
-                f"The model's chat template refuses these messages: {error}", param="messages"
-            ) from error
+            raise _Refused(str(error)) from error
         text = "".join(parts)
-        if chat.continue_last:
-            text = _cut_after(text, messages[-1])
-        return Rendered(guard.split(text))
+        return Rendered(guard.split(_cut_after(text, found[-1]) if continued else text))
+
+
+class _Refused(Exception):
+    """The template's refusal of one arrangement of the messages."""
 
 
 class _Guard:

@@ -21,6 +21,7 @@ from hyperllama.modelstore.disk_store import DiskModelStore
 from hyperllama.pipeline.pipeline import EmbedCall, Pipeline
 from hyperllama.spi import Batches, Embeds, Files, LoadedModel, ModelStore, Records, Tokenizes, TokenTexts
 from hyperllama.stream import TokenStream
+from hyperllama.turns import placed
 
 T = TypeVar("T")
 
@@ -89,8 +90,9 @@ class LocalGateway:
 
     async def generate(self, request: GenerationRequest, caller: Caller) -> TokenStream:
         entry = self._entry(request.model, caller.principal)
-        if entry.info.messages:
-            request = msgspec.structs.replace(request, input=opened(request.input, entry.info.messages))
+        seen = placed(opened(request.input, entry.info.messages))
+        if seen is not request.input:
+            request = msgspec.structs.replace(request, input=seen)
         if request.keep_alive is not None:
             keep_alive = self._allowed(request.keep_alive, entry, caller)
             request = msgspec.structs.replace(request, keep_alive=keep_alive)
@@ -126,7 +128,7 @@ class LocalGateway:
         reasoning: bool | Effort | None = None,
     ) -> tuple[int, ...]:
         entry = self._entry(name, caller.principal)
-        whole = opened(input, entry.info.messages)
+        whole = placed(opened(input, entry.info.messages))
         return await self._pipeline.use(
             "tokenize",
             caller,

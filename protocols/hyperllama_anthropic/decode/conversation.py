@@ -8,6 +8,7 @@ import msgspec
 
 from hyperllama.errors import UnsupportedFeature
 from hyperllama.messages import Chat, Image, Message, Part, Text, ToolCall
+from hyperllama.turns import combined
 from hyperllama.web import MAX_IMAGES, image_bytes
 from hyperllama_anthropic import wire
 from hyperllama_anthropic.errors import invalid
@@ -35,8 +36,9 @@ def conversation(turns: Sequence[wire.InputMessage], system: str | Sequence[wire
                 raise invalid(f"{param}.role", "expected 'user' or 'assistant'")
     if sum(isinstance(part, Image) for message in found for part in message.parts) > MAX_IMAGES:
         raise invalid("messages", f"at most {MAX_IMAGES} images are allowed")
-    last = found[-1]
-    return Chat(messages=tuple(found), continue_last=last.role == "assistant" and not last.tool_calls)
+    messages = combined(found)  # as this API documents it
+    last = messages[-1]
+    return Chat(messages=messages, continue_last=last.role == "assistant" and not last.tool_calls)
 
 
 def _system(system: str | Sequence[wire.InnerBlock] | None) -> str:
