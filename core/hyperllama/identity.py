@@ -16,7 +16,7 @@ PERMISSIONS: tuple[Permission, ...] = ("infer", "models:read", "models:write", "
 class Credentials(msgspec.Struct, frozen=True):
     """The credentials of an HTTP request, before any provider has checked them."""
 
-    token: str | None  # from Authorization: Bearer, x-api-key or api-key, whichever was sent
+    token: str | None  # from Authorization (Bearer, Basic), x-api-key or api-key; None also for two different
     headers: Mapping[str, str]
     client: str | None  # the peer's address; None: a Unix socket
 

@@ -59,6 +59,16 @@ def test_a_line_without_a_token_changes_no_verdict(status: Callable[..., int], c
         assert status(silent, carrier.format(key)) == expected
 
 
+@pytest.mark.parametrize("line", ["Authorization: Basic YTpnb29kLXNlY3JldA==", "authorization: basic Z29vZC1zZWNyZXQ6"])
+def test_b09_basic_alone_is_a_key_and_beside_a_key_it_is_a_proxys(status: Callable[..., int], line: str) -> None:
+    """A page of the proxy's own: it lets nobody in whom the key does not let in, and keeps nobody out."""
+    assert status(line) == 200
+    for carrier in CARRIERS:
+        for order in ((line, carrier.format(BAD)), (carrier.format(BAD), line)):
+            assert status(*order) == 401
+        assert status(line, carrier.format(GOOD)) == status(line, carrier.format(OTHER)) == 200
+
+
 @pytest.mark.parametrize("mark", ["\xa0", "\x85", "\xa0 ", " \x85"])
 @pytest.mark.parametrize("carrier", CARRIERS)
 def test_only_ascii_blanks_around_a_key_are_not_part_of_it(status: Callable[..., int], carrier: str, mark: str) -> None:

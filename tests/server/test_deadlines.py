@@ -89,6 +89,23 @@ def test_s03_a_body_without_a_limit_has_no_deadline_but_must_keep_coming(
         assert wire.statuses(drip(one, b"x", wire)) == [408]
 
 
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+def test_b16_a_body_that_comes_steadily_may_take_as_long_as_it_needs(
+    framing: str, serving: Callable[..., Any], wire: Any
+) -> None:
+    served = serving(body_timeout=0.1, body_rate=1000)
+    how = b"Content-Length: 20000" if framing == "length" else b"Transfer-Encoding: chunked"
+    with served.connect() as one:
+        one.sendall(b"POST / HTTP/1.1\r\nHost: a\r\n" + how + b"\r\n\r\n")
+        for _ in range(20):  # four times body_timeout
+            one.sendall(b"x" * 1000 if framing == "length" else b"3e8\r\n" + b"x" * 1000 + b"\r\n")
+            time.sleep(0.02)
+        one.sendall(b"" if framing == "length" else b"0\r\n\r\n")
+        answer, _ = wire.one_answer(one)
+    assert wire.statuses(answer) == [200]
+    assert served.app.seen == [("POST", "/", b"x" * 20_000)]
+
+
 def test_an_unused_connection_is_closed(serving: Callable[..., Any], wire: Any) -> None:
     served = serving(idle_timeout=0.2)
     with served.connect() as one:

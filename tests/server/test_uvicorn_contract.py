@@ -15,12 +15,12 @@ from uvicorn.server import Server, ServerState
 
 from hyperllama.server import protocol
 
-STATE = {"client", "cycle", "expect_100_continue", "flow", "headers", "loop", "parser"}
+STATE = {"app", "client", "cycle", "expect_100_continue", "flow", "headers", "loop", "parser"}
 STATE |= {"scope", "server_state", "transport", "url"}
 METHODS = {"connection_made", "connection_lost", "data_received", "eof_received"}
 METHODS |= {"on_headers_complete", "on_message_complete", "on_response_complete"}
 CYCLE = {"chunked_encoding", "disconnected", "keep_alive", "message_event", "response_complete", "response_started"}
-CYCLE |= {"waiting_for_100_continue"}
+CYCLE |= {"expected_content_length", "waiting_for_100_continue"}
 FLOW = {"read_paused", "write_paused", "resume_reading", "resume_writing"}
 SERVER = {"capture_signals", "main_loop", "on_tick", "shutdown"}
 

@@ -175,7 +175,7 @@ class Server(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_headers: Count = 100
     max_url_bytes: Count = 8 * 1024
     header_timeout: Timeout = 10.0  # seconds for the whole request head
-    body_timeout: Timeout = 60.0  # seconds for the whole request body
+    body_timeout: Timeout = 60.0  # seconds for a request body, unless it comes at min_body_rate
     stall_timeout: Timeout = 60.0  # seconds a reader may take nothing before its stream is cut
     idle_timeout: Timeout = 75.0  # seconds a connection may rest between two requests
     sse_keep_alive: Seconds = 15.0  # seconds without an event after which an event stream gets a comment; 0: never

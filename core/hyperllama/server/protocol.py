@@ -3,12 +3,12 @@
 The contract with uvicorn, whose internals these are; ``server.py`` uses the last line of it. The upper bound in
 pyproject.toml is the newest version for which tests/server/test_uvicorn_contract.py holds.
 
-- attributes that HttpToolsProtocol sets: ``client``, ``cycle``, ``expect_100_continue``, ``flow``, ``headers``,
-  ``loop``, ``parser``, ``scope``, ``server_state``, ``transport``, ``url``
+- attributes that HttpToolsProtocol sets: ``app``, ``client``, ``cycle``, ``expect_100_continue``, ``flow``,
+  ``headers``, ``loop``, ``parser``, ``scope``, ``server_state``, ``transport``, ``url``
 - methods that are extended, with ``super()`` called: ``connection_made``, ``connection_lost``, ``on_headers_complete``,
   ``on_message_complete``; and replaced: ``data_received``, ``eof_received``, ``on_response_complete``
-- of ``cycle``: ``chunked_encoding``, ``disconnected``, ``keep_alive``, ``message_event``, ``response_complete``,
-  ``response_started``, ``waiting_for_100_continue``
+- of ``cycle``: ``chunked_encoding``, ``disconnected``, ``expected_content_length``, ``keep_alive``, ``message_event``,
+  ``response_complete``, ``response_started``, ``waiting_for_100_continue``
 - of ``flow``: ``read_paused``, ``write_paused``, ``resume_reading``, ``resume_writing``
 - ``STATUS_LINE`` by status; of ``server_state``: ``default_headers``, ``total_requests``, ``connections``, ``tasks``
 - of Server: ``capture_signals``, ``main_loop``, ``on_tick``, ``shutdown``, ``servers``, ``lifespan``, ``started``
@@ -19,17 +19,24 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import math
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import httptools
+from litestar.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from hyperllama.server.framing import Chunks, RefusedError, body_of, check_line, check_partial, path_of, without_upgrade
+from hyperllama.server.framing import Chunks, RefusedError, body_of, check_line, check_partial, without_upgrade
 from hyperllama.server.guard import Guard, network_of
+from hyperllama.server.old_clients import OldClient
 from hyperllama.server.outlet import OUTLET
+from hyperllama.server.pace import Pace
 from hyperllama.server.request_id import new_request_id
+from hyperllama.server.target import target_of, with_host
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
 
 HELD_BYTES = 64 * 1024  # of later requests, taken from the socket while one is answered
 PIECE_BYTES = 16 * 1024  # of those, looked at when its turn comes
@@ -76,8 +83,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._here = 0  # bytes that came in one piece with the head's end
         self._chunks: Chunks | None = None
         self._received = 0  # bytes of the body
-        self._limited = True  # the body has a limit, and so a deadline
-        self._window = (0.0, 0)  # since when the body's rate is measured, and what had come then
+        self._limited = True  # the body has a limit
+        self._pace: Pace | None = None  # of the body
         self._pending = 0  # bytes that the reader had not taken at the last check
         self._moved = 0.0  # when it last took some
         self._network = ""
@@ -131,8 +138,20 @@ class GuardedProtocol(HttpToolsProtocol):
         except RefusedError as error:
             self._verdict = error
             raise
-        super().on_headers_complete()
+        if self._minor:
+            super().on_headers_complete()
+        else:
+            self._begin_old()
         self.scope["extensions"] = {OUTLET: self}  # type: ignore[dict-item]
+
+    def _begin_old(self) -> None:
+        """Begin an exchange in HTTP/1.0: it stays open only if the client says so, and knows no 100."""
+        self.expect_100_continue = False
+        app = self.app
+        self.app = cast("ASGI3Application", OldClient(cast(ASGIApp, app), lambda: self.cycle))
+        super().on_headers_complete()
+        self.app = app
+        self.cycle.keep_alive = self.parser.should_keep_alive()
 
     def on_message_complete(self) -> None:
         self._ended = True
@@ -179,10 +198,10 @@ class GuardedProtocol(HttpToolsProtocol):
                 return
         self._pending = pending
         if self._state == _BODY and not (self.flow.read_paused or self.cycle.waiting_for_100_continue):
-            if now >= self._deadline or self._too_slow(now):
+            if self._pace is not None and self._pace.too_slow(now, self._received):
                 self._time_out("the request body came too slowly")
-        elif self._state == _BODY:  # it is the application that waits
-            self._window = (now, self._received)
+        elif self._state == _BODY and self._pace is not None:
+            self._pace.wait(now, self._received)
         elif self._deadline == _IDLE:
             self._deadline = now + self._bounds.idle_timeout
         elif now >= self._deadline and not transport.is_closing():
@@ -270,14 +289,18 @@ class GuardedProtocol(HttpToolsProtocol):
         self._offered = False
         self._heads = 0
         self.parser = httptools.HttpRequestParser(self)
-        self._path = path_of(self.url)  # a refusal is in its dialect
+        self._path = target_of(self.url, head.startswith(b"OPTIONS ")).path  # a refusal is in its dialect
         self._feed(without_upgrade(head, self.headers))
         if self._offered:
             raise RefusedError(400, "no other protocol is offered here")
 
     def _judge(self) -> None:
-        path = self._path = path_of(self.url)
+        target = target_of(self.url, self.parser.get_method() == b"OPTIONS")
+        path = self._path = target.path
         length, chunked, limit = body_of(path, self._minor, self.headers, self._bounds)
+        self.url = target.sent  # from here on nothing sees another spelling of it
+        if target.authority is not None:
+            self.headers[:] = with_host(self.headers, target)
         if self._reserved and path not in self._bounds.always:
             raise RefusedError(503, "too many connections; try again in a moment")
         self._deadline = math.inf
@@ -285,14 +308,11 @@ class GuardedProtocol(HttpToolsProtocol):
         if not chunked and length <= self._here:
             self._state = _ANSWER
             return
-        now = self.loop.time()
         self._state = _BODY
         self._received = 0
         self._limited = limit is not None
         self._chunks = Chunks(self._bounds, limit) if chunked else None
-        self._window = (now, 0)
-        if self._limited:
-            self._deadline = now + self._bounds.body_timeout
+        self._pace = Pace(self._bounds, self.loop.time(), limited=self._limited)
 
     def _take_body(self, data: bytes) -> int:
         size = len(data)
@@ -322,13 +342,6 @@ class GuardedProtocol(HttpToolsProtocol):
             if self._offered:  # to speak another protocol after this request: the parser would take its body for that
                 return
             raise self._verdict or RefusedError(400, "the request is not valid HTTP/1.1") from error
-
-    def _too_slow(self, now: float) -> bool:
-        since, received = self._window
-        if now - since < self._bounds.body_grace:
-            return False
-        self._window = (now, self._received)
-        return self._received - received < self._bounds.body_rate * (now - since)
 
     def _time_out(self, message: str) -> None:
         self._guard.refused["timeout"] += 1

@@ -24,8 +24,8 @@ class TokenResponse(ASGIResponse):
     """An answer of one or more generations, sent while they are made.
 
     ``start`` admits them; it runs here, not in the handler, so that a client that leaves while queued or while the
-    model loads cancels that too. The status line leaves with the first chunk: whatever raises before goes to the
-    route's exception handlers, whatever raises after is encoded by ``encoder.failure`` and ends the answer.
+    model loads cancels that too. The status line leaves with the first bytes of the answer: whatever raises before goes
+    to the route's exception handlers, whatever raises after is encoded by ``encoder.failure`` and ends the answer.
     """
 
     def __init__(self, start: Start, encoder: ChunkEncoder, *, headers: Mapping[str, str] | None = None) -> None:
@@ -51,15 +51,22 @@ class TokenResponse(ASGIResponse):
 
     async def _send(self, source: SingleStream | MergedStreams, send: Send, keep_alive: KeepAlive) -> None:
         encoder = self._encoder
-        index, chunks = await source.next()
+        body = b""
+        while not body:
+            index, chunks = await source.next()
+            if not chunks:
+                break
+            body = encoder.chunks(index, chunks)
         await send({"type": "http.response.start", "status": 200, "headers": self._extra})
+        source.begun = True
         try:
             with keep_alive:
                 while chunks:
-                    if body := encoder.chunks(index, chunks):
+                    if body:
                         keep_alive.written = True
                         await send({"type": "http.response.body", "body": body, "more_body": True})
                     index, chunks = await source.next()
+                    body = encoder.chunks(index, chunks) if chunks else b""
             tail = encoder.end()
         except GatewayError as error:
             tail = encoder.failure(error)

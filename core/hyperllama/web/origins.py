@@ -89,6 +89,8 @@ class Origins:
             elif name == b"origin":
                 origin = origin + b", " + value if origin else value
         status, added = self._judged(scope["method"] == "OPTIONS", host, origin)
+        if scope["path"] == "*" and status != 403 and not added:  # of the whole server, which has no route for it
+            status = 200
         if status is not None:
             head = [*added, (b"content-length", b"0")] if status != 204 else added
             await send({"type": "http.response.start", "status": status, "headers": head})

@@ -42,7 +42,10 @@ class KeepAlive:
 
 
 class SingleStream:
-    """A single generation. Once its answer has begun, chunks go from the engine to the socket without waking a task."""
+    """A single generation. Once its answer has begun, chunks go from the engine to the socket without waking a task.
+
+    ``begun``, which the answer sets: its status line is out.
+    """
 
     def __init__(
         self, stream: TokenStream, encoder: ChunkEncoder, outlet: Outlet | None, keep_alive: KeepAlive
@@ -51,13 +54,12 @@ class SingleStream:
         self._encoder = encoder
         self._outlet = outlet
         self._keep_alive = keep_alive
-        self._begun = False
+        self.begun = False
 
     async def next(self) -> tuple[int, Sequence[TokenChunk]]:
         """Return the generation's index, 0, and its next chunks that were not written yet; none at its end."""
-        if self._begun and self._outlet is not None:
+        if self.begun and self._outlet is not None:
             return 0, await self._stream.relay(partial(self._write, self._outlet))
-        self._begun = True
         return 0, await self._stream.batch()
 
     def _write(self, outlet: Outlet, chunks: Sequence[TokenChunk]) -> bool:
@@ -75,12 +77,13 @@ class MergedStreams:
     def __init__(self, streams: Sequence[TokenStream]) -> None:
         self._streams = streams
         self._reads: dict[asyncio.Future[Sequence[TokenChunk]], int] = {}
-        self._begun = False
+        self._reading = False
+        self.begun = False
 
     async def next(self) -> tuple[int, Sequence[TokenChunk]]:
         """Return a generation's index and its next chunks; none when all have ended."""
-        if not self._begun:
-            self._begun = True
+        if not self._reading:
+            self._reading = True
             for index in range(len(self._streams)):
                 self._read(index)
         try:

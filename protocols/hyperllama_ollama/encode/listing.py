@@ -21,16 +21,25 @@ _SIZES = ((10**12, "T", 2), (10**9, "B", 1), (10**6, "M", 2), (10**3, "K", 0))
 
 
 def tags(models: Sequence[ModelInfo]) -> bytes:
+    """Return the installed models under every name that they have: clients offer what stands here."""
     newest_first = sorted(models, key=lambda info: -info.modified)
-    return dumps(replies.Tags([_installed(info) for info in newest_first]))
+    return dumps(replies.Tags([_installed(info, name) for info in newest_first for name in _names(info)]))
 
 
 def ps(running: Sequence[RunningModel], *, progress: bool = False, now: float | None = None) -> bytes:
-    """Return the loaded models; with ``progress`` each entry also states its load's phase, which Ollama lacks."""
+    """Return the loaded models under every name; ``progress`` adds the phase of a load, which Ollama lacks."""
     never = (time.time() if now is None else now) + FOREVER
     entries = [(model.expires_at if model.expires_at is not None else never, model) for model in running]
     longest_first = sorted(entries, key=lambda entry: -entry[0])
-    return dumps(replies.Running([_loaded(model, expires, progress=progress) for expires, model in longest_first]))
+    return dumps(
+        replies.Running(
+            [
+                _loaded(model, name, expires, progress=progress)
+                for expires, model in longest_first
+                for name in _names(model.info)
+            ]
+        )
+    )
 
 
 def details(info: ModelInfo, *, lengths: bool) -> replies.Details:
@@ -67,8 +76,11 @@ def human(count: int) -> str:
     return str(count)
 
 
-def _installed(info: ModelInfo) -> replies.Installed:
-    name = names.shown(info.name)
+def _names(info: ModelInfo) -> list[str]:
+    return [names.shown(name) for name in (info.name, *info.aliases)]
+
+
+def _installed(info: ModelInfo, name: str) -> replies.Installed:
     return replies.Installed(
         name=name,
         model=name,
@@ -80,9 +92,8 @@ def _installed(info: ModelInfo) -> replies.Installed:
     )
 
 
-def _loaded(running: RunningModel, expires: float, *, progress: bool) -> replies.Loaded:
+def _loaded(running: RunningModel, name: str, expires: float, *, progress: bool) -> replies.Loaded:
     info = running.info
-    name = names.shown(info.name)
     size = running.size_bytes or running.size_vram or info.size_bytes
     return replies.Loaded(
         name=name,

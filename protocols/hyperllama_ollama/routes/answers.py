@@ -11,7 +11,7 @@ from litestar import Request
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
-from hyperllama.errors import GatewayError, LoadFailed, RateLimited, RouteNotFound, Unavailable
+from hyperllama.errors import GatewayError, LoadFailed, RateLimited, Unavailable
 from hyperllama.stream import TokenStream
 from hyperllama_ollama import errors, paths
 from hyperllama_ollama.template import Budget, TooMuchWork
@@ -100,13 +100,11 @@ class OrError(ASGIResponse):
 
 
 async def before(request: Request[Any, Any, Any]) -> ASGIResponse | None:
-    """Redirect or refuse extra slashes as Ollama does; the router here would ignore them."""
+    """Redirect a slash at the end as Ollama does; the router here would ignore it."""
     path = request.scope.get("raw_path", b"").decode("latin-1").partition("?")[0]
-    if len(path) < 2 or not ("//" in path or path.endswith("/")):
-        return None
     target = paths.redirect(request.method, path, request.scope["query_string"].decode("latin-1"), known=bool)
-    if target is None or "//" in path:
-        raise RouteNotFound("not found")
+    if target is None:
+        return None
     return Empty(status_code=target.status, headers={"location": target.location})
 
 
