@@ -66,6 +66,18 @@ class ResponseNotFound(NotFound):
     code: ClassVar[str] = "response_not_found"
 
 
+class ItemNotFound(NotFound):
+    """An item id under which the caller has nothing stored."""
+
+    def __init__(self, id: str) -> None:
+        """Take the id as the client wrote it."""
+        super().__init__(
+            f"Item with id '{id[:80]}' not found. Items are not persisted when `store` is set to false. Try again with "
+            "`store` set to true, or remove this item from your input.",
+            param="input",
+        )
+
+
 class PreviousResponseNotFound(InvalidRequest):
     """A previous response that is not stored; clients that see this code send the whole conversation."""
 
@@ -77,7 +89,7 @@ class BodyRefusals:
 
     def invalid(self, violation: Violation) -> InvalidRequest:
         """Return MissingParameter, InvalidType or InvalidValue."""
-        path, text = violation.path, violation.reason
+        path, text = violation.path.replace("[...]", ""), violation.reason  # any member of an object: the object
         if violation.missing:
             return MissingParameter(f"Missing required parameter: '{path}'.", param=path)
         if not path and text.startswith("Expected `object`, got "):
@@ -132,6 +144,7 @@ _FORMATS = frozenset({"output", "response_format", "guided_regex", "guided_choic
 
 _CODES: tuple[tuple[type[GatewayError], str | None], ...] = (
     (RouteNotFound, None),
+    (ItemNotFound, None),
     (MethodNotAllowed, "method_not_supported"),
     (PayloadTooLarge, "request_too_large"),
     (Forbidden, "insufficient_permissions"),
@@ -180,8 +193,11 @@ def _param(error: GatewayError, input_field: str | None, path: str) -> str | Non
             return param
     if error.param == "input" or isinstance(error, ContextTooLong):  # whatever the engine calls it
         return input_field
-    if error.param in _FORMATS and path.rstrip("/").endswith("/responses"):
+    responses = path.rstrip("/").endswith(("/responses", "/responses/input_tokens"))
+    if error.param in _FORMATS and responses:
         return "text.format"
+    if error.param == "messages" and responses:
+        return "input"
     return "response_format" if error.param == "output" else error.param
 
 
@@ -226,6 +242,7 @@ __all__ = (
     "InvalidSchema",
     "InvalidType",
     "InvalidValue",
+    "ItemNotFound",
     "MissingParameter",
     "PreviousResponseNotFound",
     "ResponseNotFound",

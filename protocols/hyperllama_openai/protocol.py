@@ -11,8 +11,9 @@ from litestar.types import ControllerRouterHandler
 from hyperllama.config import BodyLimits
 from hyperllama.errors import GatewayError
 from hyperllama.spi import ErrorReply
-from hyperllama.web import BodyReader, Fetcher
+from hyperllama.web import BodyReader, Documents, Fetcher
 from hyperllama_openai import batch_lines, errors
+from hyperllama_openai.fetching import Sources
 from hyperllama_openai.routes.batches import BatchRoutes
 from hyperllama_openai.routes.chat import ChatRoutes
 from hyperllama_openai.routes.completions import CompletionRoutes
@@ -46,6 +47,7 @@ class OpenAI:
         "/models",
         "/tokenize",
         "/detokenize",
+        "/tokenizer_info",
         "/responses",
         "/rerank",
         "/v2/rerank",
@@ -57,16 +59,16 @@ class OpenAI:
 
     def __init__(self, settings: Settings, fetcher: Fetcher | None = None, limits: BodyLimits | None = None) -> None:
         """Take ``fetcher`` for images that requests name by URL; None: none is fetched. ``limits`` is ``[body]``."""
-        fetcher = Fetcher() if fetcher is None else fetcher
+        sources = Sources(Fetcher() if fetcher is None else fetcher, Documents())
         reader = BodyReader(errors.BodyRefusals(), limits)
         reranking = RerankRoutes(settings, reader)
         resources = (
             ModelRoutes(since=int(time.time())),
-            ChatRoutes(settings, reader, fetcher),
+            ChatRoutes(settings, reader, sources),
             CompletionRoutes(settings, reader),
             EmbeddingRoutes(settings, reader),
             TokenRoutes(settings, reader),
-            ResponsesRoutes(settings, reader, fetcher),
+            ResponsesRoutes(settings, reader, sources),
             reranking,
             FileRoutes(reader),
             BatchRoutes(settings, reader),

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from litestar.response.base import ASGIResponse
 from litestar.types import Message, Receive, Scope, Send
 
 from hyperllama.web import WholeResponse
+from hyperllama_openai.decode.toolbox import Toolbox
+
+_WORD = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
 class Timed(WholeResponse):
     """A JSON answer with ``openai-processing-ms``, counted from the creation of this object."""
 
-    def __init__(self, work: Callable[[], Awaitable[bytes]]) -> None:
-        super().__init__(work)
+    def __init__(self, work: Callable[[], Awaitable[bytes]], headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(work, headers=headers)
         self._started = time.perf_counter_ns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -33,4 +37,10 @@ def ready(body: bytes, media_type: str = "application/json") -> ASGIResponse:
     return ASGIResponse(body=body, media_type=media_type)
 
 
-__all__ = ("Timed", "ready")
+def left_out(box: Toolbox) -> dict[str, str]:
+    """Return the header that names the tools which the model does not see, since nothing here runs them."""
+    kinds = sorted({kind for kind in box.elsewhere if _WORD.fullmatch(kind)})[:16]
+    return {"x-hyperllama-tools-left-out": ", ".join(kinds)} if kinds else {}
+
+
+__all__ = ("Timed", "left_out", "ready")

@@ -10,6 +10,8 @@ import httpx
 import pytest
 import zstandard
 
+from hyperllama.config import Server
+
 CONFIG = '[models.sim]\nengine = "sim"\n'
 ROUTES = ("/v1/chat/completions", "/v1/embeddings", "/v1/responses")
 
@@ -26,7 +28,7 @@ def body(size: int) -> bytes:
 @pytest.mark.parametrize("most", [2_000, 300_000, None])
 def test_a_bomb_is_413_before_it_is_parsed_and_what_fits_is_read(serving: Callable[..., Any], most: int | None) -> None:
     url = serving((f"[server]\nmax_body_bytes = {most}\n" if most else "") + CONFIG).url
-    limit = most or 16 * 1024 * 1024
+    limit = most or Server().max_body_bytes
     frame = zstandard.ZstdCompressor().compress
     for path in ROUTES if most else ROUTES[:1]:  # the default limit takes seconds to reach
         for bomb in (

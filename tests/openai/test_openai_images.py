@@ -74,12 +74,12 @@ async def test_one_that_cannot_be_fetched_is_400_with_its_place(http: httpx.Asyn
     assert gateway.requests == []
 
 
-async def test_nothing_is_fetched_for_a_model_that_sees_nothing_or_beyond_sixteen(
+async def test_nothing_is_fetched_for_a_model_that_sees_nothing_or_beyond_a_hundred(
     http: httpx.AsyncClient, pictures: Pictures
 ) -> None:
     assert (await http.post("/v1/chat/completions", json=chat(URL, model="blind"))).status_code == 400
     assert pictures.fetched == []
-    assert (await http.post("/v1/chat/completions", json=chat(*[URL] * 17))).status_code == 400
+    assert (await http.post("/v1/chat/completions", json=chat(*[URL] * 101))).status_code == 400
     assert len(pictures.fetched) == 16
 
 

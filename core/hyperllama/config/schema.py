@@ -170,7 +170,7 @@ class Server(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     port: Annotated[int, Meta(ge=0, le=65535)] = 11434  # 0: a free one
     keep_alive: Lifetime = 300.0  # how long an idle model stays; negative: for ever
     drain_timeout: Seconds = 30.0  # seconds that running requests get when the gateway stops
-    max_body_bytes: Count = 16 * 1024 * 1024
+    max_body_bytes: Count = 32 * 1024 * 1024
     max_header_bytes: Count = 32 * 1024
     max_headers: Count = 100
     max_url_bytes: Count = 8 * 1024
@@ -206,7 +206,7 @@ class BodyLimits(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     containers: Count = 100_000  # JSON arrays and objects
     messages: Count = 8_192  # messages of a conversation, items of a response
     parts: Count = 16_384  # content parts of all messages
-    images: Count = 64  # dialects may allow fewer
+    images: Count = 128  # dialects may allow fewer
     inputs: Count = 65_536  # texts to embed or to rank, prompts to complete
     tools: Count = 1_024
     tool_calls: Count = 8_192  # in all messages

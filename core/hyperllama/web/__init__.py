@@ -8,7 +8,7 @@ from hyperllama.web.counts import Countable
 from hyperllama.web.documents import Documents, InlineDocuments
 from hyperllama.web.fetch import Fetcher, NotFetched
 from hyperllama.web.forms import read_form
-from hyperllama.web.images import MAX_IMAGES, InlineImages, TooManyImages, image_bytes
+from hyperllama.web.images import MAX_IMAGES, InlineImages, TooManyImages, image_bytes, shown_images
 from hyperllama.web.query import from_text, read_query
 from hyperllama.web.request import GatewayRequest, InjectedGateway, caller, current_request_id, request_id
 from hyperllama.web.routing import Resource, route
@@ -45,4 +45,5 @@ __all__ = (
     "read_query",
     "request_id",
     "route",
+    "shown_images",
 )

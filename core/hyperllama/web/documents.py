@@ -113,7 +113,7 @@ class InlineDocuments:
         """
         self._left -= len(data)
         if self._left < 0:
-            return _line(name, media_type, len(data), f"documents over {MAX_DOCUMENT_BYTES >> 20} MiB are left out")
+            return self.left_out(len(data), media_type, name)
         if b"%PDF-" in data[:1024]:
             return await self._pdf(data, name)
         found = await self._documents.run(lambda: _decoded(data, media_type, name), len(data))
@@ -121,12 +121,20 @@ class InlineDocuments:
             return _line(name, media_type, len(data), "only text and PDF documents can be read")
         return _titled(name, found[:MAX_CHARACTERS], cut=len(found) > MAX_CHARACTERS)
 
+    @property
+    def left(self) -> int:
+        """The bytes that documents of this request may still hold."""
+        return max(0, self._left)
+
+    def left_out(self, size: int = 0, media_type: str = "", name: str = "") -> str:
+        """Return the sentence in the place of a document that is too large."""
+        return _line(name, media_type, size, f"documents over {MAX_DOCUMENT_BYTES >> 20} MiB are left out")
+
     async def base64_text(self, encoded: str, media_type: str = "", name: str = "") -> str:
         """Return the text of a document that is spelled in base64, padded or not. Raise ValueError for what is not."""
         if len(encoded) > (self._left * 4) // 3 + 4:
             self._left = 0
-            reason = f"documents over {MAX_DOCUMENT_BYTES >> 20} MiB are left out"
-            return _line(name, media_type, len(encoded) * 3 // 4, reason)
+            return self.left_out(len(encoded) * 3 // 4, media_type, name)
         data = await self._documents.run(lambda: _bytes(encoded), len(encoded))
         return await self.text(data, media_type, name)
 

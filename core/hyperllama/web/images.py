@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 
+import msgspec
+
+from hyperllama.messages import Image, Message, Text
+from hyperllama.models import ModelInfo
 from hyperllama.web.fetch import Fetcher
 
-MAX_IMAGES = 16  # of one request
+MAX_IMAGES = 100  # of one request
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
+UNSEEN = "[An image was here. This model cannot see images.]"
 MAX_FETCHED_BYTES = 40 * 1024 * 1024  # of all images that one request names by URL
 
 
@@ -33,6 +38,23 @@ class InlineImages:
         return b64encode(data).decode("ascii")
 
 
+def shown_images(messages: tuple[Message, ...], info: ModelInfo) -> tuple[Message, ...]:
+    """Return ``messages`` as a model can see them: without eyes, an image in a tool's result is a line of text.
+
+    See decision 009. Others stay, and are refused later: whoever put them there can choose another model.
+    """
+    if "vision" in info.capabilities or not info.context_length:  # a model whose files are not here is not judged
+        return messages
+    return tuple(
+        msgspec.structs.replace(
+            message, parts=tuple(Text(UNSEEN) if isinstance(part, Image) else part for part in message.parts)
+        )
+        if message.role == "tool" and any(isinstance(part, Image) for part in message.parts)
+        else message
+        for message in messages
+    )
+
+
 def image_bytes(text: str) -> bytes:
     """Return the bytes that ``text`` spells in base64, padded or not.
 
@@ -49,4 +71,13 @@ def image_bytes(text: str) -> bytes:
     return data
 
 
-__all__ = ("MAX_FETCHED_BYTES", "MAX_IMAGES", "MAX_IMAGE_BYTES", "InlineImages", "TooManyImages", "image_bytes")
+__all__ = (
+    "MAX_FETCHED_BYTES",
+    "MAX_IMAGES",
+    "MAX_IMAGE_BYTES",
+    "UNSEEN",
+    "InlineImages",
+    "TooManyImages",
+    "image_bytes",
+    "shown_images",
+)

@@ -7,23 +7,32 @@ from hyperllama.generation import GenerationRequest
 from hyperllama.messages import Chat
 from hyperllama.models import ModelInfo
 from hyperllama_openai.decode import capabilities, formats, lengths, reasoning, sampling, tools
+from hyperllama_openai.decode.choice import choose
 from hyperllama_openai.decode.messages import messages
+from hyperllama_openai.decode.toolbox import Toolbox
 from hyperllama_openai.errors import InvalidValue
 from hyperllama_openai.settings import Settings
 from hyperllama_openai.wire.chat import ChatRequest, Message, Scalar
 
 
-def chat(request: ChatRequest, info: ModelInfo, settings: Settings) -> tuple[GenerationRequest, ...]:
-    """Return a generation for each choice. Raise InvalidRequest with the field at fault."""
+def chat(
+    request: ChatRequest, info: ModelInfo, settings: Settings, box: Toolbox | None = None
+) -> tuple[GenerationRequest, ...]:
+    """Return a generation for each choice. Raise InvalidRequest with the field at fault.
+
+    ``box``: the request's tools; None: they are read here.
+    """
     _refuse(request)
     sampling.check_stream_options(request)
     n = sampling.choices(request, max_n=min(settings.max_n, settings.max_choices))
-    specs, choice = tools.choose(request.tool_choice, tools.tools(request.tools))
+    box = tools.tools(request.tools) if box is None else box
+    specs, choice = choose(tools.chosen(request.tool_choice), box)
     base = GenerationRequest(
         model=request.model,
         input=conversation(
             request.messages,
             settings,
+            info=info,
             continue_final=request.continue_final_message,
             add_prompt=request.add_generation_prompt,
             kwargs=request.chat_template_kwargs,
@@ -51,11 +60,12 @@ def conversation(
     found: list[Message],
     settings: Settings,
     *,
+    info: ModelInfo | None = None,
     continue_final: bool | None,
     add_prompt: bool | None,
     kwargs: dict[str, Scalar] | None,
 ) -> Chat:
-    read = messages(found, merge_system=settings.merge_system)
+    read = messages(found, merge_system=settings.merge_system, info=info)
     if continue_final and add_prompt:
         raise InvalidValue(
             "'continue_final_message' and 'add_generation_prompt' cannot both be true.", param="continue_final_message"

@@ -8,7 +8,9 @@ import msgspec
 
 from hyperllama.errors import UnsupportedFeature
 from hyperllama.messages import Message, Part, Role, Text, ToolCall
-from hyperllama.web import MAX_IMAGES
+from hyperllama.models import ModelInfo
+from hyperllama.web import MAX_IMAGES, shown_images
+from hyperllama_openai.decode.freeform import arguments as spelled_input
 from hyperllama_openai.decode.images import image
 from hyperllama_openai.decode.inner import inner_object
 from hyperllama_openai.errors import InvalidValue, MissingParameter
@@ -25,13 +27,19 @@ _ROLES: dict[str, Role] = {
 _TEXT_PARTS = frozenset({"text", "input_text", "output_text"})
 
 
-def messages(found: Sequence[wire.Message], *, merge_system: bool) -> tuple[Message, ...]:
-    """Return the messages. ``merge_system``: all system and developer messages become one at the front."""
+def messages(
+    found: Sequence[wire.Message], *, merge_system: bool, info: ModelInfo | None = None
+) -> tuple[Message, ...]:
+    """Return the messages. ``merge_system``: all system and developer messages become one at the front.
+
+    ``info`` of the model: images in tools' results become a line for one that sees none.
+    """
     names: dict[str, str] = {}
     read = tuple(_message(message, f"messages[{index}]", names) for index, message in enumerate(found))
     if sum(message.image_count for message in read) > MAX_IMAGES:
         raise InvalidValue(f"At most {MAX_IMAGES} images are allowed.", param="messages")
     result = tuple(message.value for message in read)
+    result = result if info is None else shown_images(result, info)
     return merged(result) if merge_system else result
 
 
@@ -127,6 +135,9 @@ def _part(part: wire.ContentPart, role: Role, param: str) -> Part:
 def _calls(message: wire.Message, param: str) -> tuple[ToolCall, ...]:
     calls = []
     for index, call in enumerate(message.tool_calls or ()):
+        if call.custom is not None:
+            calls.append(ToolCall(call.id or f"call_{index}", call.custom.name, spelled_input(call.custom.input)))
+            continue
         where = f"{param}.tool_calls[{index}].function"
         if call.function is None:
             raise MissingParameter(f"Missing required parameter: '{where}'.", param=where)

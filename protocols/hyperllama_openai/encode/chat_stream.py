@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from hyperllama.errors import EngineFailed, GatewayError
-from hyperllama.generation import TokenChunk, Usage
+from hyperllama.generation import TokenChunk, ToolCallDelta, Usage
 from hyperllama_openai import ids
 from hyperllama_openai.encode import finish, logprobs, sse
+from hyperllama_openai.encode.freeform import Freeform
 from hyperllama_openai.encode.shape import ReplyShape
 from hyperllama_openai.encode.usage import total
 from hyperllama_openai.wire import chat as wire
@@ -24,7 +26,7 @@ _TEXT_END = b'},"logprobs":null,"finish_reason":null}]}\n\n'
 class _Choice:
     """The state of one choice: the events sent so far."""
 
-    __slots__ = ("calls", "finished", "index", "opened", "text", "usage")
+    __slots__ = ("calls", "custom", "finished", "index", "opened", "text", "usage")
 
     def __init__(self, index: int, head: bytes) -> None:
         self.index = index
@@ -32,6 +34,7 @@ class _Choice:
         self.opened = False
         self.finished = False
         self.calls: dict[int, int] = {}  # the engine's index of a call -> ours, dense
+        self.custom: dict[int, Freeform] = {}  # by our index, of the calls of custom tools
         self.usage: Usage | None = None
 
 
@@ -53,6 +56,7 @@ class ChatEncoder:
         self._reasoning = shape.show_reasoning
         self._named = shape.named_finish
         self._token_ids = shape.token_ids
+        self._custom = shape.custom
 
     def chunks(self, index: int, chunks: Sequence[TokenChunk]) -> bytes:
         choice = self._choices[index]
@@ -121,25 +125,31 @@ class ChatEncoder:
 
     def _calls(self, choice: _Choice, chunk: TokenChunk) -> list[wire.ToolCallDelta]:
         """Return one entry per call, with dense indexes; id, type and name on a call's first."""
-        found: dict[int, wire.ToolCallDelta] = {}
+        first: dict[int, wire.ToolCallDelta] = {}
+        texts: dict[int, list[str]] = {}
         for delta in chunk.tool_calls:
             index = choice.calls.get(delta.index)
             if index is None:
                 index = choice.calls[delta.index] = len(choice.calls)
-                found[index] = wire.ToolCallDelta(
-                    index=index,
-                    id=delta.id or ids.new("call_"),
-                    type="function",
-                    function=wire.FunctionOut(name=delta.name or "", arguments=delta.arguments),
-                )
-            elif (before := found.get(index)) is not None:
-                function = wire.FunctionOut(
-                    name=before.function.name, arguments=before.function.arguments + delta.arguments
-                )
-                found[index] = wire.ToolCallDelta(index=index, id=before.id, type=before.type, function=function)
-            elif delta.arguments:
-                found[index] = wire.ToolCallDelta(index=index, function=wire.FunctionOut(arguments=delta.arguments))
-        return list(found.values())
+                first[index] = self._begun(choice, index, delta)
+            texts.setdefault(index, []).append(delta.arguments)
+        found = []
+        for index, pieces in texts.items():
+            before, text, reader = first.get(index), "".join(pieces), choice.custom.get(index)
+            text = text if reader is None else reader.feed(text)
+            if before is not None:
+                found.append(_with(before, text))
+            elif text:
+                found.append(_piece(index, text, custom=reader is not None))
+        return found
+
+    def _begun(self, choice: _Choice, index: int, delta: ToolCallDelta) -> wire.ToolCallDelta:
+        """Return the first entry of a call, without arguments."""
+        call_id, name = delta.id or ids.new("call_"), delta.name or ""
+        if (own := self._custom.get(name)) is not None:
+            choice.custom[index] = Freeform()
+            return wire.ToolCallDelta(index=index, id=call_id, type="custom", custom=wire.CustomOut(name=own))
+        return wire.ToolCallDelta(index=index, id=call_id, type="function", function=wire.FunctionOut(name=name))
 
     def _call(self, out: list[bytes], choice: _Choice, call: wire.ToolCallDelta, token_ids: TokenIds) -> None:
         """Append a call's fragment; the very first of an answer also brings the role, as OpenAI sends it."""
@@ -155,6 +165,9 @@ class ChatEncoder:
         assert chunk.finish_reason is not None  # noqa: S101 - the caller looked
         choice.finished = True
         choice.usage = chunk.usage
+        for index, reader in choice.custom.items():
+            if rest := reader.end():
+                self._call(out, choice, _piece(index, rest, custom=True), UNSET)
         last = wire.ChunkChoice(
             index=choice.index,
             delta=wire.Delta(),
@@ -167,6 +180,19 @@ class ChatEncoder:
 
     def _event(self, choice: wire.ChunkChoice) -> bytes:
         return self._head + _ENCODE((choice,)) + b"}\n\n"
+
+
+def _with(first: wire.ToolCallDelta, text: str) -> wire.ToolCallDelta:
+    """Return the first entry of a call with the first piece of its arguments or input."""
+    if first.custom is not UNSET:
+        return replace(first, custom=replace(first.custom, input=text))
+    return first if first.function is UNSET else replace(first, function=replace(first.function, arguments=text))
+
+
+def _piece(index: int, text: str, *, custom: bool) -> wire.ToolCallDelta:
+    if custom:
+        return wire.ToolCallDelta(index=index, custom=wire.CustomOut(input=text))
+    return wire.ToolCallDelta(index=index, function=wire.FunctionOut(arguments=text))
 
 
 __all__ = ("ChatEncoder",)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from hyperllama.errors import GatewayError
 from hyperllama.generation import Usage
+from hyperllama_openai.decode.response_tools import shown
 from hyperllama_openai.errors import envelope
 from hyperllama_openai.wire import response as wire
-from hyperllama_openai.wire.responses import ResponsesRequest
+from hyperllama_openai.wire.responses import ResponsesRequest, Tool, ToolChoice
+
+_UNTYPED = ("local_shell", "namespace", "tool_search")  # no choice among those of OpenAI's API
 
 
 def response(
@@ -47,14 +52,8 @@ def response(
         background=bool(request.background),
         temperature=request.temperature,
         text={"format": form or {"type": "text"}, "verbosity": (request.text and request.text.verbosity) or "medium"},
-        tool_choice=request.tool_choice or "auto",
-        tools=[
-            wire.FunctionTool(
-                name=tool.name or "", description=tool.description, parameters=tool.parameters, strict=tool.strict
-            )
-            for tool in request.tools or ()
-            if tool.type == "function"
-        ],
+        tool_choice=_choice(request.tool_choice),
+        tools=[_tool(tool) for tool in request.tools or () if shown(tool)],
         top_logprobs=request.top_logprobs or 0,
         top_p=request.top_p,
         truncation=request.truncation or "disabled",
@@ -76,6 +75,25 @@ def wants_summary(request: ResponsesRequest) -> bool:
 def _summary(request: ResponsesRequest) -> str | None:
     reasoning = request.reasoning
     return (reasoning.summary or reasoning.generate_summary) if reasoning else None
+
+
+def _choice(choice: str | ToolChoice | None) -> str | ToolChoice:
+    """Return the choice as it was made; one that typed clients cannot read as what it comes to."""
+    if isinstance(choice, ToolChoice):
+        return "required" if choice.type in _UNTYPED else choice
+    return choice or "auto"
+
+
+def _tool(tool: Tool) -> wire.FunctionTool | Tool:
+    """Return a tool as it was offered, with the keys that clients want beside those that came."""
+    match tool.type:
+        case "function":
+            return wire.FunctionTool(
+                name=tool.name or "", description=tool.description, parameters=tool.parameters, strict=tool.strict
+            )
+        case "namespace":
+            return replace(tool, description=tool.description or "")
+    return tool
 
 
 def _usage(usage: Usage) -> wire.Usage:

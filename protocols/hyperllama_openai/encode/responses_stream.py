@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from types import NoneType
 
 from hyperllama.errors import EngineFailed, GatewayError
 from hyperllama.generation import FinishReason, TokenChunk, TokenLogprob, Usage
 from hyperllama_openai import ids
+from hyperllama_openai.decode.toolbox import Toolbox
 from hyperllama_openai.encode import logprobs, sse
-from hyperllama_openai.encode.items import CallItem, MessageItem, OpenItem, ReasoningItem
+from hyperllama_openai.encode.items import ClientCallItem, MessageItem, OpenItem, ReasoningItem, call_item
 from hyperllama_openai.encode.responses import response, wants_summary
 from hyperllama_openai.wire import response as wire
 from hyperllama_openai.wire.responses import ResponsesRequest
 
+SEALED = "reasoning.encrypted_content"  # of ``include``
 _INCOMPLETE: dict[FinishReason, str] = {
     "length": "max_output_tokens",
     "cancelled": "max_output_tokens",
@@ -32,16 +35,24 @@ class ResponsesEncoder:
         *,
         id: str,
         created: int,
+        box: Toolbox | None = None,
+        first_item: int = 1,
         with_logprobs: bool = False,
         on_final: Callable[[wire.Response], None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take ``on_final``, which is called with the response before the event that carries it."""
+        """Take ``on_final``, which is called with the response before the event that carries it.
+
+        ``box`` holds the request's tools, ``first_item`` is the number of the first output item's id.
+        """
         self._request = request
         self._id = id
         self._created = created
         self._logprobs = with_logprobs
+        self._box = Toolbox() if box is None else box
+        self._number = first_item
         self._summary = wants_summary(request)
+        self._sealed = SEALED in (request.include or ())
         self._on_final = on_final
         self._clock = clock
         self._sequence = 0
@@ -64,18 +75,19 @@ class ResponsesEncoder:
         out: list[bytes] = [] if self._begun else [self.begin()]
         for chunk in chunks:
             if chunk.reasoning:
-                self._into(out, ReasoningItem, lambda: ReasoningItem(ids.new("rs_"), summary=self._summary))
+                self._into(out, ReasoningItem, self._thoughts)
                 self._grow(out, chunk.reasoning)
             probs = logprobs.of_content(chunk).logprobs if self._logprobs else ()
             if chunk.text or probs:
-                self._into(out, MessageItem, lambda: MessageItem(ids.new("msg_")))
+                self._into(out, MessageItem, self._message)
                 self._grow(out, chunk.text, probs)
             for delta in chunk.tool_calls:
-                if self._call != delta.index or not isinstance(self._open, CallItem):
+                if self._call != delta.index or isinstance(self._open, (MessageItem, ReasoningItem, NoneType)):
                     self._close(out, "completed")
                     self._call = delta.index
-                    item = CallItem(ids.new("fc_"), call_id=delta.id or ids.new("call_"), name=delta.name or "")
-                    self._begin(out, item)
+                    name = delta.name or ""
+                    call_id = delta.id or ids.new("call_")
+                    self._begin(out, call_item(self._box.called(name), name=name, call_id=call_id, id=self._id_of))
                 if delta.arguments:
                     self._grow(out, delta.arguments)
             if chunk.finish_reason is not None:
@@ -87,7 +99,7 @@ class ResponsesEncoder:
             return self.failure(EngineFailed("The engine stopped before the answer was complete."))
         out: list[bytes] = [] if self._begun else [self.begin()]
         if self._open is None and not self._done:
-            self._begin(out, MessageItem(ids.new("msg_")))
+            self._begin(out, self._message())
         reason = _INCOMPLETE.get(self._finish)
         status = "completed" if reason is None else "incomplete"
         self._close(out, status)
@@ -115,23 +127,40 @@ class ResponsesEncoder:
             self._close(out, "completed")
             self._begin(out, make())
 
+    def _id_of(self, prefix: str) -> str:
+        found = ids.item(self._id, prefix, self._number)
+        self._number += 1
+        return found
+
+    def _thoughts(self) -> ReasoningItem:
+        return ReasoningItem(self._id_of("rs_"), summary=self._summary, sealed=self._sealed)
+
+    def _message(self) -> MessageItem:
+        return MessageItem(self._id_of("msg_"))
+
     def _begin(self, out: list[bytes], item: OpenItem) -> None:
         self._open = item
         index = len(self._done)
         item.place(index)
+        if isinstance(item, ClientCallItem):
+            return  # shown when it is whole
         out.append(self._event("response.output_item.added", output_index=index, item=item.finished("in_progress")))
         out += (self._event(kind, **fields) for kind, fields in item.begin())
 
     def _grow(self, out: list[bytes], text: str, probs: Sequence[TokenLogprob] = ()) -> None:
         assert self._open is not None  # noqa: S101 - the caller opened it
-        prefix, suffix = self._open.grow(text, probs)
-        out += (prefix, b"%d" % self._sequence, suffix)
-        self._sequence += 1
+        grown = self._open.grow(text, probs)
+        if grown is not None:
+            out += (grown[0], b"%d" % self._sequence, grown[1])
+            self._sequence += 1
 
     def _close(self, out: list[bytes], status: str) -> None:
         item, self._open = self._open, None
         if item is None:
             return
+        if isinstance(item, ClientCallItem):
+            added = item.finished("in_progress")
+            out.append(self._event("response.output_item.added", output_index=len(self._done), item=added))
         out += (self._event(kind, **fields) for kind, fields in item.end())
         done = item.finished(status)
         out.append(self._event("response.output_item.done", output_index=len(self._done), item=done))

@@ -18,6 +18,7 @@ class ReplyShape(msgspec.Struct, frozen=True, kw_only=True):
     show_reasoning: bool = True
     named_finish: str = ""  # finish_reason of a call that was forced by name
     token_ids: bool = False
+    custom: dict[str, str] = {}  # custom tools: the model's name -> the client's
 
 
 __all__ = ("ReplyShape",)

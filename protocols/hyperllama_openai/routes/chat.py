@@ -14,7 +14,6 @@ from hyperllama.identity import Caller
 from hyperllama.spi import Gateway
 from hyperllama.web import (
     BodyReader,
-    Fetcher,
     GatewayRequest,
     InjectedGateway,
     Resource,
@@ -25,11 +24,13 @@ from hyperllama.web import (
 from hyperllama_openai import fanout, fetching, ids
 from hyperllama_openai.decode.chat import chat as decode_chat
 from hyperllama_openai.decode.reasoning import shown
+from hyperllama_openai.decode.tools import tools as offered
 from hyperllama_openai.encode import sse
 from hyperllama_openai.encode.chat import chat as encode_chat
 from hyperllama_openai.encode.chat_stream import ChatEncoder
 from hyperllama_openai.encode.logprobs import of_content
 from hyperllama_openai.encode.shape import ReplyShape
+from hyperllama_openai.fetching import Sources
 from hyperllama_openai.reply import Timed
 from hyperllama_openai.settings import Settings
 from hyperllama_openai.wire.chat import ChatCompletion, ChatRequest
@@ -38,10 +39,10 @@ from hyperllama_openai.wire.chat import ChatCompletion, ChatRequest
 class ChatRoutes(Resource):
     """Chat completions, streamed or whole."""
 
-    def __init__(self, settings: Settings, reader: BodyReader, fetcher: Fetcher) -> None:
+    def __init__(self, settings: Settings, reader: BodyReader, sources: Sources) -> None:
         self._settings = settings
         self._reader = reader
-        self._fetcher = fetcher
+        self._sources = sources
 
     @property
     def handlers(self) -> Sequence[ControllerRouterHandler]:
@@ -59,8 +60,9 @@ class ChatRoutes(Resource):
         """Complete a chat."""
         body = await self._reader.read(request, ChatRequest, strict=self._settings.strict)
         info = gateway.model(body.value.model, request.user)
-        wire = await fetching.chat(body.value, info, self._fetcher)
-        requests = await body.run(decode_chat, wire, info, self._settings)
+        wire = await fetching.chat(body.value, self._sources.of(info, gateway, request.user))
+        box = await body.run(offered, wire.tools)
+        requests = await body.run(decode_chat, wire, info, self._settings, box)
         who = caller(request, "openai")
         named = isinstance(requests[0].tool_choice, NamedTool)
         shape = ReplyShape(
@@ -74,6 +76,7 @@ class ChatRoutes(Resource):
             show_reasoning=shown(wire),
             named_finish=self._settings.named_tool_finish if named else "",
             token_ids=bool(wire.return_token_ids),
+            custom={one.spec.name: one.name for one in box.offered if one.kind == "custom"},
         )
         return (_stream if wire.stream else _whole)(gateway, requests, who, shape)
 

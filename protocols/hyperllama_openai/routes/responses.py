@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,44 +15,43 @@ from litestar.types import ControllerRouterHandler
 from hyperllama.errors import EngineFailed, InvalidRequest, Unavailable
 from hyperllama.generation import GenerationRequest
 from hyperllama.identity import Caller
-from hyperllama.models import ModelInfo
 from hyperllama.spi import Gateway, Records
 from hyperllama.stream import TokenStream
 from hyperllama.web import (
     BodyReader,
-    Fetcher,
     GatewayRequest,
     InjectedGateway,
-    ParsedBody,
     PieceResponse,
     Resource,
     TokenResponse,
     caller,
     route,
 )
-from hyperllama_openai import fetching, ids
+from hyperllama_openai import ids
 from hyperllama_openai.background import Run, Runs, split
-from hyperllama_openai.decode import items as decode_items
+from hyperllama_openai.decode import response_tools
 from hyperllama_openai.decode import responses as decode
 from hyperllama_openai.encode import sse
 from hyperllama_openai.encode.item_page import page
 from hyperllama_openai.encode.responses_stream import ResponsesEncoder
-from hyperllama_openai.errors import InvalidValue, PreviousResponseNotFound, ResponseNotFound
-from hyperllama_openai.reply import Timed, ready
+from hyperllama_openai.errors import InvalidValue, ResponseNotFound
+from hyperllama_openai.fetching import Sources
+from hyperllama_openai.history import Histories
+from hyperllama_openai.reply import Timed, left_out, ready
 from hyperllama_openai.settings import Settings
 from hyperllama_openai.store import LEASE, ResponseStore, ResponseWriter, StoredResponse
 from hyperllama_openai.wire import response as answer
-from hyperllama_openai.wire.responses import Item, ItemsQuery, ReplayQuery, ResponsesRequest
+from hyperllama_openai.wire.responses import ItemsQuery, ReplayQuery, ResponsesRequest
 
 
 class ResponsesRoutes(Resource):
     """Responses of the caller's."""
 
-    def __init__(self, settings: Settings, reader: BodyReader, fetcher: Fetcher) -> None:
+    def __init__(self, settings: Settings, reader: BodyReader, sources: Sources) -> None:
         self._settings = settings
         self._reader = reader
-        self._fetcher = fetcher
         self._store = ResponseStore(settings.response_ttl)
+        self._histories = Histories(self._store, reader, sources)
         self._runs = Runs()
 
     @property
@@ -82,30 +81,34 @@ class ResponsesRoutes(Resource):
         """Make a response: in the background, as a stream, or whole."""
         body = await self._reader.read(request, ResponsesRequest, strict=self._settings.strict)
         info = gateway.model(body.value.model, request.user)
-        items = await self._items(body, info, request, gateway)
+        response_id = ids.response()
+        items = await self._histories.items(body, info, request, gateway, id=response_id)
         wire = body.value if self._store.enabled else _unstored(body.value)
-        generation = await body.run(decode.responses, wire, items, info, self._settings)
+        box = await body.run(response_tools.toolbox, wire, items)
+        generation = await body.run(decode.responses, wire, items, info, self._settings, box)
         created = time.time()
         writer = self._store.writer(
             gateway.records, request.user.id, created=created, items=await body.run(sse.JSON.encode, items)
         )
         encoder = ResponsesEncoder(
             wire,
-            id=ids.new("resp_"),
+            id=response_id,
             created=int(created),
+            box=box,
+            first_item=len(items) + 1,
             with_logprobs=generation.sampling.logprobs is not None,
             on_final=None if wire.background or wire.store is False else writer.complete,
         )
         who = caller(request, "openai")
         if wire.background:
             return self._background(gateway, generation, who, encoder, writer, stream=bool(wire.stream))
-        return (_stream if wire.stream else _whole)(gateway, generation, who, encoder)
+        return (_stream if wire.stream else _whole)(gateway, generation, who, encoder, left_out(box))
 
     async def count(self, request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         """Count the tokens of a response's input."""
         body = await self._reader.read(request, ResponsesRequest, strict=self._settings.strict)
         info = gateway.model(body.value.model, request.user)
-        items = await self._items(body, info, request, gateway)
+        items = await self._histories.items(body, info, request, gateway)
         generation = await body.run(decode.responses, body.value, items, info, self._settings)
         who = caller(request, "openai")
 
@@ -200,30 +203,6 @@ class ResponsesRoutes(Resource):
             return PieceResponse(run.follow(0), sse.MEDIA_TYPE, headers=sse.HEADERS)
         return ready(sse.JSON.encode(response))
 
-    async def _items(
-        self, body: ParsedBody[ResponsesRequest], info: ModelInfo, request: GatewayRequest, gateway: Gateway
-    ) -> list[Item]:
-        """Return the whole conversation: that of the previous response, its output, and the request's own input."""
-        wire = body.value
-        items = await body.run(decode_items.own_input, wire)
-        if wire.previous_response_id is not None:
-            before = await self._store.get(gateway.records, request.user.id, wire.previous_response_id)
-            if before is None:
-                raise PreviousResponseNotFound(
-                    f"Previous response with id '{wire.previous_response_id[:80]}' not found.",
-                    param="previous_response_id",
-                )
-            if not before.complete:
-                raise InvalidValue("The previous response is not complete yet.", param="previous_response_id")
-            body.grow(before.items)
-            items = [*await body.run(decode_items.stored, before.items, before.response), *items]
-            if len(items) > self._reader.limits.messages:
-                raise InvalidValue(
-                    f"With the previous response, the input holds over {self._reader.limits.messages} items.",
-                    param="previous_response_id",
-                )
-        return await fetching.items(items, info, self._fetcher)
-
     async def _find(self, id: str, records: Records, owner: str) -> StoredResponse:
         stored = await self._store.get(records, owner, id)
         if stored is None:
@@ -231,14 +210,18 @@ class ResponsesRoutes(Resource):
         return stored
 
 
-def _stream(gateway: Gateway, generation: GenerationRequest, who: Caller, encoder: ResponsesEncoder) -> ASGIResponse:
+def _stream(
+    gateway: Gateway, generation: GenerationRequest, who: Caller, encoder: ResponsesEncoder, headers: Mapping[str, str]
+) -> ASGIResponse:
     async def start() -> Sequence[TokenStream]:
         return (await gateway.generate(generation, who),)
 
-    return TokenResponse(start, encoder, headers=sse.HEADERS)
+    return TokenResponse(start, encoder, headers={**sse.HEADERS, **headers})
 
 
-def _whole(gateway: Gateway, generation: GenerationRequest, who: Caller, encoder: ResponsesEncoder) -> ASGIResponse:
+def _whole(
+    gateway: Gateway, generation: GenerationRequest, who: Caller, encoder: ResponsesEncoder, headers: Mapping[str, str]
+) -> ASGIResponse:
     async def work() -> bytes:
         stream = await gateway.generate(generation, who)
         try:
@@ -251,7 +234,7 @@ def _whole(gateway: Gateway, generation: GenerationRequest, who: Caller, encoder
             raise EngineFailed(encoder.response.error.message)
         return sse.JSON.encode(encoder.response)
 
-    return Timed(work)
+    return Timed(work, headers)
 
 
 def _unstored(wire: ResponsesRequest) -> ResponsesRequest:

@@ -19,6 +19,12 @@ class ImageUrl(msgspec.Struct, frozen=True, kw_only=True):
     detail: str | None = None
 
 
+class File(msgspec.Struct, frozen=True, kw_only=True):
+    file_data: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+
+
 class ContentPart(msgspec.Struct, frozen=True, kw_only=True):
     """Every kind of part in one Struct: ``type`` says which fields count."""
 
@@ -26,6 +32,7 @@ class ContentPart(msgspec.Struct, frozen=True, kw_only=True):
     text: str | None = None
     refusal: str | None = None
     image_url: str | ImageUrl | None = None  # some clients send the bare string
+    file: File | None = None
 
 
 class FunctionCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,10 +40,16 @@ class FunctionCall(msgspec.Struct, frozen=True, kw_only=True):
     arguments: str | dict[str, Any] | None = None  # an object is what some clients send
 
 
+class CustomCall(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    input: str | None = None
+
+
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None = None
     type: str | None = None
     function: FunctionCall | None = None
+    custom: CustomCall | None = None
     index: int | None = None
 
 
@@ -59,9 +72,16 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
     strict: bool | None = None
 
 
+class Custom(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    description: str | None = None
+    format: dict[str, Any] | None = None
+
+
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     function: Function | None = None
+    custom: Custom | None = None
 
 
 class ToolName(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +91,7 @@ class ToolName(msgspec.Struct, frozen=True, kw_only=True):
 class AllowedTool(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     function: ToolName | None = None
+    custom: ToolName | None = None
 
 
 class AllowedTools(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +102,7 @@ class AllowedTools(msgspec.Struct, frozen=True, kw_only=True):
 class ToolChoice(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     function: ToolName | None = None
+    custom: ToolName | None = None
     allowed_tools: AllowedTools | None = None
 
 
@@ -165,10 +187,16 @@ class FunctionOut(msgspec.Struct, frozen=True, kw_only=True):
     arguments: str = ""
 
 
+class CustomOut(msgspec.Struct, frozen=True, kw_only=True):
+    name: str | UnsetType = UNSET
+    input: str = ""
+
+
 class ToolCallOut(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     type: str
-    function: FunctionOut
+    function: FunctionOut | UnsetType = UNSET
+    custom: CustomOut | UnsetType = UNSET
 
 
 class MessageOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,7 +232,8 @@ class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True):
     index: int
     id: str | UnsetType = UNSET
     type: str | UnsetType = UNSET
-    function: FunctionOut
+    function: FunctionOut | UnsetType = UNSET
+    custom: CustomOut | UnsetType = UNSET
 
 
 class Delta(msgspec.Struct, frozen=True, kw_only=True):
@@ -234,7 +263,11 @@ __all__ = (
     "Choice",
     "ChunkChoice",
     "ContentPart",
+    "Custom",
+    "CustomCall",
+    "CustomOut",
     "Delta",
+    "File",
     "Function",
     "FunctionCall",
     "FunctionOut",

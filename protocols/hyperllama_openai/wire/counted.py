@@ -21,6 +21,7 @@ MESSAGES: Countable = {
     "messages.tool_calls": "tool_calls",
     "messages.tool_calls.id": "name_bytes",
     "messages.tool_calls.function.name": "name_bytes",
+    "messages.tool_calls.custom.name": "name_bytes",
     "tools": "tools",
 }
 

@@ -37,7 +37,7 @@ class ModelList(msgspec.Struct, frozen=True, kw_only=True):
 
 class TokenizeRequest(msgspec.Struct, frozen=True, kw_only=True):
     countable: ClassVar[Countable] = counted.MESSAGES
-    model: str
+    model: str | None = None  # None: the only one there is, as for servers of one model
     prompt: str | None = None
     content: str | None = None  # llama.cpp's name for it
     messages: list[Message] | None = None
@@ -57,8 +57,24 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DetokenizeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    model: str
+    model: str | None = None  # None: the only one there is
     tokens: list[limits.TokenId]
+
+
+class TokenizerQuery(msgspec.Struct, frozen=True, kw_only=True):
+    model: str | None = None  # None: the only one there is
+
+
+class TokenizerInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What vLLM gives of ``tokenizer_config.json``; null: the model has none, or its files do not say."""
+
+    model: str
+    model_max_length: int
+    vocab_size: int
+    bos_token: str | None
+    eos_token: str | None
+    pad_token: str | None
+    chat_template: str | None
 
 
 class Detokenized(msgspec.Struct, frozen=True, kw_only=True):

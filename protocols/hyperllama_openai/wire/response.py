@@ -30,7 +30,32 @@ class FunctionCall(msgspec.Struct, frozen=True, kw_only=True):
     type: str = "function_call"
     call_id: str
     name: str
+    namespace: str | UnsetType = UNSET
     arguments: str
+    status: str
+
+
+class CustomToolCall(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    type: str = "custom_tool_call"
+    call_id: str
+    name: str
+    namespace: str | UnsetType = UNSET
+    input: str
+    status: str
+
+
+class ClientCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call of one of OpenAI's own tools that the client runs; each type has one of the fields that may be unset."""
+
+    id: str
+    type: str
+    call_id: str
+    action: dict[str, Any] | UnsetType = UNSET
+    pending_safety_checks: list[Any] | UnsetType = UNSET
+    operation: dict[str, Any] | UnsetType = UNSET
+    arguments: Any = UNSET
+    execution: str | UnsetType = UNSET
     status: str
 
 
@@ -50,7 +75,7 @@ class Reasoning(msgspec.Struct, frozen=True, kw_only=True):
     status: str
 
 
-OutputItem: TypeAlias = OutputMessage | FunctionCall | Reasoning
+OutputItem: TypeAlias = OutputMessage | FunctionCall | CustomToolCall | ClientCall | Reasoning
 
 
 class InputTokensDetails(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,7 +140,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     temperature: float | None
     text: dict[str, Any]
     tool_choice: Any
-    tools: list[FunctionTool]
+    tools: list[Any]  # FunctionTool, or another kind as it was offered
     top_logprobs: int
     top_p: float | None
     truncation: str
@@ -149,6 +174,8 @@ class InputTokens(msgspec.Struct, frozen=True, kw_only=True):
 
 
 __all__ = (
+    "ClientCall",
+    "CustomToolCall",
     "Deleted",
     "FunctionCall",
     "FunctionTool",

@@ -13,13 +13,20 @@ from hyperllama_openai.wire.chat import ImageUrl, Scalar
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Every kind of content part in one Struct: ``type`` says which fields count."""
+    """Every kind of content part in one Struct: ``type`` says which fields count; the outputs of a shell have none."""
 
-    type: str
+    type: str = ""
     text: str | None = None
     refusal: str | None = None
     image_url: str | ImageUrl | None = None
+    detail: str | None = None
     file_id: str | None = None
+    file_data: str | None = None
+    file_url: str | None = None
+    filename: str | None = None
+    stdout: str | None = None
+    stderr: str | None = None
+    outcome: dict[str, Any] | None = None
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -32,10 +39,31 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: str | None = None
     call_id: str | None = None
     name: str | None = None
+    namespace: str | None = None
     arguments: str | dict[str, Any] | None = None
-    output: str | list[Part] | None = None
+    input: str | None = None
+    output: str | list[Part] | dict[str, Any] | None = None
     summary: list[Part] | None = None
     encrypted_content: str | None = None
+    # Of tools that clients run
+    action: dict[str, Any] | None = None
+    actions: list[dict[str, Any]] | None = None
+    pending_safety_checks: list[Any] | None = None
+    operation: dict[str, Any] | None = None
+    execution: str | None = None
+    tools: list[Any] | None = None
+    # Of tools that run elsewhere
+    queries: list[Any] | None = None
+    results: list[Any] | None = None
+    code: str | None = None
+    container_id: str | None = None
+    outputs: list[Any] | None = None
+    result: str | None = None
+    server_label: str | None = None
+    error: Any = None
+    approval_request_id: str | None = None
+    approve: bool | None = None
+    reason: str | None = None
 
 
 class Format(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -59,24 +87,32 @@ class ReasoningOptions(msgspec.Struct, frozen=True, kw_only=True):
     generate_summary: str | None = None
 
 
-class Tool(msgspec.Struct, frozen=True, kw_only=True):
-    """Flat, unlike chat's: the function's fields stand beside ``type``."""
+class Tool(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Every kind of tool in one Struct, flat, unlike chat's: the function's fields stand beside ``type``."""
 
     type: str
     name: str | None = None
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
+    format: dict[str, Any] | None = None  # of a custom tool's input
+    tools: list[Tool] | None = None  # of a namespace
+    execution: str | None = None  # of a search for tools: "client" or "server"
+    environment: str | dict[str, Any] | None = None
+    display_width: int | None = None
+    display_height: int | None = None
 
 
 class AllowedTool(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: str
     name: str | None = None
+    namespace: str | None = None
 
 
 class ToolChoice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: str
     name: str | None = None
+    namespace: str | None = None
     mode: str | None = None
     tools: list[AllowedTool] | None = None
 
@@ -95,12 +131,16 @@ class ResponsesRequest(msgspec.Struct, frozen=True, kw_only=True):
         "input.status": "name_bytes",
         "input.call_id": "name_bytes",
         "input.name": "name_bytes",
+        "input.namespace": "name_bytes",
         "input.content": "parts",
         "input.content.type": "name_bytes",
         "input.output": "parts",
         "input.summary": "parts",
         "input.encrypted_content": "opaque_bytes",
+        "input.tools": "tools",
+        "input.tools.tools": "tools",
         "tools": "tools",
+        "tools.tools": "tools",
         "tool_choice.tools": "tools",
         "include": "choices",
         "metadata": "choices",
@@ -167,6 +207,7 @@ class ItemsQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 __all__ = (
+    "AllowedTool",
     "Format",
     "Item",
     "ItemsQuery",
