@@ -46,12 +46,14 @@ class Chat(msgspec.Struct, frozen=True, tag="chat", omit_defaults=True):
     """Messages the engine renders with the model's own chat template.
 
     ``continue_last``: the last message is an assistant's beginning, to be continued rather than answered.
+    ``generation_prompt``: the template's beginning of an answer follows the messages; never with ``continue_last``.
     ``template_kwargs``: extra variables of the template (an allow-list of scalars, never code).
     ``opened``: nothing goes before the messages, neither the model's own opening messages nor, again, these.
     """
 
     messages: tuple[Message, ...]
     continue_last: bool = False
+    generation_prompt: bool = True
     template_kwargs: dict[str, Any] = {}
     opened: bool = False
 

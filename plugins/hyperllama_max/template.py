@@ -57,7 +57,7 @@ class ChatTemplate:
             **chat.template_kwargs,
             "tools": [_tool(tool) for tool in tools] or None,
             "documents": None,
-            "add_generation_prompt": not chat.continue_last,
+            "add_generation_prompt": chat.generation_prompt and not chat.continue_last,
         }
         if reasoning is not None:
             variables["enable_thinking"] = reasoning is not False

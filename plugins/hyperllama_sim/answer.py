@@ -75,7 +75,7 @@ def _seed(request: GenerationRequest, prompt: str) -> bytes:
 
 def _thoughts(request: GenerationRequest, options: SimOptions, seed: bytes) -> tuple[str, ...]:
     asked = options.thinking if request.reasoning is None else bool(request.reasoning)
-    if not asked or not isinstance(request.input, Chat):
+    if not asked or not isinstance(request.input, Chat) or request.input.continue_last:
         return ()
     return tuple(islice(words(seed[::-1]), options.reasoning_tokens))
 

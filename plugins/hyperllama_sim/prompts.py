@@ -12,11 +12,11 @@ from hyperllama_sim import tokens
 def render(input: Input, system: str | None = None) -> str:
     """Return the prompt text; ``system`` goes before messages that have no system message of their own."""
     match input:
-        case Chat(messages=messages, continue_last=continued):
+        case Chat(messages=messages, continue_last=continued, generation_prompt=prompted):
             lines = [f"{message.role}: {message.text}" for message in messages]
             if system and not any(message.role == "system" for message in messages):
                 lines.insert(0, f"system: {system}")
-            return "\n".join(lines) if continued else "\n".join([*lines, "assistant:"])
+            return "\n".join(lines if continued or not prompted else [*lines, "assistant:"])
         case Prompt(text=text, suffix=suffix):
             return text if suffix is None else f"{text}\0{suffix}"
         case PromptTokens(ids=ids):

@@ -272,6 +272,24 @@ def test_a_turn_is_continued(ask: Asking) -> None:
     assert going_on["usage"]["prompt_tokens"] < answered["usage"]["prompt_tokens"]
 
 
+def test_b02_a_beginning_is_continued_in_every_dialect(ask: Asking) -> None:
+    begun = {"role": "assistant", "content": "The gateway listens on"}
+    messages = [{"role": "user", "content": "What port does the gateway listen on?"}, begun]
+    more = {"continue_final_message": True, "add_generation_prompt": False}
+    answers = [
+        ask.right("/api/chat", messages=messages, options={"temperature": 0, "num_predict": 12})["message"]["content"],
+        ask.right("/v1/chat/completions", messages=messages, temperature=0, max_tokens=12, **more)["choices"][0][
+            "message"
+        ]["content"],
+        ask.right("/v1/messages", messages=messages, temperature=0, max_tokens=12)["content"][0]["text"],
+    ]
+    assert answers[0].startswith(" port 11434")
+    assert answers[1].strip() == answers[2].strip() == answers[0].strip()
+    for others in ({}, {"tools": [WEATHER]}):
+        shown = ask.right("/api/chat", messages=messages, _debug_render_only=True, **others)
+        assert shown["_debug_info"]["rendered_template"].endswith("<|assistant|>The gateway listens on")
+
+
 def test_thinking_is_refused_where_it_is_demanded_and_moot_where_it_is_a_wish(ask: Asking) -> None:
     messages = [{"role": "user", "content": "hi"}]
     assert "does not support thinking" in ask.refused("/api/chat", messages=messages, think=True)

@@ -150,7 +150,7 @@ def spans(marks: Marks, *, opened: bool | None = None) -> TransformFactory:
         if not isinstance(request.input, Chat):
             return None
         begun = opens(info.template, marks) if opened is None else opened
-        continued = request.input.continue_last
+        continued = request.input.continue_last or not request.input.generation_prompt
         return ReasoningSpans(
             marks,
             opened=begun and request.reasoning is not False and not continued,

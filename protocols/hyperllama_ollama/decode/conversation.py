@@ -12,6 +12,7 @@ from hyperllama.generation import ToolSpec
 from hyperllama.messages import Image, Message, Part, Role, Text, ToolCall
 from hyperllama_ollama import wire
 
+_NOTHING = Message(role="assistant")
 _JSON = msgspec.json.Encoder()
 _ROLES: Mapping[str, Role] = {
     "system": "system",
@@ -29,6 +30,18 @@ def messages(found: Sequence[wire.Message]) -> tuple[Message, ...]:
     pending = _Pending()
     ids = _ids(found)
     return tuple(_message(message, pending, ids) for message in found)
+
+
+def beginning(said: tuple[Message, ...]) -> tuple[tuple[Message, ...], bool]:
+    """Return ``said``, and True if the last message is the beginning of the answer. An empty one is left out.
+
+    A message that calls tools is complete. Clients that show the answer as it comes send an empty one for it.
+    """
+    end = len(said)
+    while end > 1 and said[end - 1] == _NOTHING:
+        end -= 1
+    last = said[end - 1]
+    return said[:end], last.role == "assistant" and not last.tool_calls and last.text.strip() != ""
 
 
 def role(found: wire.Message) -> Role:
@@ -109,4 +122,4 @@ def _ids(found: Sequence[wire.Message]) -> Iterator[str]:
     return (made for made in (f"call_{number:08d}" for number in count()) if made not in taken)
 
 
-__all__ = ("messages", "role", "tools")
+__all__ = ("beginning", "messages", "role", "tools")

@@ -116,11 +116,12 @@ def _conversation(request: wire.ChatRequest, info: ModelInfo, budget: template.B
         if info.system and said[0].role != "system":
             turns.insert(0, Turn("system", info.system))
         return _rendered(written, turns, request, info, budget)
+    said, continued = conversation.beginning(said)
     # Engines put the model's system prompt where no message is a system message; Ollama, where the first is none.
     if info.system and said[0].role != "system" and any(turn.role == "system" for turn in (*info.messages, *said)):
         own = Message(role="system", parts=(Text(info.system),))
-        return Chat((own, *info.messages, *said), opened=True)
-    return Chat(said)
+        return Chat((own, *info.messages, *said), continue_last=continued, opened=True)
+    return Chat(said, continue_last=continued)
 
 
 def _prompt(request: wire.GenerateRequest, info: ModelInfo, budget: template.Budget | None) -> Input:

@@ -74,14 +74,10 @@ def conversation(
         raise InvalidValue(
             "'continue_final_message' needs a last message of the assistant.", param="continue_final_message"
         )
-    if add_prompt is False and not continue_final:
-        raise UnsupportedFeature(
-            "'add_generation_prompt' can only be false together with 'continue_final_message'.",
-            param="add_generation_prompt",
-        )
     return Chat(
         messages=read,
         continue_last=bool(continue_final),
+        generation_prompt=add_prompt is not False,
         template_kwargs=reasoning.template_kwargs(kwargs, settings.template_kwargs),
     )
 
