@@ -22,6 +22,7 @@ from hyperllama_openai.routes.files import FileRoutes
 from hyperllama_openai.routes.models import ModelRoutes
 from hyperllama_openai.routes.rerank import RerankRoutes
 from hyperllama_openai.routes.responses import ResponsesRoutes
+from hyperllama_openai.routes.stored_chats import StoredChatRoutes
 from hyperllama_openai.routes.tokens import TokenRoutes
 from hyperllama_openai.settings import Settings
 from hyperllama_openai.wire.errors import ErrorEnvelope
@@ -65,6 +66,7 @@ class OpenAI:
         resources = (
             ModelRoutes(since=int(time.time())),
             ChatRoutes(settings, reader, sources),
+            StoredChatRoutes(settings, reader),
             CompletionRoutes(settings, reader),
             EmbeddingRoutes(settings, reader),
             TokenRoutes(settings, reader),

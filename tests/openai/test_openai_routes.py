@@ -103,7 +103,7 @@ async def test_an_unknown_path_is_404_in_the_envelope(http: httpx.AsyncClient) -
 
 
 async def test_a_wrong_method_is_405_and_says_which_are_right(http: httpx.AsyncClient) -> None:
-    reply = await http.get("/v1/chat/completions")
+    reply = await http.get("/v1/embeddings")
     assert reply.status_code == 405
     assert reply.json()["error"]["code"] == "method_not_supported"
     assert "POST" in reply.headers["allow"]

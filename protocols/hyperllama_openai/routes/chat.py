@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
+import msgspec
 from litestar import post
 from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
 from hyperllama.generation import GenerationRequest, NamedTool
 from hyperllama.identity import Caller
-from hyperllama.spi import Gateway
+from hyperllama.spi import ChunkEncoder, Gateway
 from hyperllama.web import (
     BodyReader,
     GatewayRequest,
@@ -22,6 +24,7 @@ from hyperllama.web import (
     route,
 )
 from hyperllama_openai import fanout, fetching, ids
+from hyperllama_openai.chat_store import ChatStore, StoredChat, StoringEncoder, metadata
 from hyperllama_openai.decode.chat import chat as decode_chat
 from hyperllama_openai.decode.reasoning import shown
 from hyperllama_openai.decode.tools import tools as offered
@@ -35,6 +38,8 @@ from hyperllama_openai.reply import Timed
 from hyperllama_openai.settings import Settings
 from hyperllama_openai.wire.chat import ChatCompletion, ChatRequest
 
+Keep: TypeAlias = Callable[[bytes], None]  # the JSON of a whole completion
+
 
 class ChatRoutes(Resource):
     """Chat completions, streamed or whole."""
@@ -43,6 +48,7 @@ class ChatRoutes(Resource):
         self._settings = settings
         self._reader = reader
         self._sources = sources
+        self._store = ChatStore(settings.response_ttl)
 
     @property
     def handlers(self) -> Sequence[ControllerRouterHandler]:
@@ -78,17 +84,48 @@ class ChatRoutes(Resource):
             token_ids=bool(wire.return_token_ids),
             custom={one.spec.name: one.name for one in box.offered if one.kind == "custom"},
         )
-        return (_stream if wire.stream else _whole)(gateway, requests, who, shape)
+        keep = None
+        if body.value.store and self._store.enabled:
+            keep = self._keep(gateway, request.user.id, await body.run(_kept, body.value, shape))
+        return (_stream if wire.stream else _whole)(gateway, requests, who, shape, keep)
+
+    def _keep(self, gateway: Gateway, owner: str, stored: StoredChat) -> Keep:
+        def keep(completion: bytes) -> None:
+            self._store.put(gateway.records, owner, msgspec.structs.replace(stored, completion=completion))
+
+        return keep
 
 
-def _stream(gateway: Gateway, requests: Sequence[GenerationRequest], who: Caller, shape: ReplyShape) -> ASGIResponse:
-    return TokenResponse(lambda: fanout.start(gateway, requests, who), ChatEncoder(shape), headers=sse.HEADERS)
+def _kept(wire: ChatRequest, shape: ReplyShape) -> StoredChat:
+    """Return what is stored of a request, still without its answer. Raise InvalidType or InvalidValue."""
+    return StoredChat(
+        id=shape.id,
+        created=time.time(),
+        model=wire.model,
+        completion=b"",
+        messages=sse.JSON.encode(wire.messages),
+        metadata=metadata(wire.metadata),
+    )
 
 
-def _whole(gateway: Gateway, requests: Sequence[GenerationRequest], who: Caller, shape: ReplyShape) -> ASGIResponse:
+def _stream(
+    gateway: Gateway, requests: Sequence[GenerationRequest], who: Caller, shape: ReplyShape, keep: Keep | None
+) -> ASGIResponse:
+    encoder: ChunkEncoder = ChatEncoder(shape)
+    if keep is not None:
+        encoder = StoringEncoder(encoder, shape, keep)
+    return TokenResponse(lambda: fanout.start(gateway, requests, who), encoder, headers=sse.HEADERS)
+
+
+def _whole(
+    gateway: Gateway, requests: Sequence[GenerationRequest], who: Caller, shape: ReplyShape, keep: Keep | None
+) -> ASGIResponse:
     async def work() -> bytes:
         found = await fanout.whole(gateway, requests, who, None if shape.logprobs is None else of_content)
-        return encode_chat(found, shape)
+        body = encode_chat(found, shape)
+        if keep is not None:
+            keep(body)
+        return body
 
     return Timed(work)
 

@@ -1,19 +1,21 @@
-"""GET /v1/models and GET /v1/models/{id}; ids hold slashes, raw or as ``%2F``."""
+"""GET /v1/models, GET and DELETE /v1/models/{id}; ids hold slashes, raw or as ``%2F``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from litestar import get
+from litestar import delete, get
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
-from hyperllama.web import GatewayRequest, InjectedGateway, Resource, route
+from hyperllama.errors import InvalidRequest, ModelNotFound
+from hyperllama.web import GatewayRequest, InjectedGateway, Resource, caller, route
 from hyperllama_openai.encode import models as encode
+from hyperllama_openai.encode import sse
 from hyperllama_openai.reply import ready
-from hyperllama_openai.wire.models import Model, ModelList
+from hyperllama_openai.wire.models import Model, ModelDeleted, ModelList
 
 
 class ModelRoutes(Resource):
@@ -29,6 +31,9 @@ class ModelRoutes(Resource):
         return (
             get("/models", opt=route(permission="models:read", answers=ModelList))(self.list_models),
             get("/models/{model:path}", opt=route(permission="models:read", answers=Model))(self.retrieve_model),
+            delete("/models/{model:path}", status_code=200, opt=route(permission="models:write", answers=ModelDeleted))(
+                self.remove_model
+            ),
         )
 
     async def list_models(self, request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
@@ -42,6 +47,21 @@ class ModelRoutes(Resource):
         name = str(model).lstrip("/")
         info = gateway.model(name, request.user)
         return ready(encode.one(info, name, since=self._since))
+
+    async def remove_model(
+        self, request: GatewayRequest, gateway: InjectedGateway, model: FromPath[Path]
+    ) -> ASGIResponse:
+        """Delete a model of the store; those of the configuration stay."""
+        name = str(model).lstrip("/")
+        info = gateway.model(name, request.user)
+        try:
+            await gateway.model_store.delete(
+                info.name if ":" in info.name else f"{info.name}:latest", caller(request, "openai")
+            )
+        except ModelNotFound:
+            text = f"The model '{name[:80]}' is named in the server's configuration and cannot be deleted."
+            raise InvalidRequest(text, param="model") from None
+        return ready(sse.JSON.encode(ModelDeleted(id=name)))
 
 
 __all__ = ("ModelRoutes",)

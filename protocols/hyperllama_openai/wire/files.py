@@ -17,7 +17,7 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
     """The fields of a form; ``file`` is read as its name, since its bytes are handed on earlier."""
 
     file: Annotated[str, Meta(extra_json_schema={"contentMediaType": "application/octet-stream"})]
-    purpose: Literal["batch"]
+    purpose: Literal["assistants", "batch", "evals", "fine-tune", "user_data", "vision"]
     anchor: Literal["created_at"] | None = msgspec.field(default=None, name="expires_after[anchor]")
     seconds: Lifetime | None = msgspec.field(default=None, name="expires_after[seconds]")
 

@@ -35,6 +35,12 @@ class ModelList(msgspec.Struct, frozen=True, kw_only=True):
     last_id: str | None
 
 
+class ModelDeleted(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    object: str = "model"
+    deleted: bool = True
+
+
 class TokenizeRequest(msgspec.Struct, frozen=True, kw_only=True):
     countable: ClassVar[Countable] = counted.MESSAGES
     model: str | None = None  # None: the only one there is, as for servers of one model
@@ -82,4 +88,4 @@ class Detokenized(msgspec.Struct, frozen=True, kw_only=True):
     content: str
 
 
-__all__ = ("DetokenizeRequest", "Detokenized", "Model", "ModelList", "TokenizeRequest", "Tokens")
+__all__ = ("DetokenizeRequest", "Detokenized", "Model", "ModelDeleted", "ModelList", "TokenizeRequest", "Tokens")

@@ -77,9 +77,10 @@ class SamplingFields(msgspec.Struct, frozen=True, kw_only=True):
     # Ours and other servers': the rest
     keep_alive: float | str | None = None  # Ollama
     return_token_ids: bool | None = None  # vLLM
-    # Accepted and without effect
+    # Chat completions that are kept
     metadata: Any = None
     store: bool | None = None
+    # Accepted and without effect
     service_tier: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
