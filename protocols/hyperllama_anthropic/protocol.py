@@ -14,8 +14,9 @@ from litestar.types import ControllerRouterHandler
 from hyperllama.config import BodyLimits
 from hyperllama.errors import GatewayError
 from hyperllama.spi import ErrorReply
-from hyperllama.web import BodyReader, Fetcher
+from hyperllama.web import BodyReader, Documents, Fetcher
 from hyperllama_anthropic import errors
+from hyperllama_anthropic.fetching import Inlining
 from hyperllama_anthropic.routes import MessageRoutes
 from hyperllama_anthropic.settings import Settings
 from hyperllama_anthropic.wire import ErrorEnvelope
@@ -32,7 +33,7 @@ class Anthropic:
         """Take ``fetcher`` for images that requests name by URL; None: none is fetched. ``limits`` is ``[body]``."""
         reader = BodyReader(errors.BodyRefusals(), limits)
         self.routes: Sequence[ControllerRouterHandler] = MessageRoutes(
-            settings, reader, Fetcher() if fetcher is None else fetcher
+            settings, reader, Inlining(Fetcher() if fetcher is None else fetcher, Documents())
         ).handlers
 
     def error_reply(self, error: GatewayError, path: str) -> ErrorReply:

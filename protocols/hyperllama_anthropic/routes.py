@@ -14,7 +14,6 @@ from hyperllama.spi import Gateway
 from hyperllama.stream import TokenStream, collect
 from hyperllama.web import (
     BodyReader,
-    Fetcher,
     GatewayRequest,
     InjectedGateway,
     Resource,
@@ -24,8 +23,10 @@ from hyperllama.web import (
     request_id,
     route,
 )
-from hyperllama_anthropic import encode, fetching
+from hyperllama_anthropic import encode
 from hyperllama_anthropic.decode import messages as decode
+from hyperllama_anthropic.decode.tools import ignored
+from hyperllama_anthropic.fetching import Inlining
 from hyperllama_anthropic.settings import Settings
 from hyperllama_anthropic.wire import Count, CountRequest, Message, MessagesRequest
 
@@ -33,10 +34,10 @@ from hyperllama_anthropic.wire import Count, CountRequest, Message, MessagesRequ
 class MessageRoutes(Resource):
     """Messages, streamed or whole, and the counts of their tokens."""
 
-    def __init__(self, settings: Settings, reader: BodyReader, fetcher: Fetcher) -> None:
+    def __init__(self, settings: Settings, reader: BodyReader, inlining: Inlining) -> None:
         self._settings = settings
         self._reader = reader
-        self._fetcher = fetcher
+        self._inlining = inlining
 
     @property
     def handlers(self) -> Sequence[ControllerRouterHandler]:
@@ -58,9 +59,11 @@ class MessageRoutes(Resource):
         """Answer a conversation."""
         body = await self._reader.read(request, MessagesRequest, strict=self._settings.strict)
         info = gateway.model(body.value.model, request.user)
-        wire = await fetching.images(body.value, info, self._fetcher)
+        wire = await self._inlining.of(body.value, info, request.user.id)
         generation = await body.run(decode.message, wire, info)
         headers = {"request-id": request_id(request.scope)}  # where Anthropic's clients look for it
+        if left_out := ignored(wire):
+            headers["x-ignored-tools"] = ", ".join(left_out)
         answer = _stream if wire.stream else _whole
         return answer(gateway, generation, caller(request, "anthropic"), model=wire.model, headers=headers)
 
@@ -68,7 +71,7 @@ class MessageRoutes(Resource):
         """Count the tokens of a conversation."""
         body = await self._reader.read(request, CountRequest)
         info = gateway.model(body.value.model, request.user)
-        wire = await fetching.images(body.value, info, self._fetcher)
+        wire = await self._inlining.of(body.value, info, request.user.id)
         chat, tools, reasoning = await body.run(decode.prompt, wire, info)
         who = caller(request, "anthropic")
 

@@ -9,7 +9,6 @@ from msgspec import Meta
 
 from hyperllama.web import Countable
 
-MAX_TOOLS = 128
 MAX_STOPS = 16
 MAX_STOP_BYTES = 256
 MAX_SCHEMA_BYTES = 64 * 1024
@@ -27,6 +26,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     media_type: str | None = None
     data: str | None = None
     url: str | None = None
+    content: str | list[Any] | None = None  # of ``content``, which documents alone have
 
 
 class InnerBlock(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +34,12 @@ class InnerBlock(msgspec.Struct, frozen=True, kw_only=True):
 
     type: str
     text: str | None = None
-    source: Source | None = None
+    source: Source | str | None = None  # a string: where a search result was found
+    content: str | list[Any] | dict[str, Any] | None = None
+    title: str | None = None
+    url: str | None = None
+    context: str | None = None
+    tool_name: str | None = None
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,17 +47,18 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
 
     type: str
     text: str | None = None
-    source: Source | None = None
+    source: Source | str | None = None
     id: str | None = None
     name: str | None = None
-    input: dict[str, Any] | None = None
+    input: Any = None
     tool_use_id: str | None = None
-    content: str | list[InnerBlock] | None = None
+    content: str | list[InnerBlock] | dict[str, Any] | None = None  # an object: of a tool that Anthropic's servers ran
     is_error: bool | None = None
     thinking: str | None = None
     signature: str | None = None
     data: str | None = None
     title: str | None = None
+    context: str | None = None
 
 
 class InputMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,11 +67,13 @@ class InputMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
-    name: str
+    name: str | None = None
     type: str | None = None  # absent or "custom": a function of the caller's
     description: str | None = None
     input_schema: dict[str, Any] | None = None
     strict: bool | None = None
+    display_width_px: int | None = None  # of a computer
+    display_height_px: int | None = None
 
 
 class ToolChoice(msgspec.Struct, frozen=True, kw_only=True):

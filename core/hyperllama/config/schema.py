@@ -208,7 +208,7 @@ class BodyLimits(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     parts: Count = 16_384  # content parts of all messages
     images: Count = 128  # dialects may allow fewer
     inputs: Count = 65_536  # texts to embed or to rank, prompts to complete
-    tools: Count = 1_024
+    tools: Count = 4_096
     tool_calls: Count = 8_192  # in all messages
     stops: Count = 1_024  # stop sequences
     stop_bytes: Count = 16_384  # of all stop sequences

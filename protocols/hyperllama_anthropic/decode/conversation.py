@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from hyperllama.errors import UnsupportedFeature
 from hyperllama.messages import Chat, Image, Message, Part, Text, ToolCall
 from hyperllama.turns import combined
 from hyperllama.web import MAX_IMAGES, image_bytes
 from hyperllama_anthropic import wire
+from hyperllama_anthropic.decode import blocks
 from hyperllama_anthropic.errors import invalid
+
+#: Lines for Anthropic's own accounts that agents put before the system prompt. They differ from one session to the
+#: next: left there, no session would find in the cache what another one began with.
+_ACCOUNTS = re.compile(r"\A(?:x-anthropic-[a-z-]+:[^\n]*(?:\n|\Z))+")
+_ELSEWHERE = "[A file of another server was attached here.]"
+_GAP = Text("\n\n")
 
 
 def conversation(turns: Sequence[wire.InputMessage], system: str | Sequence[wire.InnerBlock] | None) -> Chat:
@@ -29,7 +36,12 @@ def conversation(turns: Sequence[wire.InputMessage], system: str | Sequence[wire
             case "user":
                 found += _user(turn.content, param, names)
             case "assistant":
-                found.append(_assistant(turn.content, param, names))
+                answer = _Answer(names)
+                answer.read(turn.content, param)
+                if answer.summary is not None:  # the real API, too, leaves out what a summary stands for
+                    found = [message for message in found if message.role == "system"]
+                    found.append(Message(role="user", parts=(Text(answer.summary),)))
+                found += answer.messages()
             case "system":
                 found.append(Message(role="system", parts=_plain(turn.content, param)))
             case _:
@@ -43,31 +55,37 @@ def conversation(turns: Sequence[wire.InputMessage], system: str | Sequence[wire
 
 def _system(system: str | Sequence[wire.InnerBlock] | None) -> str:
     if system is None or isinstance(system, str):
-        return system or ""
+        return _ACCOUNTS.sub("", system or "")
+    texts: list[str] = []
     for index, block in enumerate(system):
         if block.type != "text":
             raise invalid(f"system.{index}.type", "expected 'text'")
-    return "\n\n".join(block.text or "" for block in system)
+        text = block.text or ""
+        if texts or not (accounts := _ACCOUNTS.match(text)):
+            texts.append(text)
+        elif rest := text[accounts.end() :]:
+            texts.append(rest)
+    return "\n\n".join(texts)
 
 
 def _plain(content: str | list[wire.Block], param: str) -> tuple[Part, ...]:
     if isinstance(content, str):
         return (Text(content),) if content else ()
-    return tuple(_part(block, f"{param}.content.{index}") for index, block in enumerate(content))
+    return _parts(content, param)
 
 
 def _user(content: str | list[wire.Block], param: str, names: dict[str, str]) -> list[Message]:
     """Return a message for each result of a tool, then one for the user's own content."""
     if isinstance(content, str):
         return [Message(role="user", parts=_plain(content, param))]
-    results, said = [], []
+    results, words = [], []
     for index, block in enumerate(content):
         where = f"{param}.content.{index}"
         if block.type == "tool_result":
             results.append(_result(block, where, names))
         else:
-            said.append(_part(block, where))
-    return [*results, Message(role="user", parts=tuple(said))] if said or not results else results
+            words.append((block, where))
+    return [*results, Message(role="user", parts=_apart(words))] if words or not results else results
 
 
 def _result(block: wire.Block, param: str, names: dict[str, str]) -> Message:
@@ -76,34 +94,105 @@ def _result(block: wire.Block, param: str, names: dict[str, str]) -> Message:
     parts: tuple[Part, ...] = ()
     if isinstance(block.content, str):
         parts = (Text(block.content),) if block.content else ()
+    elif isinstance(block.content, list):
+        parts = _parts(block.content, param)
     elif block.content:
-        parts = tuple(_part(inner, f"{param}.content.{index}") for index, inner in enumerate(block.content))
+        raise invalid(f"{param}.content", "expected a string or an array")
     if block.is_error:
         parts = (Text("Error: "), *parts)
     return Message(role="tool", parts=parts, tool_call_id=block.tool_use_id, name=names.get(block.tool_use_id))
 
 
-def _assistant(content: str | list[wire.Block], param: str, names: dict[str, str]) -> Message:
-    if isinstance(content, str):
-        return Message(role="assistant", parts=_plain(content, param))
-    parts: list[Part] = []
-    calls: list[ToolCall] = []
-    thoughts: list[str] = []
-    for index, block in enumerate(content):
-        where = f"{param}.content.{index}"
+class _Answer:
+    """An assistant's turn. A tool that another server ran within it is a call and its result, as a client's are."""
+
+    def __init__(self, names: dict[str, str]) -> None:
+        self.summary: str | None = None  # of everything before, when the turn holds one
+        self._names = names
+        self._found: list[Message] = []
+        self._blocks: list[tuple[wire.Block, str]] = []
+        self._calls: list[ToolCall] = []
+        self._thoughts: list[str] = []
+        self._foreign: dict[str, ToolCall] = {}
+        self._text: tuple[Part, ...] = ()
+
+    def read(self, content: str | list[wire.Block], param: str) -> None:
+        if isinstance(content, str):
+            self._text = _plain(content, param)
+            return
+        for index, block in enumerate(content):
+            self._read(block, f"{param}.content.{index}")
+
+    def messages(self) -> list[Message]:
+        if self._text or self._blocks or self._calls or self._thoughts or not (self._found or self.summary):
+            self._end(tuple(self._calls))
+        return self._found
+
+    def _read(self, block: wire.Block, where: str) -> None:
         match block.type:
             case "thinking":
-                thoughts.append(block.thinking or "")
+                self._thoughts.append(block.thinking or "")
             case "redacted_thinking":
                 pass
             case "tool_use":
-                if block.id is None or block.name is None:
-                    raise invalid(f"{where}.{'id' if block.id is None else 'name'}", "Field required")
-                names[block.id] = block.name
-                calls.append(ToolCall(block.id, block.name, msgspec.json.encode(block.input or {}).decode()))
+                self._calls.append(self._call(block, where))
+            case "compaction":
+                if text := blocks.flat(block.content):
+                    self.summary = text
+                    self._found, self._blocks, self._calls, self._thoughts = [], [], [], []
+            case kind if kind.endswith("_tool_use"):
+                call = self._call(block, where)
+                self._foreign[call.id] = call
+            case kind if kind.endswith("_tool_result"):
+                self._foreign_result(block, where)
             case _:
-                parts.append(_part(block, where))
-    return Message(role="assistant", parts=tuple(parts), reasoning="".join(thoughts), tool_calls=tuple(calls))
+                self._blocks.append((block, where))
+
+    def _call(self, block: wire.Block, where: str) -> ToolCall:
+        if block.id is None or block.name is None:
+            raise invalid(f"{where}.{'id' if block.id is None else 'name'}", "Field required")
+        self._names[block.id] = block.name
+        given = block.input if isinstance(block.input, dict) or not block.input else {"arguments": block.input}
+        return ToolCall(block.id, block.name, msgspec.json.encode(given or {}).decode())
+
+    def _foreign_result(self, block: wire.Block, where: str) -> None:
+        text = blocks.flat(block.content)
+        call = self._foreign.pop(block.tool_use_id or "", None)
+        if call is None:  # what asked for it is not here
+            if text:
+                self._blocks.append((wire.Block(type="document", source=wire.Source(type="text", data=text)), where))
+            return
+        self._end((call,))
+        self._found.append(Message(role="tool", parts=(Text(text),), tool_call_id=call.id, name=call.name))
+
+    def _end(self, calls: tuple[ToolCall, ...]) -> None:
+        self._found.append(
+            Message(
+                role="assistant",
+                parts=self._text + _apart(self._blocks),
+                reasoning="".join(self._thoughts),
+                tool_calls=calls,
+            )
+        )
+        self._text, self._blocks, self._thoughts = (), [], []
+
+
+def _parts(content: Iterable[wire.Block | wire.InnerBlock], param: str) -> tuple[Part, ...]:
+    return _apart([(block, f"{param}.content.{index}") for index, block in enumerate(content)])
+
+
+def _apart(content: Sequence[tuple[wire.Block | wire.InnerBlock, str]]) -> tuple[Part, ...]:
+    """Return the parts, with a gap around the text of what is not the speaker's own words."""
+    parts: list[Part] = []
+    foreign = False
+    for block, where in content:
+        part = _part(block, where)
+        other = block.type not in ("text", "image")
+        if parts and (foreign or other) and isinstance(part, Text) and isinstance(parts[-1], Text):
+            parts.append(_GAP)
+        parts.append(part)
+        foreign = other
+    return tuple(parts)
 
 
 def _part(block: wire.Block | wire.InnerBlock, param: str) -> Part:
@@ -114,17 +203,25 @@ def _part(block: wire.Block | wire.InnerBlock, param: str) -> Part:
             return Text(block.text)
         case "image":
             return _image(block.source, param)
-        case "document" if block.source is not None and block.source.type == "text":
-            return Text(block.source.data or "")
-        case "document" | "search_result" | "server_tool_use" | "web_search_tool_result":
-            raise UnsupportedFeature(f"{param}: content of type '{block.type}' is not supported", param=param)
+        case "document":
+            if block.source is None:
+                raise invalid(f"{param}.source", "Field required")
+            return Text(blocks.document(block, param))
+        case "search_result":
+            return Text(blocks.search_result(block))
+        case "tool_reference" if isinstance(block, wire.InnerBlock):
+            return Text(f"Tool: {block.tool_name or ''}")
+        case "container_upload":
+            return Text(_ELSEWHERE)
+        case kind if kind.endswith(("_tool_result", "_tool_use")):
+            return Text(blocks.flat(block.content))
     raise invalid(f"{param}.type", f"{block.type[:40]!r} is no content that belongs here")
 
 
-def _image(source: wire.Source | None, param: str) -> Image:
+def _image(source: wire.Source | str | None, param: str) -> Image:
     if source is None:
         raise invalid(f"{param}.source", "Field required")
-    if source.type != "base64":
+    if isinstance(source, str) or source.type != "base64":
         raise invalid(f"{param}.source.type", "this server fetches no image from there; send it as base64")
     try:
         return Image(image_bytes(source.data or ""))

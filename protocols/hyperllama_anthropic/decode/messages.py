@@ -9,21 +9,19 @@ import msgspec
 from hyperllama.errors import UnsupportedFeature
 from hyperllama.generation import (
     AnyJson,
-    AnyTool,
     Effort,
     GenerationRequest,
     JsonSchema,
-    NamedTool,
-    NoTool,
     OutputFormat,
     Sampling,
     ToolSpec,
 )
-from hyperllama.generation import ToolChoice as Chosen
-from hyperllama.messages import Chat, Image
+from hyperllama.messages import Chat, Image, without_images_of_tools
 from hyperllama.models import ModelInfo
 from hyperllama_anthropic import wire
 from hyperllama_anthropic.decode.conversation import conversation as read_turns
+from hyperllama_anthropic.decode.tools import choice as chosen
+from hyperllama_anthropic.decode.tools import tools
 from hyperllama_anthropic.errors import invalid
 
 _EFFORTS: dict[str, Effort] = {"low": "low", "medium": "medium", "high": "high", "xhigh": "max", "max": "max"}
@@ -34,7 +32,7 @@ def message(request: wire.MessagesRequest, info: ModelInfo) -> GenerationRequest
     """Return the generation. Raise InvalidRequest with the field at fault."""
     specs = tools(request)
     choice = request.tool_choice
-    conversation = chat(request)
+    conversation = chat(request, info)
     _check(conversation, specs, choice, info)
     return GenerationRequest(
         model=request.model,
@@ -47,7 +45,7 @@ def message(request: wire.MessagesRequest, info: ModelInfo) -> GenerationRequest
             stop=_stop(request.stop_sequences),
         ),
         tools=specs,
-        tool_choice=_choice(choice, specs),
+        tool_choice=chosen(choice, specs),
         parallel_tool_calls=choice is None or not choice.disable_parallel_tool_use,
         output=_output(request),
         reasoning=reasoning(request, info),
@@ -56,22 +54,15 @@ def message(request: wire.MessagesRequest, info: ModelInfo) -> GenerationRequest
 
 def prompt(request: wire.PromptFields, info: ModelInfo) -> tuple[Chat, tuple[ToolSpec, ...], bool | Effort | None]:
     """Return what the model would see: conversation, tools, effort. Raise InvalidRequest with the field at fault."""
-    return chat(request), tools(request), reasoning(request, info)
+    return chat(request, info), tools(request), reasoning(request, info)
 
 
-def chat(request: wire.PromptFields) -> Chat:
-    """Return the conversation. Raise InvalidRequest with the field at fault."""
+def chat(request: wire.PromptFields, info: ModelInfo) -> Chat:
+    """Return the conversation as a model such as ``info`` can take it. Raise InvalidRequest with the field at fault."""
     if request.mcp_servers:
         raise UnsupportedFeature("mcp_servers: not supported by this server", param="mcp_servers")
-    return read_turns(request.messages, request.system)
-
-
-def tools(request: wire.PromptFields) -> tuple[ToolSpec, ...]:
-    """Return the caller's own functions, without the tools that run on Anthropic's servers, which agents add."""
-    found = request.tools or ()
-    if len(found) > wire.MAX_TOOLS:
-        raise invalid("tools", f"at most {wire.MAX_TOOLS} tools are allowed")
-    return tuple(_tool(tool, f"tools.{index}") for index, tool in enumerate(found) if tool.type in (None, "custom"))
+    found = read_turns(request.messages, request.system)
+    return found if not info.context_length or "vision" in info.capabilities else without_images_of_tools(found)
 
 
 def _check(conversation: Chat, specs: Sequence[ToolSpec], choice: wire.ToolChoice | None, info: ModelInfo) -> None:
@@ -88,31 +79,6 @@ def _check(conversation: Chat, specs: Sequence[ToolSpec], choice: wire.ToolChoic
     images = any(isinstance(part, Image) for message in conversation.messages for part in message.parts)
     if images and "vision" not in info.capabilities:
         raise UnsupportedFeature(f"messages: {info.name} does not support images", param="messages")
-
-
-def _tool(tool: wire.Tool, param: str) -> ToolSpec:
-    if not 1 <= len(tool.name) <= 1024 or not tool.name.isprintable():
-        raise invalid(f"{param}.name", "1 to 1024 printable characters are expected")
-    schema = tool.input_schema or {"type": "object", "properties": {}}
-    if len(msgspec.json.encode(schema)) > wire.MAX_SCHEMA_BYTES:
-        raise invalid(f"{param}.input_schema", f"over {wire.MAX_SCHEMA_BYTES // 1024} KiB")
-    return ToolSpec(name=tool.name, description=tool.description or "", parameters=schema, strict=bool(tool.strict))
-
-
-def _choice(choice: wire.ToolChoice | None, specs: Sequence[ToolSpec]) -> Chosen | None:
-    if choice is None or choice.type == "auto":
-        return None
-    if choice.type == "none":
-        return NoTool() if specs else None
-    if not specs:
-        raise invalid("tool_choice", "only allowed together with tools")
-    if choice.type == "any":
-        return AnyTool()
-    if choice.type == "tool":
-        if all(spec.name != choice.name for spec in specs):
-            raise invalid("tool_choice.name", "no tool of that name in tools")
-        return NamedTool(choice.name or "")
-    raise invalid("tool_choice.type", "expected 'auto', 'any', 'tool' or 'none'")
 
 
 def _stop(found: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -156,4 +122,4 @@ def _asked(request: wire.PromptFields) -> bool | Effort:
     return _EFFORTS[effort]
 
 
-__all__ = ("chat", "message", "prompt", "reasoning", "tools")
+__all__ = ("chat", "message", "prompt", "reasoning")
