@@ -6,9 +6,6 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-#: The text in place of an image that a tool returned to a model without eyes.
-IMAGE_OMITTED = "[image omitted: this model takes no images]"
-
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
 
@@ -90,31 +87,7 @@ def opened(input: Input, opening: tuple[Message, ...]) -> Input:
     return msgspec.structs.replace(input, messages=(*opening, *input.messages), opened=True)
 
 
-def without_images_of_tools(chat: Chat) -> Chat:
-    """Return ``chat`` with a line of text for each image that a tool returned.
-
-    An agent cannot know that its model takes none, and its conversation would be dead for good.
-    """
-    if not any(message.role == "tool" and _shows(message) for message in chat.messages):
-        return chat
-    messages = tuple(
-        msgspec.structs.replace(
-            message,
-            parts=tuple(Text(IMAGE_OMITTED) if isinstance(part, Image) else part for part in message.parts),
-        )
-        if message.role == "tool"
-        else message
-        for message in chat.messages
-    )
-    return msgspec.structs.replace(chat, messages=messages)
-
-
-def _shows(message: Message) -> bool:
-    return any(isinstance(part, Image) for part in message.parts)
-
-
 __all__ = (
-    "IMAGE_OMITTED",
     "Chat",
     "Image",
     "Input",
@@ -126,5 +99,4 @@ __all__ = (
     "Text",
     "ToolCall",
     "opened",
-    "without_images_of_tools",
 )

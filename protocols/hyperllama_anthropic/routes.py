@@ -63,7 +63,7 @@ class MessageRoutes(Resource):
         generation = await body.run(decode.message, wire, info)
         headers = {"request-id": request_id(request.scope)}  # where Anthropic's clients look for it
         if left_out := ignored(wire):
-            headers["x-ignored-tools"] = ", ".join(left_out)
+            headers["x-hyperllama-tools-left-out"] = ", ".join(left_out)
         answer = _stream if wire.stream else _whole
         return answer(gateway, generation, caller(request, "anthropic"), model=wire.model, headers=headers)
 

@@ -11,7 +11,7 @@ import pytest
 
 from hyperllama.errors import InvalidRequest, UnsupportedFeature
 from hyperllama.generation import AnyTool, GenerationRequest, NamedTool
-from hyperllama.messages import IMAGE_OMITTED, Chat, Image, Message
+from hyperllama.messages import Chat, Image, Message
 from hyperllama.testing.fakes import model_info
 from hyperllama.web import BodyReader
 from hyperllama_anthropic.decode import messages as decode
@@ -144,9 +144,9 @@ def test_f11_a_tool_that_only_anthropic_runs_is_never_answered_by_invention(tool
 async def test_f11_a_tool_that_is_left_out_is_named_in_a_header(http: httpx.AsyncClient) -> None:
     body = {"model": "claude", "max_tokens": 9, "messages": [HI], "tools": [TOOL, *SERVER_RUN[:2], SERVER_RUN[0]]}
     reply = await http.post("/v1/messages", json=body)
-    assert reply.headers["x-ignored-tools"] == "web_search_20250305, web_search_20260209"
+    assert reply.headers["x-hyperllama-tools-left-out"] == "web_search_20250305, web_search_20260209"
     reply = await http.post("/v1/messages", json={**body, "tools": [TOOL]})
-    assert "x-ignored-tools" not in reply.headers
+    assert "x-hyperllama-tools-left-out" not in reply.headers
 
 
 def test_f11_a_function_without_a_name_is_refused_with_its_place() -> None:
@@ -368,7 +368,7 @@ def test_f18_lines_for_anthropics_accounts_do_not_part_sessions() -> None:
 def test_f21_an_image_that_a_tool_returned_does_not_end_a_session_without_eyes() -> None:
     picture = {"type": "image", "source": PNG}
     turns = (HI, assistant(CALL), user(result([text("shot: "), picture])))
-    assert messages(*turns, info=BLIND)[-1].text == f"shot: {IMAGE_OMITTED}"
+    assert messages(*turns, info=BLIND)[-1].text == "shot: [An image was here. This model cannot see images.]"
     assert Image(b"\x89PNG") in messages(*turns)[-1].parts
     with pytest.raises(UnsupportedFeature, match="does not support images"):
         messages(user(picture), info=BLIND)

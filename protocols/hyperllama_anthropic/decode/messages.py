@@ -16,8 +16,9 @@ from hyperllama.generation import (
     Sampling,
     ToolSpec,
 )
-from hyperllama.messages import Chat, Image, without_images_of_tools
+from hyperllama.messages import Chat, Image
 from hyperllama.models import ModelInfo
+from hyperllama.web import shown_images
 from hyperllama_anthropic import wire
 from hyperllama_anthropic.decode.conversation import conversation as read_turns
 from hyperllama_anthropic.decode.tools import choice as chosen
@@ -62,7 +63,7 @@ def chat(request: wire.PromptFields, info: ModelInfo) -> Chat:
     if request.mcp_servers:
         raise UnsupportedFeature("mcp_servers: not supported by this server", param="mcp_servers")
     found = read_turns(request.messages, request.system)
-    return found if not info.context_length or "vision" in info.capabilities else without_images_of_tools(found)
+    return msgspec.structs.replace(found, messages=shown_images(found.messages, info))
 
 
 def _check(conversation: Chat, specs: Sequence[ToolSpec], choice: wire.ToolChoice | None, info: ModelInfo) -> None:

@@ -9,7 +9,7 @@ from msgspec import Meta
 MAX_STOPS = 16
 MAX_STOP_BYTES = 256
 MAX_LOGIT_BIAS = 1024
-MAX_TOOLS = 4096  # OpenAI documents 128, which agents with large MCP servers pass
+MAX_TOOLS = 1024  # OpenAI documents 128, which agents with large MCP servers pass
 MAX_SCHEMA_BYTES = 64 * 1024
 MAX_PATTERN_BYTES = 4 * 1024
 
