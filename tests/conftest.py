@@ -11,6 +11,7 @@ import structlog
 
 from tests.support.bars import bar
 from tests.support.postgres import empty_postgres, postgres
+from tests.support.reports import pytest_report_to_serializable
 from tests.support.warming import (
     pytest_cmdline_main,
     pytest_collection_finish,
