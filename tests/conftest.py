@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
-import structlog
 
 from tests.support.bars import bar
+from tests.support.garbage import pytest_runtestloop
+from tests.support.logs import logging_as_before, pytest_configure
 from tests.support.postgres import empty_postgres, postgres
-from tests.support.reports import pytest_report_to_serializable
-from tests.support.warming import (
+from tests.support.warming import pytest_collection_finish, pytest_runtest_setup, pytest_sessionfinish
+from tests.support.workers import (
     pytest_cmdline_main,
-    pytest_collection_finish,
     pytest_collection_modifyitems,
-    pytest_runtest_setup,
-    pytest_sessionfinish,
+    pytest_report_to_serializable,
+    pytest_xdist_make_scheduler,
 )
 
 
@@ -27,11 +27,3 @@ def loopback_hub() -> Callable[..., AbstractContextManager[Any]]:
     from tests.support.hub_server import loopback_hub
 
     return loopback_hub
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    """Undo what a test configures: a filter left behind would empty what later tests capture."""
-    before = structlog.get_config()
-    yield
-    structlog.configure(**before)

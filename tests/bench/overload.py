@@ -192,7 +192,7 @@ async def measure(engine: str, seconds: float, port: int, places: int) -> Figure
     tokens = TOKENS[engine]
     alone = [await ask(port, 0, tokens) for _ in range(5)]
     normal = percentile([one.answered - one.began for one in alone], 0.5)
-    most = await peak(port, places, tokens, max(2.0, seconds / 6))
+    most = await peak(port, places, tokens, max(1.0, seconds / 6))
     began = time.monotonic()
     asked = await overload(port, 2 * most, tokens, seconds)
     recovered = await recovery(port, tokens, normal)

@@ -49,7 +49,7 @@ def error_of(path: str, body: bytes) -> str:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("models", "kills"), [(1, 3), pytest.param(25, 4, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(("models", "kills"), [(3, 1), pytest.param(25, 4, marks=pytest.mark.nightly)])
 def test_r05_a_killed_engine_is_one_error_and_comes_back(models: int, kills: int, serving: Any, bar: Any) -> None:
     names = [f"frail{number}" for number in range(models)]
     began = time.time()

@@ -20,6 +20,7 @@ import pytest
 from hyperllama import hookimpl
 from hyperllama.config import Config
 from hyperllama.spi import Call
+from tests.support.garbage import only_new_garbage
 from tests.support.live import FAST, SOUND, answer, asked, chat, connect
 
 MIB = 2**20
@@ -95,17 +96,17 @@ def _leaks(live: Any, warm: int, count: int) -> tuple[float, tuple[int, ...], tu
         return len(live.on_loop(asyncio.all_tasks)), process.num_fds(), process.num_threads()
 
     run(warm)
-    gc.collect()
     before, points = state(), []
-    tracemalloc.start()
-    try:
-        for _ in range(21):
-            run(count // 20)
-            state()
-            gc.collect()
-            points.append(tracemalloc.get_traced_memory()[0])
-    finally:
-        tracemalloc.stop()
+    with only_new_garbage():
+        tracemalloc.start()
+        try:
+            for _ in range(21):
+                run(count // 20)
+                state()
+                gc.collect()
+                points.append(tracemalloc.get_traced_memory()[0])
+        finally:
+            tracemalloc.stop()
     steps = [late - early for early, late in pairwise(points)]
     return statistics.median(steps) / (count // 20), before, state()
 

@@ -78,7 +78,7 @@ def _of(found: dict[str, Any]) -> str:
 
 def test_r10_overload_refuses_in_time_and_serves_on(overload: Any, bar: Any) -> None:
     """A few seconds of tests/bench/overload.py; its figures mean something on a machine that does nothing else."""
-    found = overload("sim", "2")
+    found = overload("sim", "1.5")
     assert found["other"] == 0
     assert found["without_retry_after"] == 0
     assert found["refused"] > 0

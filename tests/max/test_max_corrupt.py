@@ -16,6 +16,7 @@ from hyperllama.errors import ConfigError
 from hyperllama.models import ModelSpec
 from hyperllama_max.describe import describe
 from tests.support.asking_max import CHAT
+from tests.support.garbage import only_new_garbage
 from tests.support.gguf_files import lone
 
 HEADER = 60_000  # bytes of the file in which its header is, about
@@ -79,16 +80,17 @@ def refusal(place: Path) -> str:
 def growth(work: Callable[[], object], before_each: Callable[[], object]) -> float:
     """Bytes that Python keeps of each of some thirty repeats: the least of ten steps, as other threads allocate too."""
     points = []
-    tracemalloc.start()
-    try:
-        for _ in range(11):
-            for _ in range(3):
-                before_each()
-                work()
-            gc.collect()
-            points.append(tracemalloc.get_traced_memory()[0])
-    finally:
-        tracemalloc.stop()
+    with only_new_garbage():
+        tracemalloc.start()
+        try:
+            for _ in range(11):
+                for _ in range(3):
+                    before_each()
+                    work()
+                gc.collect()
+                points.append(tracemalloc.get_traced_memory()[0])
+        finally:
+            tracemalloc.stop()
     return min(late - early for early, late in pairwise(points)) / 3
 
 

@@ -1,8 +1,4 @@
-"""Models are compiled beside the tests that need none, and tests that do need one come last.
-
-Under ``pytest -n 2`` one worker starts the compilations and all tests that load a model go to one worker, so that each
-model is compiled once and loaded once.
-"""
+"""Models are compiled beside the tests that need none, once for the run, however many workers it has."""
 
 from __future__ import annotations
 
@@ -18,13 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.workers import needs_max
 
 MODELS = ("hyperllama-tiny", "hyperllama-tiny-embed")
 COMPILE = 1200.0  # seconds that a first compilation may take on a small machine
-
-
-def needs_max(item: pytest.Item) -> bool:
-    return item.get_closest_marker("max") is not None
 
 
 class Warming:
@@ -77,27 +70,12 @@ class Warming:
 WARMING = pytest.StashKey[Warming]()
 
 
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Let ``-n`` keep the tests of a group on one worker."""
-    if getattr(config.option, "dist", "no") == "load":
-        config.option.dist = "loadgroup"
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    items.sort(key=needs_max)
-    grouped = config.pluginmanager.hasplugin("xdist")
-    for item in items:
-        if needs_max(item):
-            item.add_marker(pytest.mark.timeout(COMPILE + 100), append=False)
-            if grouped:
-                item.add_marker(pytest.mark.xdist_group("max"))
-
-
 def pytest_collection_finish(session: pytest.Session) -> None:
-    config = session.config
-    if config.option.collectonly or importlib.util.find_spec("max") is None or not any(map(needs_max, session.items)):
+    config, items = session.config, [item for item in session.items if needs_max(item)]
+    if config.option.collectonly or importlib.util.find_spec("max") is None or not items:
         return
+    for item in items:  # the first of them waits
+        item.add_marker(pytest.mark.timeout(COMPILE + 100), append=False)
     folder: Path = config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
     config.stash[WARMING] = Warming((folder.parent if _worker() else folder) / "warming")
 
