@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.support.bars import bar
-from tests.support.garbage import pytest_runtestloop
-from tests.support.logs import logging_as_before, pytest_configure
+from tests.support.costs import pytest_configure, pytest_runtestloop
+from tests.support.logs import logging_as_before
 from tests.support.postgres import empty_postgres, postgres
 from tests.support.warming import pytest_collection_finish, pytest_runtest_setup, pytest_sessionfinish
 from tests.support.workers import (

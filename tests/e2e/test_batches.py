@@ -41,7 +41,7 @@ def waited_for(client: openai.OpenAI, id: str, seen: Callable[[Any], bool]) -> A
     deadline = time.monotonic() + 60
     while not seen(batch := client.batches.retrieve(id)):
         assert time.monotonic() < deadline, batch
-        time.sleep(0.02)
+        time.sleep(0.1)
     return batch
 
 

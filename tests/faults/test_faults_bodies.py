@@ -244,7 +244,7 @@ def test_s07_our_own_regular_expressions_are_quick_on_hostile_text(bar: Any) -> 
 
 def test_s07_a_regular_expression_that_explodes_is_seen() -> None:
     """The control of the test above."""
-    assert _seconds(re.compile(r"(?:a+)+$"), "match", "a" * 26 + "\x00") > 0.2
+    assert _seconds(re.compile(r"(?:a+)+$"), "match", "a" * 24 + "\x00") > 0.05
 
 
 @pytest.mark.max

@@ -72,6 +72,7 @@ def test_s22_a_run_on_sim_from_start_to_stop_connects_to_nothing(tmp_path: Path,
 
 
 @pytest.mark.max
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_s22_a_run_on_max_from_load_to_stop_connects_to_nothing(tmp_path: Path, bar: Any) -> None:
     command = [sys.executable, "-m", "hyperllama", "--config", str(ROOT / "config.toml")]

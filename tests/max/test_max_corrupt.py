@@ -16,7 +16,7 @@ from hyperllama.errors import ConfigError
 from hyperllama.models import ModelSpec
 from hyperllama_max.describe import describe
 from tests.support.asking_max import CHAT
-from tests.support.garbage import only_new_garbage
+from tests.support.costs import only_new_garbage
 from tests.support.gguf_files import lone
 
 HEADER = 60_000  # bytes of the file in which its header is, about

@@ -71,6 +71,7 @@ def test_a_killed_compiler_leaves_nothing_to_load_and_nobody_waiting(tmp_path):
 
 
 @pytest.mark.max
+@pytest.mark.nightly
 def test_half_a_library_that_was_left_is_compiled_anew(tmp_path):
     """The importer finds the extension's source on ``sys.path``: a copy, so that the installed one stays as it is."""
     found = importlib.util.find_spec("max")

@@ -1,4 +1,4 @@
-"""What tests log goes to what pytest captures, and costs little."""
+"""What a test configures of the log is its own."""
 
 from __future__ import annotations
 
@@ -7,13 +7,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-__all__ = ("logging_as_before", "pytest_configure")
-
-
-def pytest_configure() -> None:
-    """Log tracebacks as Python prints them: structlog's own show every local variable, for half a second each."""
-    renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
-    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], renderer])
+__all__ = ("logging_as_before",)
 
 
 @pytest.fixture(autouse=True)
