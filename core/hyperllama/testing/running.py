@@ -37,7 +37,7 @@ class RunningGateway:
         """Return the log that it has written so far."""
         return (self.folder / "log").read_text("utf-8", errors="replace")
 
-    def wait_listening(self, seconds: float = 30.0) -> None:
+    def wait_listening(self, seconds: float = 120.0) -> None:
         """Wait until the gateway listens. Raises RuntimeError, with the log, when it does not."""
         self.port = wait_listening(self.folder / "log", self.process.pid, seconds=seconds)
 
