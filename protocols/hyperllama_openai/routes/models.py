@@ -10,7 +10,6 @@ from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
-from hyperllama.errors import InvalidRequest, ModelNotFound
 from hyperllama.web import GatewayRequest, InjectedGateway, Resource, caller, route
 from hyperllama_openai.encode import models as encode
 from hyperllama_openai.encode import sse
@@ -51,16 +50,10 @@ class ModelRoutes(Resource):
     async def remove_model(
         self, request: GatewayRequest, gateway: InjectedGateway, model: FromPath[Path]
     ) -> ASGIResponse:
-        """Delete a model of the store; those of the configuration stay."""
+        """Delete a model of the store; the store refuses to lose one of the configuration."""
         name = str(model).lstrip("/")
-        info = gateway.model(name, request.user)
-        try:
-            await gateway.model_store.delete(
-                info.name if ":" in info.name else f"{info.name}:latest", caller(request, "openai")
-            )
-        except ModelNotFound:
-            text = f"The model '{name[:80]}' is named in the server's configuration and cannot be deleted."
-            raise InvalidRequest(text, param="model") from None
+        stored = gateway.model(name, request.user).name
+        await gateway.model_store.delete(stored if ":" in stored else f"{stored}:latest", caller(request, "openai"))
         return ready(sse.JSON.encode(ModelDeleted(id=name)))
 
 

@@ -57,6 +57,7 @@ def config(folder: Path) -> str:
         _model("agent", 1_000_000, [*script, ("", "A plain answer.", ())], aliases=ALIASES),
         _model("typed", 200_000, script),
         _model("small", 1024, script),
+        '[models.embedder]\nengine = "sim"\n[models.embedder.options]\nembedding = 8\n',
     ]
     return "".join(tables)
 
