@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from litestar import route
+from litestar import Router, route
+from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
@@ -15,7 +16,7 @@ from hyperllama.spi import ErrorReply
 from hyperllama.web import GatewayRequest
 from hyperllama_ollama import errors
 from hyperllama_ollama.routes import account, catalog, embedding, inference, store
-from hyperllama_ollama.routes.answers import Builder
+from hyperllama_ollama.routes.answers import BodyDecoder, Builder
 from hyperllama_ollama.settings import Settings
 from hyperllama_ollama.wire import ErrorText
 
@@ -39,13 +40,14 @@ class Ollama:
 
     def __init__(self, settings: Settings, limits: BodyLimits | None = None) -> None:
         """Take ``limits``, which is ``[body]``; None: its defaults."""
+        decoder = BodyDecoder(limits)
         handlers: list[HTTPRouteHandler] = [
             catalog.root,
             catalog.version_route(settings.version),
             catalog.tags,
             catalog.ps,
             catalog.show,
-            *inference.Inference(Builder(), BodyLimits() if limits is None else limits).handlers,
+            *inference.Inference(Builder(), decoder).handlers,
             embedding.embed,
             embedding.embeddings,
             store.create,
@@ -63,7 +65,10 @@ class Ollama:
             account.web_fetch,
             account.recommendations,
         ]
-        self.routes: Sequence[ControllerRouterHandler] = (_options_route(handlers), *handlers)
+        provided = {"decoder": Provide(lambda: decoder, sync_to_thread=False)}
+        self.routes: Sequence[ControllerRouterHandler] = (
+            Router(path="/", route_handlers=[_options_route(handlers), *handlers], dependencies=provided),
+        )
 
     def error_reply(self, error: GatewayError, path: str) -> ErrorReply:
         return errors.reply(error)

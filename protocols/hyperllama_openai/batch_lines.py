@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from hyperllama.config import BodyLimits
 from hyperllama.errors import InvalidRequest
 from hyperllama.generation import Usage
 from hyperllama.spi import BatchAnswer, BatchError, BatchFault, BatchLine, BatchResult
@@ -59,10 +60,10 @@ _ANSWER = msgspec.json.Decoder(_Answered)
 _NOTHING = _Details()
 
 
-def line(raw: bytes, endpoint: str) -> BatchLine:
-    """Return the line. Raise InvalidRequest with its fault."""
+def line(raw: bytes, endpoint: str, *, limits: BodyLimits | None = None) -> BatchLine:
+    """Return the line, within ``limits``, which is ``[body]``. Raise InvalidRequest with its fault."""
     try:
-        value = parse_json(raw)
+        value = parse_json(raw, BodyLimits() if limits is None else limits)
     except InvalidRequest as error:
         raise InvalidLine(f"This line is not valid JSON: {error.message}") from error
     if not isinstance(value, dict):

@@ -10,7 +10,7 @@ from litestar.types import ControllerRouterHandler
 
 from hyperllama.config import BodyLimits
 from hyperllama.errors import GatewayError
-from hyperllama.spi import ErrorReply
+from hyperllama.spi import BatchLine, ErrorReply
 from hyperllama.web import BodyReader, Documents, Fetcher
 from hyperllama_openai import batch_lines, errors
 from hyperllama_openai.fetching import Sources
@@ -62,6 +62,7 @@ class OpenAI:
         """Take ``fetcher`` for images that requests name by URL; None: none is fetched. ``limits`` is ``[body]``."""
         sources = Sources(Fetcher() if fetcher is None else fetcher, Documents())
         reader = BodyReader(errors.BodyRefusals(), limits)
+        self._limits = reader.limits
         reranking = RerankRoutes(settings, reader)
         resources = (
             ModelRoutes(since=int(time.time())),
@@ -82,9 +83,12 @@ class OpenAI:
         )
 
     batch_fault = staticmethod(batch_lines.fault)
-    batch_line = staticmethod(batch_lines.line)
     batch_result = staticmethod(batch_lines.result)
     batch_unrun = staticmethod(batch_lines.unrun)
+
+    def batch_line(self, raw: bytes, endpoint: str) -> BatchLine:
+        """Return the line. Raise InvalidRequest with its fault."""
+        return batch_lines.line(raw, endpoint, limits=self._limits)
 
     def error_reply(self, error: GatewayError, path: str) -> ErrorReply:
         return errors.reply(error, param=_input_of(path), path=path)

@@ -130,11 +130,30 @@ def _lists(model: str, n: int) -> Iterator[tuple[str, str, object]]:
 
 
 def _raw(n: int) -> Iterator[Attack]:
-    for path in ("/v1/chat/completions", "/api/chat", "/v1/messages"):
+    """Yield bodies whose text is the cost: valid JSON, and the same with an end that is none."""
+    whole = b'{"model":"%s","x":%s}'
+    for path in ("/v1/chat/completions", "/api/chat", "/v1/messages", "/api/embed", "/v1/responses"):
         yield Attack(f"escapes{path}", path, b'{"model":"' + b'\\"' * (n * 2000) + b'"' + b"[" * 80)
         yield Attack(f"numbers{path}", path, b'{"x":[' + b"1e5," * (n * 400) + b"1]}")
         yield Attack(f"objects{path}", path, b'{"x":[' + b"{}," * (n * 400) + b"1]}")
         yield Attack(f"deep{path}", path, b"[" * (n * 100))
+        for name, text in (
+            ("quotes", b'"' + b'\\"' * (n * 2000) + b'"'),
+            ("pairs", b'"' + b"\\ud83d\\ude00" * (n * 330) + b'"'),
+            ("surrogates", b'"' + b"\\ud800" * (n * 660) + b'"'),
+            ("plain", b'"' + b"a" * (n * 4000) + b'"'),
+            ("emoji", b'"' + "\U0001f600".encode() * (n * 1000) + b'"'),
+            ("bad-bytes", b'"' + b"\xff" * (n * 4000) + b'"'),
+            ("strings", b"[" + b'"abcde",' * (n * 249) + b"1]"),
+            ("decimals", b"[" + b"1.25e5," * (n * 249) + b"1]"),
+            ("digits", b"1" * (n * 4000)),
+            ("fraction", b"0." + b"1" * (n * 4000)),
+            ("brackets", b'"' + b"[{,:" * (n * 1000) + b'"'),
+            ("spaces", b" " * (n * 4000) + b"1"),
+            ("lists", b"[" + b"[[[]]]," * (n * 8) + b"1]"),
+        ):
+            yield Attack(f"{name}{path}", path, whole % (b"m", text))
+            yield Attack(f"{name}-broken{path}", path, whole % (b"m", text) + b"!")
 
 
 def _shapes(n: int) -> Iterator[tuple[str, object]]:

@@ -114,3 +114,27 @@ def test_members_keep_the_text_they_were_written_as() -> None:
     document = scan.parse(b'{"format": [1, 2.0 ] , "b":"x"}')
     assert document is not None
     assert document.raw == {"format": "[1, 2.0 ]", "b": '"x"'}
+
+
+@pytest.mark.parametrize("unit", ["a", "\u00e9", "\U0001f600"])
+@pytest.mark.parametrize(
+    "escape", [b"\\ud83d\\ude00", b"\\ud83d", b"\\ude00", b"\\n", b"\\u0041", b"\xff", b"\xe2\x82"]
+)
+def test_a_long_string_is_read_as_a_short_one_is(unit: str, escape: bytes) -> None:
+    """It is read in pieces: no escape, pair or character may be cut by their ends, wherever it stands."""
+    short = _parsed(b'"' + escape + b'"')
+    assert isinstance(short, str)
+    for before in (0, 511, 32_767, 131_070):
+        text = unit * before
+        body = b'"' + text.encode() + escape * 3_000 + b'z"'
+        if escape == b"\\ude00" and before == 0:
+            assert _parsed(b'"\\ud83d' + body[1:]) == "\U0001f600" + short * 2_999 + "z"
+        assert _parsed(body) == text + short * 3_000 + "z"
+
+
+def test_numbers_keep_their_text_for_errors_only_as_far_as_it_costs_little() -> None:
+    document = scan.parse(b"[" + b"1.50," * 20_000 + b"1]", tokens=True)
+    assert document is not None
+    assert document.value[0].token == "1.50"
+    assert sum(isinstance(number, scan.Number) for number in document.value) == 10_000
+    assert document.value == [1.5] * 20_000 + [1]

@@ -35,36 +35,36 @@ def chat(raw: bytes, *, limits: BodyLimits = LIMITS) -> tuple[wire.ChatRequest, 
     return wire.ChatRequest(**_renamed(body)), body
 
 
-def embed(raw: bytes) -> wire.EmbedRequest:
-    return wire.EmbedRequest(**read(raw, "EmbedRequest", _EMBED).fields)
+def embed(raw: bytes, *, limits: BodyLimits = LIMITS) -> wire.EmbedRequest:
+    return wire.EmbedRequest(**read(raw, "EmbedRequest", _EMBED, limits=limits).fields)
 
 
-def embeddings(raw: bytes) -> wire.EmbeddingRequest:
-    return wire.EmbeddingRequest(**read(raw, "EmbeddingRequest", _EMBEDDING).fields)
+def embeddings(raw: bytes, *, limits: BodyLimits = LIMITS) -> wire.EmbeddingRequest:
+    return wire.EmbeddingRequest(**read(raw, "EmbeddingRequest", _EMBEDDING, limits=limits).fields)
 
 
-def show(raw: bytes) -> wire.ShowRequest:
-    return wire.ShowRequest(**read(raw, "ShowRequest", _SHOW).fields)
+def show(raw: bytes, *, limits: BodyLimits = LIMITS) -> wire.ShowRequest:
+    return wire.ShowRequest(**read(raw, "ShowRequest", _SHOW, limits=limits).fields)
 
 
-def delete(raw: bytes) -> wire.DeleteRequest:
-    return wire.DeleteRequest(**read(raw, "DeleteRequest", _NAMED).fields)
+def delete(raw: bytes, *, limits: BodyLimits = LIMITS) -> wire.DeleteRequest:
+    return wire.DeleteRequest(**read(raw, "DeleteRequest", _NAMED, limits=limits).fields)
 
 
-def pull(raw: bytes) -> wire.TransferRequest:
-    return wire.TransferRequest(**read(raw, "PullRequest", _TRANSFER).fields)
+def pull(raw: bytes, *, limits: BodyLimits = LIMITS) -> wire.TransferRequest:
+    return wire.TransferRequest(**read(raw, "PullRequest", _TRANSFER, limits=limits).fields)
 
 
-def push(raw: bytes) -> wire.TransferRequest:
-    return wire.TransferRequest(**read(raw, "PushRequest", _TRANSFER).fields)
+def push(raw: bytes, *, limits: BodyLimits = LIMITS) -> wire.TransferRequest:
+    return wire.TransferRequest(**read(raw, "PushRequest", _TRANSFER, limits=limits).fields)
 
 
-def copy(raw: bytes) -> wire.CopyRequest:
-    return wire.CopyRequest(**read(raw, "CopyRequest", _COPY).fields)
+def copy(raw: bytes, *, limits: BodyLimits = LIMITS) -> wire.CopyRequest:
+    return wire.CopyRequest(**read(raw, "CopyRequest", _COPY, limits=limits).fields)
 
 
-def create(raw: bytes) -> wire.CreateRequest:
-    found = dict(read(raw, "CreateRequest", _CREATE).fields)
+def create(raw: bytes, *, limits: BodyLimits = LIMITS) -> wire.CreateRequest:
+    found = dict(read(raw, "CreateRequest", _CREATE, limits=limits).fields)
     if "from" in found:
         found["from_"] = found.pop("from")
     return wire.CreateRequest(**found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from typing import Any, TypeAlias
@@ -11,13 +12,21 @@ import msgspec
 MAX_DEPTH = 512  # Go stops at 10,000; nothing a client means is deeper than this, and Python's own C code is
 _LONG = 4000  # digits of an integer that Python still converts
 
+_PART = 128 * 1024  # bytes that one call into C decodes
+_UTF8 = codecs.getincrementaldecoder("utf-8")
+_TOKENS = 10_000  # numbers that keep their text: each is one more object for the garbage collector to look at
+
 _SPACE = re.compile(r"[ \t\r\n]*")
 _PLAIN = re.compile(r'[^"\\\x00-\x1f]*')
-#: A piece of a string. One match of a long string would keep every other thread waiting.
-_PIECE = re.compile(r'(?:[^"\\\x00-\x1f]{1,4096}+|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})){1,4096}+')
+#: A piece of a string, which no surrogate pair reaches across. One call into C for a long string would keep every other
+#: thread waiting.
+_PIECE = re.compile(
+    r'(?:[^"\\\x00-\x1f]{1,64}+|\\(?:["\\/bfnrt]|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}))'
+    r"{1,512}+"
+)
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _HEX = re.compile(r"[0-9a-fA-F]*")
-_LONE = re.compile("[\ud800-\udfff]")
+_LONE = re.compile("[\ud800-\udfff]+")
 
 Json: TypeAlias = Any  # a JSON body is what the client made it
 
@@ -48,9 +57,9 @@ def parse(body: bytes, *, tokens: bool = False) -> Document | None:
     """Return the first value in ``body``; None if there is nothing but space. Raise BadJson.
 
     Of several equal keys the last one counts and takes the last place. Invalid UTF-8 and lone surrogates become U+FFFD.
-    ``tokens``: numbers that are no plain integers come as :class:`Number`.
+    ``tokens``: numbers that are no plain integers come as :class:`Number`, the first 10,000 of them.
     """
-    text = body.decode("utf-8", "surrogateescape")
+    text = _decoded(body)
     start = _skip(text, 0)
     if start == len(text):
         return None
@@ -60,7 +69,7 @@ def parse(body: bytes, *, tokens: bool = False) -> Document | None:
 class _Scanner:
     def __init__(self, text: str, tokens: bool) -> None:
         self._text = text
-        self._tokens = tokens
+        self._tokens = _TOKENS if tokens else 0
         self._raw: dict[str, str] = {}
 
     def document(self, at: int) -> Document:
@@ -173,18 +182,23 @@ class _Scanner:
             raise self._broken(end + 1 + sign, "in exponent of numeric literal")
         if token.lstrip("-").isdigit() and len(token) <= _LONG:
             return int(token), end
-        return (Number(token) if self._tokens else float(token)), end
+        if not self._tokens:
+            return float(token), end
+        self._tokens -= 1
+        return Number(token), end
 
     def _string(self, at: int) -> tuple[str, int]:
         end = at + 1
-        while piece := _PIECE.match(self._text, end):
-            end = piece.end()
+        pieces: list[str] = []
+        while found := _PIECE.match(self._text, end):
+            end = found.end()
+            piece = found.group()
+            if "\\" in piece:
+                piece = json.loads(f'"{piece}"')
+            pieces.append(piece if piece.isascii() else _LONE.sub(_replaced, piece))
         if self._text[end : end + 1] != '"':
             raise self._bad_string(end)
-        end += 1
-        raw = self._text[at:end]
-        string = json.loads(raw) if "\\" in raw else raw[1:-1]
-        return _LONE.sub("\ufffd", string), end
+        return "".join(pieces), end + 1
 
     def _bad_string(self, at: int) -> BadJson:
         text = self._text
@@ -207,6 +221,17 @@ class _Scanner:
         if at >= len(self._text):
             return BadJson("unexpected EOF")
         return _unexpected(self._text, at, where)
+
+
+def _decoded(body: bytes) -> str:
+    """Return the text of ``body``; each byte that is no UTF-8 is a lone surrogate."""
+    decoder = _UTF8("surrogateescape")
+    parts = [decoder.decode(body[at : at + _PART]) for at in range(0, len(body), _PART)]
+    return "".join([*parts, decoder.decode(b"", final=True)])
+
+
+def _replaced(lone: re.Match[str]) -> str:
+    return "\ufffd" * len(lone.group())
 
 
 def _skip(text: str, at: int) -> int:

@@ -5,27 +5,64 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from litestar import Request
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
+from hyperllama.config import BodyLimits
 from hyperllama.errors import GatewayError, LoadFailed, RateLimited, Unavailable
 from hyperllama.stream import TokenStream
 from hyperllama_ollama import errors, paths
 from hyperllama_ollama.template import Budget, TooMuchWork
 
 T = TypeVar("T")
+Decoded = TypeVar("Decoded", covariant=True)
 
+_MAX_WAITING = 256  # large bodies that wait for the thread
 _THREAD_FROM = 32 * 1024  # bytes of a body; of many small things, reading more would be felt by other requests
 
 
-async def read(decode: Callable[[bytes], T], raw: bytes) -> T:
-    """Decode a request body, in a thread when that is long work."""
-    if len(raw) >= _THREAD_FROM:
-        return await asyncio.to_thread(decode, raw)
-    return decode(raw)
+class Decode(Protocol[Decoded]):
+    """A decoder of bodies, as in :mod:`hyperllama_ollama.decode.bodies`."""
+
+    def __call__(self, raw: bytes, *, limits: BodyLimits) -> Decoded: ...
+
+
+class BodyDecoder:
+    """Request bodies within ``[body]``. Long ones are decoded one after the other in a thread of its own, so that
+    however many arrive together, the event loop competes with one thread only."""
+
+    def __init__(self, limits: BodyLimits | None = None) -> None:
+        """Take ``limits``, which is ``[body]``; None: its defaults."""
+        self._limits = BodyLimits() if limits is None else limits
+        self._thread = ThreadPoolExecutor(1, "ollama-body")
+        self._waiting = 0
+
+    def __deepcopy__(self, memo: object) -> BodyDecoder:
+        """Return the same one: the framework copies handlers, with what they are bound to."""
+        return self
+
+    async def read(self, decode: Decode[T], raw: bytes) -> T:
+        """Return what ``decode`` makes of a body. Raise what it raises, or Unavailable when too many wait."""
+        if len(raw) < _THREAD_FROM:
+            return decode(raw, limits=self._limits)
+        if self._waiting >= _MAX_WAITING:
+            raise Unavailable("too many large requests arrive at once", retry_after=1)
+        self._waiting += 1
+        try:
+            work = partial(decode, raw, limits=self._limits)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        finally:
+            self._waiting -= 1
+
+
+#: How a route handler asks Litestar for the decoder of bodies.
+InjectedBodies: TypeAlias = NamedDependency[SkipValidation[BodyDecoder]]
 
 
 class Builder:
@@ -108,4 +145,4 @@ async def before(request: Request[Any, Any, Any]) -> ASGIResponse | None:
     return Empty(status_code=target.status, headers={"location": target.location})
 
 
-__all__ = ("Builder", "OrError", "before", "empty", "json", "one", "read")
+__all__ = ("BodyDecoder", "Builder", "InjectedBodies", "OrError", "before", "empty", "json", "one")

@@ -12,7 +12,7 @@ from hyperllama_ollama import described, resolve, wire
 from hyperllama_ollama.decode import bodies
 from hyperllama_ollama.encode import listing, replies, showing
 from hyperllama_ollama.encode.text import dumps
-from hyperllama_ollama.routes.answers import before, json, read
+from hyperllama_ollama.routes.answers import InjectedBodies, before, json
 
 _COPILOT = "GitHubCopilotChat/"
 
@@ -58,9 +58,9 @@ async def ps(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
     opt=route(permission="models:read", accepts=described.SHOW, answers=replies.Shown),
     before_request=before,
 )
-async def show(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+async def show(request: GatewayRequest, gateway: InjectedGateway, decoder: InjectedBodies) -> ASGIResponse:
     """Return one model's card."""
-    asked = await read(bodies.show, await request.body())
+    asked = await decoder.read(bodies.show, await request.body())
     info = resolve.resolve(gateway, asked.target, caller(request, "ollama").principal, resolve.SHOW)
     copilot = request.headers.get("user-agent", "").startswith(_COPILOT)
     return json(showing.show(info, asked, copilot=copilot))

@@ -11,7 +11,7 @@ from hyperllama_ollama import described, options, resolve
 from hyperllama_ollama.decode import bodies, requests
 from hyperllama_ollama.encode import replies, vectors
 from hyperllama_ollama.errors import JSON, Failure
-from hyperllama_ollama.routes.answers import before, read
+from hyperllama_ollama.routes.answers import InjectedBodies, before
 
 TOO_LONG = "the input length exceeds the context length"
 
@@ -22,10 +22,10 @@ TOO_LONG = "the input length exceeds the context length"
     opt=route(permission="infer", accepts=described.EMBED, answers=replies.Embedded),
     before_request=before,
 )
-async def embed(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+async def embed(request: GatewayRequest, gateway: InjectedGateway, decoder: InjectedBodies) -> ASGIResponse:
     """Return a vector for each text; without one, load the model."""
     who = caller(request, "ollama")
-    asked = await read(bodies.embed, await request.body())
+    asked = await decoder.read(bodies.embed, await request.body())
     inputs = asked.input
     if inputs is None:
         raise InvalidRequest("invalid input type", param="input")
@@ -51,10 +51,10 @@ async def embed(request: GatewayRequest, gateway: InjectedGateway) -> ASGIRespon
     opt=route(permission="infer", accepts=described.EMBEDDING, answers=replies.Embedding),
     before_request=before,
 )
-async def embeddings(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+async def embeddings(request: GatewayRequest, gateway: InjectedGateway, decoder: InjectedBodies) -> ASGIResponse:
     """Return the vector of one text; without one, load the model."""
     who = caller(request, "ollama")
-    asked = await read(bodies.embeddings, await request.body())
+    asked = await decoder.read(bodies.embeddings, await request.body())
     info = resolve.resolve(gateway, asked.model, who.principal, resolve.EMBEDDINGS)
     options.parse(asked.options)
 

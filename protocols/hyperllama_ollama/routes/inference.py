@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import TypeAlias
 
 import msgspec
@@ -11,7 +10,6 @@ from litestar import post
 from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 
-from hyperllama.config import BodyLimits
 from hyperllama.errors import InvalidRequest, UnsupportedFeature
 from hyperllama.generation import Completion, GenerationRequest
 from hyperllama.identity import Caller
@@ -26,18 +24,18 @@ from hyperllama_ollama.encode import replies, whole
 from hyperllama_ollama.encode.lines import ChatLines, GenerateLines
 from hyperllama_ollama.encode.text import quote
 from hyperllama_ollama.errors import JSON
-from hyperllama_ollama.routes.answers import Builder, OrError, before, json, one, read
+from hyperllama_ollama.routes.answers import BodyDecoder, Builder, OrError, before, json, one
 from hyperllama_ollama.template import Budget
 
 Open: TypeAlias = Callable[[], Awaitable[TokenStream]]
 
 
 class Inference:
-    """The two routes. ``builder`` renders prompts, ``limits`` is ``[body]``."""
+    """The two routes. ``builder`` renders prompts, ``decoder`` reads bodies."""
 
-    def __init__(self, builder: Builder, limits: BodyLimits) -> None:
+    def __init__(self, builder: Builder, decoder: BodyDecoder) -> None:
         self._builder = builder
-        self._limits = limits
+        self._decoder = decoder
         self.handlers: tuple[HTTPRouteHandler, ...] = (
             post(
                 "/api/generate",
@@ -66,7 +64,7 @@ class Inference:
         """Answer a prompt; without one, load the model, or unload it."""
         who = caller(request, "ollama")
         raw = await request.body()
-        asked, body = await read(partial(bodies.generate, limits=self._limits), raw)
+        asked, body = await self._decoder.read(bodies.generate, raw)
         requests.check_logprobs(asked)
         info = resolve.resolve(gateway, asked.model, who.principal, resolve.GENERATE)
         if not asked.prompt and asked.keep_alive == 0:
@@ -100,7 +98,7 @@ class Inference:
         """Answer a conversation; without messages, load the model, or unload it."""
         who = caller(request, "ollama")
         raw = await request.body()
-        asked, body = await read(partial(bodies.chat, limits=self._limits), raw)
+        asked, body = await self._decoder.read(bodies.chat, raw)
         requests.check_logprobs(asked)
         info = resolve.resolve(gateway, asked.model, who.principal, resolve.CHAT)
         if not asked.messages and asked.keep_alive == 0:

@@ -22,7 +22,7 @@ from hyperllama_ollama.encode import progress, replies
 from hyperllama_ollama.encode.lines import NDJSON
 from hyperllama_ollama.encode.text import quote
 from hyperllama_ollama.errors import NotImplementedHere
-from hyperllama_ollama.routes.answers import OrError, before, empty, read
+from hyperllama_ollama.routes.answers import InjectedBodies, OrError, before, empty
 
 
 def _write(asked: type[msgspec.Struct] | None = None) -> dict[str, object]:
@@ -37,9 +37,9 @@ Steps: TypeAlias = Callable[[], AsyncGenerator[Progress, None]]
 
 
 @post("/api/create", status_code=200, opt=_progressing(described.CREATE), before_request=before)
-async def create(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+async def create(request: GatewayRequest, gateway: InjectedGateway, decoder: InjectedBodies) -> ASGIResponse:
     who = caller(request, "ollama")
-    asked = await read(bodies.create, await request.body())
+    asked = await decoder.read(bodies.create, await request.body())
     name = _new_name(asked.target)
     for files in (asked.files, asked.adapters, asked.draft_files):
         _check_files(files)
@@ -57,9 +57,9 @@ async def create(request: GatewayRequest, gateway: InjectedGateway) -> ASGIRespo
 
 
 @post("/api/pull", status_code=200, opt=_progressing(described.TRANSFER), before_request=before)
-async def pull(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+async def pull(request: GatewayRequest, gateway: InjectedGateway, decoder: InjectedBodies) -> ASGIResponse:
     who = caller(request, "ollama")
-    asked = await read(bodies.pull, await request.body())
+    asked = await decoder.read(bodies.pull, await request.body())
     name = names.stored(resolve.parse(asked.target, resolve.PULL))
     if name is None:
         raise InvalidRequest("invalid model name", param="model")
@@ -76,9 +76,9 @@ async def pull(request: GatewayRequest, gateway: InjectedGateway) -> ASGIRespons
 
 
 @post("/api/push", status_code=200, opt=_progressing(described.TRANSFER), before_request=before)
-async def push(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+async def push(request: GatewayRequest, gateway: InjectedGateway, decoder: InjectedBodies) -> ASGIResponse:
     who = caller(request, "ollama")
-    asked = await read(bodies.push, await request.body())
+    asked = await decoder.read(bodies.push, await request.body())
     if not asked.target:
         raise InvalidRequest("model is required", param="model")
     name = names.parse(asked.target)
@@ -94,9 +94,9 @@ async def push(request: GatewayRequest, gateway: InjectedGateway) -> ASGIRespons
 
 
 @post("/api/copy", status_code=200, opt=_write(described.COPY), before_request=before)
-async def copy(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+async def copy(request: GatewayRequest, gateway: InjectedGateway, decoder: InjectedBodies) -> ASGIResponse:
     who = caller(request, "ollama")
-    asked = await read(bodies.copy, await request.body())
+    asked = await decoder.read(bodies.copy, await request.body())
     source, destination = names.parse(asked.source), names.parse(asked.destination)
     if source is None:
         raise InvalidRequest(f"source {quote(asked.source)} is invalid", param="source")
@@ -115,9 +115,9 @@ async def copy(request: GatewayRequest, gateway: InjectedGateway) -> ASGIRespons
     opt=_write(described.DELETE),
     before_request=before,
 )
-async def delete_(request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
+async def delete_(request: GatewayRequest, gateway: InjectedGateway, decoder: InjectedBodies) -> ASGIResponse:
     who = caller(request, "ollama")
-    asked = await read(bodies.delete, await request.body())
+    asked = await decoder.read(bodies.delete, await request.body())
     name = names.stored(resolve.parse(asked.target, resolve.DELETE))
     if name is None:
         raise InvalidRequest(resolve.DELETE.malformed(asked.target), param="model")

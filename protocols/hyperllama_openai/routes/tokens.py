@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from litestar import get, post
 from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from hyperllama.generation import ToolSpec
 from hyperllama.identity import Principal
@@ -64,12 +65,10 @@ class TokenRoutes(Resource):
         who = caller(request, "openai")
 
         async def work() -> bytes:
-            found = await gateway.tokenize(name, prompt, who, tools=tools)
-            strings: list[str] | UnsetType = UNSET
+            held: list[Sequence[Any]] = [await gateway.tokenize(name, prompt, who, tools=tools)]
             if wire.return_token_strs:
-                strings = list(await gateway.token_texts(name, found, who))
-            answer = Tokens(count=len(found), max_model_len=info.context_length, tokens=list(found), token_strs=strings)
-            return await body.run(sse.JSON.encode, answer)
+                held.append(await gateway.token_texts(name, held[0], who))
+            return await body.run(_encoded, held, info.context_length)
 
         return Timed(work)
 
@@ -130,6 +129,14 @@ def special(info: ModelInfo, kind: str) -> int | None:
         if isinstance(found, int) and 0 <= found < max(info.vocab_size, 1):
             return found
     return None
+
+
+def _encoded(held: list[Sequence[Any]], context: int) -> bytes:
+    """Return the answer, and leave ``held`` empty: to free millions of texts takes as long as to make them."""
+    tokens, *texts = held
+    held.clear()
+    strings = texts.pop() if texts else UNSET
+    return sse.JSON.encode(Tokens(count=len(tokens), max_model_len=context, tokens=tokens, token_strs=strings))
 
 
 __all__ = ("TokenRoutes",)

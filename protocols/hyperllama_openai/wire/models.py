@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import msgspec
@@ -58,8 +59,8 @@ class TokenizeRequest(msgspec.Struct, frozen=True, kw_only=True):
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     max_model_len: int
-    tokens: list[int]
-    token_strs: list[str] | UnsetType = UNSET
+    tokens: Sequence[int]
+    token_strs: Sequence[str] | UnsetType = UNSET
 
 
 class DetokenizeRequest(msgspec.Struct, frozen=True, kw_only=True):
