@@ -21,16 +21,16 @@ from hyperllama_ollama import errors, paths
 from hyperllama_ollama.template import Budget, TooMuchWork
 
 T = TypeVar("T")
-Decoded = TypeVar("Decoded", covariant=True)
+Decoded_co = TypeVar("Decoded_co", covariant=True)
 
 _MAX_WAITING = 256  # large bodies that wait for the thread
 _THREAD_FROM = 32 * 1024  # bytes of a body; of many small things, reading more would be felt by other requests
 
 
-class Decode(Protocol[Decoded]):
+class Decode(Protocol[Decoded_co]):
     """A decoder of bodies, as in :mod:`hyperllama_ollama.decode.bodies`."""
 
-    def __call__(self, raw: bytes, *, limits: BodyLimits) -> Decoded: ...
+    def __call__(self, raw: bytes, *, limits: BodyLimits) -> Decoded_co: ...
 
 
 class BodyDecoder:
