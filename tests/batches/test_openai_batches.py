@@ -303,7 +303,7 @@ async def test_uploads_are_bounded_and_leave_nothing_when_refused(running, tmp_p
             await client.files.create(file=("b.jsonl", b"x" * 4000), purpose="batch")
         for form, param in (
             ({"files": {"file": b"x"}}, "purpose"),
-            ({"files": {"file": b"x"}, "data": {"purpose": "training"}}, "purpose"),
+            ({"files": {"file": b"x"}, "data": {"purpose": "no_such"}}, "purpose"),
             ({"files": {"other": b"x"}, "data": {"purpose": "batch"}}, "file"),
             ({"files": {"file": b"x"}, "data": {"purpose": "batch", "expires_after[seconds]": "9"}}, None),
             ({"json": {"purpose": "batch"}}, None),

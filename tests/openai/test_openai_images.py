@@ -80,7 +80,7 @@ async def test_nothing_is_fetched_for_a_model_that_sees_nothing_or_beyond_a_hund
     assert (await http.post("/v1/chat/completions", json=chat(URL, model="blind"))).status_code == 400
     assert pictures.fetched == []
     assert (await http.post("/v1/chat/completions", json=chat(*[URL] * 101))).status_code == 400
-    assert len(pictures.fetched) == 16
+    assert len(pictures.fetched) == 100
 
 
 async def test_by_default_no_url_is_fetched(gateway: FakeGateway) -> None:

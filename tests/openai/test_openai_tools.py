@@ -172,7 +172,7 @@ async def test_f08_tools_that_a_search_found_are_offered(http: httpx.AsyncClient
     body, _ = await both(http, {**ASK, "input": searched, "tools": [search]})
     assert [spec.name for spec in fake.requests[0].tools] == ["tool_search", "mcp__tiny__lookup"]
     assert body["output"][0]["namespace"] == "mcp__tiny"
-    assert fake.requests[0].input.messages[-1].text == "mcp__tiny: d"
+    assert fake.requests[0].input.messages[-1].text == "mcp__tiny__lookup"
 
 
 # --- F9: custom tools

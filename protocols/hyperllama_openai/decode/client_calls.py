@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from hyperllama_openai.decode import freeform
 from hyperllama_openai.decode.messages import arguments
+from hyperllama_openai.decode.toolbox import joint
 from hyperllama_openai.errors import MissingParameter
 from hyperllama_openai.wire.responses import Item, Part
 
@@ -70,7 +72,8 @@ def result_of(item: Item) -> str | list[Part] | None:
         case "apply_patch_call_output":
             return output if isinstance(output, str) and output else item.status or "completed"
         case "tool_search_output":
-            return "\n".join(_tool(tool) for tool in item.tools or ()) or "No tools were found."
+            lines = (line for tool in item.tools or () for line in _lines(tool))
+            return "\n".join(lines) or "No tools were found."
     if isinstance(output, dict):  # a screenshot
         if isinstance(url := output.get("image_url"), str):
             return [Part(type="input_image", image_url=url)]
@@ -92,10 +95,17 @@ def _shell(part: Part) -> str:
     return "\n".join(texts)
 
 
-def _tool(tool: object) -> str:
+def _lines(tool: object, namespace: str | None = None) -> Iterable[str]:
+    """Yield a line for each tool that a search found, by the names that the model calls."""
     found = tool if isinstance(tool, dict) else {}
-    words = (found.get("name"), found.get("description"))
-    return ": ".join(word for word in words if isinstance(word, str) and word)
+    name, about, inner = found.get("name"), found.get("description"), found.get("tools")
+    if not isinstance(name, str):
+        return
+    if isinstance(inner, list) and namespace is None:
+        for one in inner:
+            yield from _lines(one, name)
+        return
+    yield f"{joint(namespace, name)}: {about}" if isinstance(about, str) else joint(namespace, name)
 
 
 __all__ = ("CALLS", "RESULTS", "arguments_of", "name_of", "result_of")
