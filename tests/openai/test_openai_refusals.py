@@ -85,7 +85,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"stop_token_ids": [1] * 65}, "stop_token_ids"),
     ({"stream_options": {"include_usage": True}}, "stream_options"),
     ({"stream": "yes"}, "stream"),
-    ({"tools": [TOOL] * 129}, "tools"),
+    ({"tools": [TOOL] * 4097}, "tools"),
     ({"tools": [{"type": "retrieval"}]}, "tools[0].type"),
     ({"tools": [{"type": "custom"}]}, "tools[0].custom"),
     ({"tools": [{"type": "custom", "custom": {"name": ""}}]}, "tools[0].custom.name"),
