@@ -62,7 +62,7 @@ BAD: dict[str, tuple[object, ...]] = {
     "top_logprobs": (21, -1, 2**63),
     "stop": (["x"] * 17, ["x" * 5000], [1]),
     "logit_bias": ({str(n): 1 for n in range(1025)}, {"x": 1}, {"1": 101}),
-    "tools": ([{"type": "function", "function": {"name": f"f{n}"}} for n in range(129)],),
+    "tools": ([{"type": "function", "function": {"name": f"f{n}"}} for n in range(4097)],),
     "response_format": (
         {"type": "json_schema", "json_schema": {"name": "a", "schema": {"description": "x" * 70_000}}},
         {"type": "nonsense"},

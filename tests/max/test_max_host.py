@@ -74,9 +74,12 @@ class Watch:
 
 
 def below(root: int) -> list[int]:
-    found = []
-    tasks = Path(f"/proc/{root}/task")
-    for task in tasks.iterdir() if tasks.exists() else ():
+    found: list[int] = []
+    try:
+        tasks = list(Path(f"/proc/{root}/task").iterdir())
+    except OSError:  # it has ended
+        return found
+    for task in tasks:
         try:
             children = [int(pid) for pid in (task / "children").read_text().split()]
         except OSError:

@@ -7,10 +7,10 @@ from typing import Final
 
 import msgspec
 
-_BEGIN: Final = re.compile(r'\s*\{\s*"input"\s*:\s*"')
-_BEGUN: Final = re.compile(r'\s*(?:\{\s*(?:"(?:i(?:n(?:p(?:u(?:t(?:"\s*(?::\s*)?)?)?)?)?)?)?)?)?')
+_BEGIN = re.compile(r'\s*\{\s*"input"\s*:\s*"')
+_BEGUN = re.compile(r'\s*(?:\{\s*(?:"(?:i(?:n(?:p(?:u(?:t(?:"\s*(?::\s*)?)?)?)?)?)?)?)?)?')
 _MOST: Final = 256  # characters before the input
-_PLAIN: Final = re.compile(r'[^"\\]*')
+_PLAIN = re.compile(r'[^"\\]*')
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", '"': '"', "\\": "\\", "/": "/"}
 
 
