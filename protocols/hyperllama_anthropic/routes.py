@@ -13,6 +13,7 @@ from hyperllama.identity import Caller
 from hyperllama.spi import Gateway
 from hyperllama.stream import TokenStream, collect
 from hyperllama.web import (
+    TOOLS_LEFT_OUT,
     BodyReader,
     GatewayRequest,
     InjectedGateway,
@@ -63,7 +64,7 @@ class MessageRoutes(Resource):
         generation = await body.run(decode.message, wire, info)
         headers = {"request-id": request_id(request.scope)}  # where Anthropic's clients look for it
         if left_out := ignored(wire):
-            headers["x-hyperllama-tools-left-out"] = ", ".join(left_out)
+            headers[TOOLS_LEFT_OUT] = ", ".join(left_out)
         answer = _stream if wire.stream else _whole
         return answer(gateway, generation, caller(request, "anthropic"), model=wire.model, headers=headers)
 

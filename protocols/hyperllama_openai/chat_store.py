@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from hyperllama.errors import GatewayError
 from hyperllama.generation import TokenChunk
-from hyperllama.spi import ChunkEncoder, Record, Records
+from hyperllama.spi import ChunkEncoder, Records
 from hyperllama.stream import Collector
 from hyperllama_openai.encode import sse
 from hyperllama_openai.encode.chat import chat as encode_chat
 from hyperllama_openai.encode.logprobs import of_content
 from hyperllama_openai.encode.shape import ReplyShape
-from hyperllama_openai.errors import InvalidType, InvalidValue
+from hyperllama_openai.record_store import RecordStore
 
 KIND = "openai.chat"
-PAIRS, NAME, VALUE = 16, 64, 512  # of metadata
 SCANNED = 1000  # records that one list with a filter looks through
 _PAGE = 100
-
-_ENCODER = msgspec.msgpack.Encoder()
 
 
 class StoredChat(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,33 +36,11 @@ class StoredChat(msgspec.Struct, frozen=True, kw_only=True):
         return self.completion[:-1] + b',"metadata":' + sse.JSON.encode(self.metadata) + b"}"
 
 
-class ChatStore:
-    """Stored chat completions in ``Records``, each for ``ttl`` seconds from its creation; 0: never stored."""
+class ChatStore(RecordStore[StoredChat]):
+    """Stored chat completions, each for ``ttl`` seconds from its creation; 0: never stored."""
 
     def __init__(self, ttl: float) -> None:
-        self._ttl = ttl
-        self._decoder = msgspec.msgpack.Decoder(StoredChat)
-
-    @property
-    def enabled(self) -> bool:
-        """The state of the store; False if nothing is ever stored, whatever a request contains."""
-        return self._ttl > 0
-
-    def put(self, records: Records, owner: str, stored: StoredChat) -> None:
-        """Store or replace a completion; written behind, never waits."""
-        expires = stored.created + self._ttl
-        body = _ENCODER.encode(stored)
-        record = Record(kind=KIND, id=stored.id, owner=owner, created=stored.created, expires=expires, body=body)
-        records.put(record)
-
-    async def get(self, records: Records, owner: str, id: str) -> StoredChat | None:
-        """Return a completion of ``owner``'s; None if there is none."""
-        record = await records.get(KIND, id[:128], owner)
-        return None if record is None else self._decoder.decode(record.body)
-
-    def delete(self, records: Records, owner: str, id: str) -> None:
-        """Delete a completion; written behind, never waits."""
-        records.delete(KIND, id, owner)
+        super().__init__(KIND, StoredChat, ttl)
 
     async def page(
         self,
@@ -81,14 +56,11 @@ class ChatStore:
         found: list[StoredChat] = []
         for _ in range(0, SCANNED, _PAGE):
             read = await records.page(KIND, owner, after=after, limit=_PAGE, newest_first=newest_first)
-            found += [stored for stored in map(self._decode, read) if matches(stored)]
+            found += [stored for stored in map(self.decode, read) if matches(stored)]
             if len(found) >= limit or len(read) < _PAGE:
                 break
             after = read[-1].id
         return found[:limit]
-
-    def _decode(self, record: Record) -> StoredChat:
-        return self._decoder.decode(record.body)
 
 
 class StoringEncoder:
@@ -122,17 +94,4 @@ class StoringEncoder:
         return self._encoder.failure(error)
 
 
-def metadata(given: object) -> dict[str, str]:
-    """Return checked metadata; None is none. Raise InvalidType or InvalidValue."""
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping) or not all(isinstance(value, str) for value in given.values()):
-        raise InvalidType("Invalid type for 'metadata': expected an object of strings.", param="metadata")
-    if len(given) > PAIRS or any(len(name) > NAME or len(value) > VALUE for name, value in given.items()):
-        raise InvalidValue(
-            f"'metadata' takes {PAIRS} pairs of at most {NAME} and {VALUE} characters.", param="metadata"
-        )
-    return dict(given)
-
-
-__all__ = ("KIND", "ChatStore", "StoredChat", "StoringEncoder", "metadata")
+__all__ = ("KIND", "ChatStore", "StoredChat", "StoringEncoder")

@@ -1,4 +1,4 @@
-"""What a request names by URL or by id, and its documents, put in their places before it is decoded: decoding is pure.
+"""Images and files named by URL or id, and documents, put in their places before a request is decoded, which is pure.
 
 Images come inline as data URLs, documents as text.
 """
@@ -27,7 +27,7 @@ _MAX_FILE = 20 * 1024 * 1024  # bytes of an image by id
 
 
 class Sources:
-    """Where a dialect's images and documents come from."""
+    """The sources of one dialect's images and documents."""
 
     def __init__(self, fetcher: Fetcher, documents: Documents) -> None:
         """Take the fetcher of images by URL and the reader of documents."""

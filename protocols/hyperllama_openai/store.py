@@ -7,15 +7,14 @@ from collections.abc import Callable
 
 import msgspec
 
-from hyperllama.spi import Record, Records
+from hyperllama.spi import Records
 from hyperllama_openai.encode import sse
+from hyperllama_openai.record_store import RecordStore
 from hyperllama_openai.wire.response import Response
 
 KIND = "openai.response"
 #: Seconds after which a gateway that makes a response must have renewed its record, or counts as dead.
 LEASE = 60.0
-
-_ENCODER = msgspec.msgpack.Encoder()
 
 
 class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,36 +33,19 @@ class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
         return not self.lease
 
 
-class ResponseStore:
-    """Stored responses in ``Records``, each for ``ttl`` seconds from when its request came; 0: never stored."""
+class ResponseStore(RecordStore[StoredResponse]):
+    """Stored responses, each for ``ttl`` seconds from when its request came; 0: never stored."""
 
     def __init__(self, ttl: float, clock: Callable[[], float] = time.time) -> None:
-        self._ttl = ttl
+        super().__init__(KIND, StoredResponse, ttl)
         self._clock = clock
-        self._decoder = msgspec.msgpack.Decoder(StoredResponse)
-
-    @property
-    def enabled(self) -> bool:
-        """The state of the store; False if nothing is ever stored, whatever a request contains."""
-        return self._ttl > 0
-
-    def put(self, records: Records, owner: str, stored: StoredResponse) -> None:
-        """Store or replace a response; written behind, never waits."""
-        expires = stored.created + self._ttl
-        body = _ENCODER.encode(stored)
-        records.put(Record(kind=KIND, id=stored.id, owner=owner, created=stored.created, expires=expires, body=body))
 
     async def get(self, records: Records, owner: str, id: str) -> StoredResponse | None:
         """Return a response of ``owner``'s; None if there is none. One whose lease ended has failed."""
-        record = await records.get(KIND, id[:128], owner)
-        if record is None:
-            return None
-        stored = self._decoder.decode(record.body)
-        return stored if stored.complete or stored.lease > self._clock() else _orphaned(stored)
-
-    def delete(self, records: Records, owner: str, id: str) -> None:
-        """Delete a response; written behind, never waits."""
-        records.delete(KIND, id, owner)
+        stored = await super().get(records, owner, id)
+        if stored is None or stored.complete or stored.lease > self._clock():
+            return stored
+        return _orphaned(stored)
 
     def writer(self, records: Records, owner: str, *, created: float, items: bytes) -> ResponseWriter:
         """Return the writer of one new response that is made from ``items``."""

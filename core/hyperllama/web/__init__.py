@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hyperllama.web.answers import PieceResponse, TokenResponse, WholeResponse
+from hyperllama.web.answers import TOOLS_LEFT_OUT, PieceResponse, TokenResponse, WholeResponse
 from hyperllama.web.body import BodyErrors, BodyReader, ParsedBody, Violation
 from hyperllama.web.counts import Countable
 from hyperllama.web.documents import Documents, InlineDocuments
@@ -17,6 +17,7 @@ from hyperllama.web.strict_json import MAX_DEPTH, json_excess, nests_deeper, par
 __all__ = (
     "MAX_DEPTH",
     "MAX_IMAGES",
+    "TOOLS_LEFT_OUT",
     "BodyErrors",
     "BodyReader",
     "Countable",

@@ -16,6 +16,8 @@ from hyperllama.stream import TokenStream
 from hyperllama.web.token_sources import KeepAlive, MergedStreams, SingleStream
 
 EVENTS = "text/event-stream"
+#: The header that names the types of tools which the model was not shown, since nothing here runs them; decision 009.
+TOOLS_LEFT_OUT = "x-hyperllama-tools-left-out"
 
 Start: TypeAlias = Callable[[], Awaitable[Sequence[TokenStream]]]
 
@@ -169,4 +171,4 @@ def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
-__all__ = ("PieceResponse", "TokenResponse", "WholeResponse")
+__all__ = ("TOOLS_LEFT_OUT", "PieceResponse", "TokenResponse", "WholeResponse")

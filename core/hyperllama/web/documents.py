@@ -14,7 +14,6 @@ import re
 import subprocess
 import sys
 import time
-from base64 import b64decode
 from collections import OrderedDict
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -25,6 +24,7 @@ import msgspec
 
 from hyperllama.errors import Unavailable
 from hyperllama.system.executors import Workers
+from hyperllama.web.base64_text import from_base64
 
 T = TypeVar("T")
 
@@ -135,7 +135,7 @@ class InlineDocuments:
         if len(encoded) > (self._left * 4) // 3 + 4:
             self._left = 0
             return self.left_out(len(encoded) * 3 // 4, media_type, name)
-        data = await self._documents.run(lambda: _bytes(encoded), len(encoded))
+        data = await self._documents.run(lambda: from_base64(encoded), len(encoded))
         return await self.text(data, media_type, name)
 
     async def _pdf(self, data: bytes, name: str) -> str:
@@ -209,13 +209,6 @@ def _valid(data: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _bytes(encoded: str) -> bytes:
-    try:
-        return b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
-    except ValueError as error:
-        raise ValueError("not valid base64") from error
 
 
 def _titled(name: str, text: str, *, cut: bool) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
+from base64 import b64encode
 
 import msgspec
 
 from hyperllama.messages import Image, Message, Text
 from hyperllama.models import ModelInfo
+from hyperllama.web.base64_text import from_base64
 from hyperllama.web.fetch import Fetcher
 
 MAX_IMAGES = 100  # of one request
@@ -62,10 +63,7 @@ def image_bytes(text: str) -> bytes:
     """
     if len(text) > MAX_IMAGE_BYTES * 4 // 3 + 4:
         raise ValueError(f"over {MAX_IMAGE_BYTES >> 20} MiB")
-    try:
-        data = b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except ValueError as error:
-        raise ValueError("not valid base64") from error
+    data = from_base64(text)
     if not data:
         raise ValueError("empty")
     return data

@@ -37,11 +37,11 @@ def beginning(said: tuple[Message, ...]) -> tuple[tuple[Message, ...], bool]:
 
     A message that calls tools is complete. Clients that show the answer as it comes send an empty one for it.
     """
+    if not said:
+        return said, False
     end = len(said)
     while end > 1 and said[end - 1] == _NOTHING:
         end -= 1
-    if not said:
-        return said, False
     last = said[end - 1]
     return said[:end], last.role == "assistant" and not last.tool_calls and last.text.strip() != ""
 

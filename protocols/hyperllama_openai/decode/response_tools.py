@@ -13,7 +13,6 @@ from hyperllama_openai.errors import InvalidValue, MissingParameter
 from hyperllama_openai.wire import limits
 from hyperllama_openai.wire.responses import AllowedTool, Item, ResponsesRequest, Tool, ToolChoice
 
-_MAX_TOOLS = 1024  # with those in namespaces
 _CARRIERS = ("additional_tools", "tool_search_output")
 
 
@@ -33,8 +32,10 @@ def toolbox(request: ResponsesRequest, items: Sequence[Item] = ()) -> Toolbox:
             if (key := (one.kind, one.namespace, one.name)) not in known:
                 known.add(key)
                 offered.append(one)
-    if len(offered) > _MAX_TOOLS:
-        raise InvalidValue(f"'tools' takes at most {_MAX_TOOLS} tools, those in namespaces included.", param="tools")
+    if len(offered) > limits.MAX_TOOLS:
+        raise InvalidValue(
+            f"'tools' takes at most {limits.MAX_TOOLS} tools, those in namespaces included.", param="tools"
+        )
     elsewhere = [tool.type for tool in found if not shown(tool)]
     if elsewhere and not offered and request.tool_choice in (None, "auto"):
         raise choice.unavailable(elsewhere[0], "tools[0].type")

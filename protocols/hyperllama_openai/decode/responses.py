@@ -12,6 +12,7 @@ from hyperllama_openai.decode import capabilities, formats, lengths, reasoning, 
 from hyperllama_openai.decode.choice import choose
 from hyperllama_openai.decode.input_items import ItemReader
 from hyperllama_openai.decode.messages import merged
+from hyperllama_openai.decode.metadata import metadata
 from hyperllama_openai.decode.toolbox import Toolbox
 from hyperllama_openai.errors import InvalidValue, MissingParameter
 from hyperllama_openai.settings import Settings
@@ -19,7 +20,6 @@ from hyperllama_openai.wire.responses import Item, ResponsesRequest
 from hyperllama_openai.wire.shared import ResponseFormat, SamplingFields
 
 LOGPROBS = "message.output_text.logprobs"
-_MAX_METADATA = 16
 
 
 def responses(
@@ -107,9 +107,7 @@ def _refuse(request: ResponsesRequest) -> None:
         raise InvalidValue("'background' needs 'store' to be true.", param="background")
     if request.truncation not in (None, "auto", "disabled"):
         raise InvalidValue("Invalid value for 'truncation': expected 'auto' or 'disabled'.", param="truncation")
-    metadata = request.metadata or {}
-    if len(metadata) > _MAX_METADATA or any(len(key) > 64 or len(value) > 512 for key, value in metadata.items()):
-        raise InvalidValue("'metadata' takes 16 pairs of at most 64 and 512 characters.", param="metadata")
+    metadata(request.metadata)
 
 
 __all__ = ("LOGPROBS", "conversation", "responses")

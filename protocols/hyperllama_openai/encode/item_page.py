@@ -1,4 +1,4 @@
-"""A page of a response's input items."""
+"""A page of a response's input items, or of a stored chat completion's messages."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from typing import Any
 from hyperllama_openai.errors import InvalidValue
 from hyperllama_openai.wire.response import ItemList
 from hyperllama_openai.wire.responses import ItemsQuery
+from hyperllama_openai.wire.stored_chat import MessagesQuery
 
 
-def page(items: list[dict[str, Any]], query: ItemsQuery) -> ItemList:
-    """Return the page of ``items`` (oldest first) that ``query`` names. Raise InvalidValue for an unknown ``after``."""
+def page(items: list[dict[str, Any]], query: ItemsQuery | MessagesQuery, *, noun: str = "item") -> ItemList:
+    """Return the page of ``items`` (oldest first) that ``query`` names; an error calls one of them ``noun``.
+
+    Raises InvalidValue for an unknown ``after``.
+    """
     ordered = items if query.order == "asc" else items[::-1]
     if query.after is not None:
         at = next((index for index, item in enumerate(ordered) if item.get("id") == query.after), None)
         if at is None:
-            raise InvalidValue("Invalid value for 'after': no item of that id.", param="after")
+            raise InvalidValue(f"Invalid value for 'after': no {noun} of that id.", param="after")
         ordered = ordered[at + 1 :]
     found = ordered[: query.limit]
     return ItemList(

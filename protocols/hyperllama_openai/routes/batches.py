@@ -12,6 +12,7 @@ from litestar.types import ControllerRouterHandler
 from hyperllama.spi import NewBatch
 from hyperllama.web import BodyReader, GatewayRequest, InjectedGateway, Resource, caller, route
 from hyperllama_openai.batch_lines import ENDPOINTS
+from hyperllama_openai.decode.metadata import NAME, PAIRS, VALUE, fits
 from hyperllama_openai.encode import batches as encode
 from hyperllama_openai.encode import sse
 from hyperllama_openai.errors import InvalidValue
@@ -20,7 +21,6 @@ from hyperllama_openai.settings import Settings
 from hyperllama_openai.wire import files as wire
 
 WINDOWS = {"24h": 86_400.0}
-PAIRS, NAME, VALUE = 16, 64, 512  # of metadata
 
 
 class BatchRoutes(Resource):
@@ -53,7 +53,7 @@ class BatchRoutes(Resource):
         _check_option(body.endpoint, "endpoint", ENDPOINTS)
         _check_option(body.completion_window, "completion_window", tuple(WINDOWS))
         notes = body.metadata or {}
-        if len(notes) > PAIRS or any(len(name) > NAME or len(value) > VALUE for name, value in notes.items()):
+        if not fits(notes):
             text = f"at most {PAIRS} pairs, keys of {NAME} and values of {VALUE} characters"
             raise InvalidValue(f"Invalid value for 'metadata': {text}.", param="metadata")
         life = body.output_expires_after

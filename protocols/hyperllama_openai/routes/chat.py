@@ -24,8 +24,9 @@ from hyperllama.web import (
     route,
 )
 from hyperllama_openai import fanout, fetching, ids
-from hyperllama_openai.chat_store import ChatStore, StoredChat, StoringEncoder, metadata
+from hyperllama_openai.chat_store import ChatStore, StoredChat, StoringEncoder
 from hyperllama_openai.decode.chat import chat as decode_chat
+from hyperllama_openai.decode.metadata import metadata
 from hyperllama_openai.decode.reasoning import shown
 from hyperllama_openai.decode.tools import tools as offered
 from hyperllama_openai.encode import sse

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Literal
 
 import msgspec
 from litestar import delete, get, post
@@ -14,10 +13,11 @@ from litestar.types import ControllerRouterHandler
 
 from hyperllama.errors import NotFound
 from hyperllama.web import BodyReader, GatewayRequest, InjectedGateway, Resource, route
-from hyperllama_openai.chat_store import ChatStore, StoredChat, metadata
+from hyperllama_openai.chat_store import ChatStore, StoredChat
+from hyperllama_openai.decode.metadata import metadata
 from hyperllama_openai.encode import sse
+from hyperllama_openai.encode.item_page import page
 from hyperllama_openai.encode.store_messages import store_messages
-from hyperllama_openai.errors import InvalidValue
 from hyperllama_openai.reply import ready
 from hyperllama_openai.settings import Settings
 from hyperllama_openai.wire import stored_chat as wire
@@ -69,11 +69,11 @@ class StoredChatRoutes(Resource):
             limit=query.limit + 1,
             newest_first=query.order == "desc",
         )
-        page = found[: query.limit]
+        shown = found[: query.limit]
         listed = wire.ChatList(
-            data=[msgspec.Raw(stored.json()) for stored in page],
-            first_id=page[0].id if page else None,
-            last_id=page[-1].id if page else None,
+            data=[msgspec.Raw(stored.json()) for stored in shown],
+            first_id=shown[0].id if shown else None,
+            last_id=shown[-1].id if shown else None,
             has_more=len(found) > query.limit,
         )
         return ready(sse.JSON.encode(listed))
@@ -110,7 +110,7 @@ class StoredChatRoutes(Resource):
         stored = await self._find(request, gateway, completion_id)
 
         def listed(raw: bytes) -> bytes:
-            return sse.JSON.encode(_page(store_messages(completion_id, msgspec.json.decode(raw)), query))
+            return sse.JSON.encode(page(store_messages(completion_id, msgspec.json.decode(raw)), query, noun="message"))
 
         return ready((await self._reader.decode(stored.messages, listed)).value)
 
@@ -119,23 +119,6 @@ class StoredChatRoutes(Resource):
         if stored is None:
             raise NotFound(f"Chat completion with id '{id[:80]}' not found.")
         return stored
-
-
-def _page(messages: list[dict[str, Any]], query: wire.MessagesQuery) -> wire.ChatList:
-    order: Literal["asc", "desc"] = query.order
-    ordered = messages if order == "asc" else messages[::-1]
-    if query.after is not None:
-        at = next((index for index, message in enumerate(ordered) if message["id"] == query.after), None)
-        if at is None:
-            raise InvalidValue("Invalid value for 'after': no message of that id.", param="after")
-        ordered = ordered[at + 1 :]
-    found = ordered[: query.limit]
-    return wire.ChatList(
-        data=found,
-        first_id=found[0]["id"] if found else None,
-        last_id=found[-1]["id"] if found else None,
-        has_more=len(ordered) > query.limit,
-    )
 
 
 __all__ = ("StoredChatRoutes",)

@@ -73,7 +73,7 @@ class TokenizerQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenizerInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What vLLM gives of ``tokenizer_config.json``; null: the model has none, or its files do not say."""
+    """The members of ``tokenizer_config.json`` that vLLM returns; null: the model has none, or its files do not say."""
 
     model: str
     model_max_length: int

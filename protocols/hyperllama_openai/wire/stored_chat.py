@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
 
 from hyperllama.web import Countable
+from hyperllama_openai.wire.response import ItemList
 
 
 class ChatsQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,14 +31,8 @@ class ChatUpdate(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, str] | None
 
 
-class ChatList(msgspec.Struct, frozen=True, kw_only=True):
+class ChatList(ItemList, frozen=True, kw_only=True):
     """A page of completions, or of a completion's messages."""
-
-    object: str = "list"
-    data: list[Any]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
 
 
 class ChatDeleted(msgspec.Struct, frozen=True, kw_only=True):
