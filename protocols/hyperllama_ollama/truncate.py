@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
 from hyperllama.errors import ContextTooLong, InvalidRequest, UnsupportedFeature
 from hyperllama.generation import GenerationRequest
 from hyperllama.identity import Caller
-from hyperllama.messages import Chat, Input, Message, Prompt, Text, ToolCall, opened
+from hyperllama.messages import Chat, Input, Message, Prompt, PromptTokens, Text, ToolCall, opened
 from hyperllama.models import ModelInfo
 from hyperllama.spi import Gateway
 from hyperllama.stream import TokenStream
 from hyperllama_ollama.errors import TOO_LONG, PromptTooLong
 
 LONGEST = 16  # characters a token stands for, on average over a text, at most
+SEEN = 4  # contexts in which turns are looked for, from the end
 MOST = 8192  # messages that are left of a conversation that does not fit, however short they are
 
 Count = Callable[[Input], Awaitable[int]]
@@ -41,6 +42,13 @@ class Fitted(msgspec.Struct, frozen=True):
     dropped: int = 0
 
 
+class Turn(msgspec.Struct, frozen=True):
+    """The last tokens of a prompt of tokens, which are never left out; nor are the first ``begin`` of them all."""
+
+    length: int
+    begin: int
+
+
 async def generate(
     gateway: Gateway,
     request: GenerationRequest,
@@ -48,36 +56,21 @@ async def generate(
     info: ModelInfo,
     *,
     truncate: bool,
-    shorter: Shorter | None = None,
+    shorter: Shorter | Turn | None = None,
 ) -> TokenStream:
     """Generate; an input that does not fit is shortened once, on refusal only.
 
     Asking for more tokens than there is room for is no error in Ollama: the answer then ends with the context.
-    ``shorter`` renders a conversation that is a plain prompt by now; a chat needs none.
+    ``shorter`` renders a conversation that is a plain prompt by now, or says what stays of tokens; a chat needs none.
     Raises PromptTooLong when the prompt alone is too long and may not, or cannot, be shortened.
     """
     try:
         return await gateway.generate(request, caller)
     except ContextTooLong as error:
         refused = error
-
-    async def count(input: Input) -> int:
-        if _characters(input) > LONGEST * room:  # not worth a tokenizer's time
-            return room
-        try:
-            ids = await gateway.tokenize(
-                request.model, _seen(input, request), caller, tools=request.tools, reasoning=request.reasoning
-            )
-        except ContextTooLong:  # it was not worth the engine's time, either
-            return room
-        return len(ids)
-
-    room = min(request.context_length or info.context_length, info.context_length)
-    whole = opened(request.input, info.messages)
-    if shorter is None and isinstance(whole, Chat):
-        shorter = of_chat(whole)
+    room = _room(request, info)
     try:
-        fitted = await fit(whole, count, room, shorter if truncate else None)
+        fitted = await _fitted(gateway, request, caller, info, truncate=truncate, shorter=shorter)
     except UnsupportedFeature:
         raise refused from None
     if fitted is None:
@@ -95,6 +88,96 @@ async def generate(
         return await gateway.generate(again, caller)
     except ContextTooLong as error:
         raise PromptTooLong(TOO_LONG if truncate else error.message) from error
+
+
+async def render(
+    gateway: Gateway,
+    request: GenerationRequest,
+    caller: Caller,
+    info: ModelInfo,
+    *,
+    truncate: bool,
+    shorter: Shorter | Turn | None = None,
+) -> tuple[int, ...]:
+    """Return the tokens that :func:`generate` would have the engine see. Raises ContextTooLong."""
+    try:
+        ids = await _tokens(gateway, request, caller, request.input)
+    except ContextTooLong as error:
+        if not truncate:
+            raise
+        refused = error
+    else:
+        if not truncate or len(ids) < _room(request, info):
+            return ids
+        refused = PromptTooLong(TOO_LONG)
+    fitted = await _fitted(gateway, request, caller, info, truncate=True, shorter=shorter)
+    if fitted is None:
+        raise PromptTooLong(TOO_LONG) from refused
+    return await _tokens(gateway, request, caller, fitted.input)
+
+
+async def _fitted(
+    gateway: Gateway,
+    request: GenerationRequest,
+    caller: Caller,
+    info: ModelInfo,
+    *,
+    truncate: bool,
+    shorter: Shorter | Turn | None,
+) -> Fitted | None:
+    room = _room(request, info)
+
+    async def count(input: Input) -> int:
+        if _characters(input) > LONGEST * room:  # not worth a tokenizer's time
+            return room
+        try:
+            return len(await _tokens(gateway, request, caller, input))
+        except ContextTooLong:  # it was not worth the engine's time, either
+            return room
+
+    whole = opened(request.input, info.messages)
+    if isinstance(shorter, Turn):
+        wanted = request.sampling.max_tokens
+        ids = whole.ids if isinstance(whole, PromptTokens) else ()
+        if not truncate or len(ids) < room:
+            return Fitted(whole, len(ids)) if len(ids) < room else None
+        return cut(ids, shorter, room, wanted)
+    if shorter is None and isinstance(whole, Chat):
+        shorter = of_chat(whole)
+    return await fit(whole, count, room, shorter if truncate else None)
+
+
+def cut(ids: Sequence[int], turn: Turn, room: int, wanted: int | None) -> Fitted | None:
+    """Return ``ids`` without the oldest behind the beginning, with room for an answer; None: the turn does not fit.
+
+    Half of the room is the answer's, or what it wants if that is less. What is left begins with a turn where turns can
+    be found: each begins with the same tokens as the last.
+    """
+    fixed = turn.begin + turn.length
+    if fixed >= room:
+        return None
+    first, last = ids[: turn.begin], ids[len(ids) - turn.length :]
+    behind = ids[max(turn.begin, len(ids) - SEEN * room) : len(ids) - turn.length]
+    answer = max(1, min(room // 2, wanted or room))
+    start = max(0, len(behind) - max(0, room - answer - fixed))
+    mark = tuple(last[:2])
+    turns = [at for at in range(len(behind)) if tuple(behind[at : at + 2]) == mark]
+    if turns:
+        start = next((at for at in turns if at >= start), len(behind))
+    found = (*first, *behind[start:], *last)
+    return Fitted(PromptTokens(found), len(found))
+
+
+async def _tokens(gateway: Gateway, request: GenerationRequest, caller: Caller, input: Input) -> tuple[int, ...]:
+    return tuple(
+        await gateway.tokenize(
+            request.model, _seen(input, request), caller, tools=request.tools, reasoning=request.reasoning
+        )
+    )
+
+
+def _room(request: GenerationRequest, info: ModelInfo) -> int:
+    return min(request.context_length or info.context_length, info.context_length)
 
 
 async def fit(input: Input, count: Count, room: int, shorter: Shorter | None) -> Fitted | None:
@@ -196,4 +279,4 @@ def _length(call: ToolCall) -> int:
     return len(call.arguments)
 
 
-__all__ = ("Fitted", "Shorter", "fit", "generate", "of_chat")
+__all__ = ("Fitted", "Shorter", "Turn", "cut", "fit", "generate", "of_chat", "render")

@@ -90,6 +90,73 @@ def test_b01_an_agent_on_max_is_always_answered(small: httpx.Client, chat: str, 
         assert used < (context or 1024)
 
 
+def _grow(client: httpx.Client, model: str, turns: int, context: int, tools: int) -> int:
+    """An agent that keeps everything it hears, for so many turns; the most tokens that a prompt had."""
+    said: list[dict[str, Any]] = [{"role": "system", "content": "You are helpful."}]
+    most = 0
+    for turn in range(turns):
+        said.append({"role": "user", "content": f"What is the weather in Paris on day {turn}?"})
+        for step in range(1 + turn % 3):
+            said.append({"role": "assistant", "content": "", "tool_calls": [CALL] * (1 + step)})
+            said += [
+                {"role": "tool", "tool_name": "get_weather_0", "content": f"Sunny, {turn} degrees."}
+                for _ in range(1 + step)
+            ]
+        options = {**OPTIONS, "num_ctx": context}
+        body = {"model": model, "messages": said, "tools": TOOLS[:tools], "options": options, "stream": turn % 2 == 0}
+        reply = client.post("/api/chat", json=body)
+        assert reply.status_code == 200, (turn, reply.text)
+        last = json.loads(reply.text.splitlines()[-1])
+        assert last["done"], (turn, last)
+        most = max(most, last["prompt_eval_count"])
+        said.append({"role": "assistant", "content": "It is sunny."})
+    return most
+
+
+@pytest.mark.parametrize("context", [256, 384, 512])
+@pytest.mark.parametrize("tools", [0, 1])
+def test_b01_an_agent_on_sim_goes_on(sim: Any, context: int, tools: int) -> None:
+    with httpx.Client(base_url=sim.url, timeout=60) as client:
+        assert context // 2 < _grow(client, "sim", 40, context, tools) < context
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("context", [256, 384, 512])
+@pytest.mark.parametrize("tools", [0, 1, 8])
+def test_b01_an_agent_on_sim_goes_on_for_200_turns(sim: Any, context: int, tools: int) -> None:
+    with httpx.Client(base_url=sim.url, timeout=60) as client:
+        assert context // 2 < _grow(client, "sim", 200, context, tools) < context
+
+
+@pytest.mark.max
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("context", [256, 384, 512])
+@pytest.mark.parametrize("tools", [0, 1])
+def test_b01_an_agent_on_max_goes_on_for_200_turns(small: httpx.Client, context: int, tools: int) -> None:
+    assert context // 2 < _grow(small, "hyperllama-tiny", 200, context, tools) < context
+
+
+@pytest.mark.nightly
+def test_b01_a_context_that_the_client_keeps_may_grow_for_200_turns(sim: Any) -> None:
+    with httpx.Client(base_url=sim.url, timeout=60) as client:
+        kept: list[int] = []
+        for turn in range(200):
+            options = {"num_predict": 8, "num_ctx": 256}
+            body = {
+                "model": "sim",
+                "prompt": f"And on day {turn}?",
+                "context": kept,
+                "stream": False,
+                "options": options,
+            }
+            reply = client.post("/api/generate", json=body)
+            assert reply.status_code == 200, (turn, reply.text)
+            kept = reply.json()["context"]
+            assert len(kept) <= 256
+
+
 @pytest.mark.max
 @pytest.mark.timeout(900)
 def test_b01_tools_are_in_the_prompt_that_is_shown(small: httpx.Client) -> None:

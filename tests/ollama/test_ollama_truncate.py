@@ -12,7 +12,7 @@ import pytest
 from hyperllama.errors import ContextTooLong, InvalidRequest
 from hyperllama.generation import GenerationRequest, ToolSpec
 from hyperllama.identity import Caller
-from hyperllama.messages import Chat, Input, Message, Prompt, Text, ToolCall
+from hyperllama.messages import Chat, Input, Message, Prompt, PromptTokens, Text, ToolCall
 from hyperllama.stream import TokenStream
 from hyperllama_ollama import truncate
 
@@ -212,6 +212,84 @@ def test_b01_a_chat_of_a_template_in_gos_language_is_shortened(http: httpx.Clien
     assert gateway.asked[-1].input.text == "system s assistant d e user f g "
     assert gateway.asked[-1].truncated == 89 - 1
     assert http.post("/api/chat", json={**body, "truncate": False}).status_code == 400
+
+
+IDS = tuple(range(100, 140))
+
+
+@pytest.mark.parametrize(
+    ("begin", "turn", "room", "wanted", "left"),
+    [
+        (0, 4, 41, 1, IDS),
+        (0, 4, 40, 1, IDS[1:]),
+        (0, 4, 30, 1, IDS[11:]),
+        (0, 4, 30, None, IDS[25:]),
+        (0, 4, 30, 100, IDS[25:]),
+        (0, 4, 30, 5, IDS[15:]),
+        (1, 4, 30, 1, (IDS[0], *IDS[12:])),
+        (2, 4, 7, 1, (*IDS[:2], *IDS[36:])),  # nothing but the turn
+        (1, 28, 30, None, (IDS[0], *IDS[12:])),
+        (1, 29, 30, None, None),
+        (0, 30, 30, 1, None),
+    ],
+)
+def test_b01_of_tokens_the_oldest_go_and_the_beginning_and_the_turn_stay(
+    begin: int, turn: int, room: int, wanted: int | None, left: tuple[int, ...] | None
+) -> None:
+    fitted = truncate.cut(IDS, truncate.Turn(turn, begin), room, wanted)
+    if left is None:
+        assert fitted is None
+        return
+    assert fitted is not None
+    assert fitted.input == PromptTokens(left)
+    assert fitted.used == len(left) < room
+
+
+def test_b01_of_tokens_what_is_left_begins_with_a_turn() -> None:
+    user, assistant, end = 1, 2, 3
+    said = (0, *((user, 50, 61, end, assistant, 50, 62, 63, end) * 9))
+    ids = (*said, user, 50, 71, end, assistant)
+    for room in range(8, len(ids)):
+        fitted = truncate.cut(ids, truncate.Turn(5, 1), room, 1)
+        assert fitted is not None
+        assert isinstance(fitted.input, PromptTokens)
+        assert fitted.input.ids[:3] == (0, user, 50)
+        assert fitted.input.ids[-5:] == ids[-5:]
+        assert room - 10 < fitted.used < room or fitted.used == 6
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("think", [None, True, False])
+def test_b01_a_context_that_grows_is_never_refused(http: httpx.Client, gateway: Any, stream: bool, think: Any) -> None:
+    _Small(gateway, 40)
+    body = {"model": "qwen3", "prompt": "a b c", "stream": stream, "think": think}
+    for length in (1, 20, 36, 37, 60, 4000):
+        reply = http.post("/api/generate", json={**body, "context": [1, *range(2, length + 1)]})
+        assert reply.status_code == 200, reply.text
+        ids = gateway.asked[-1].input.ids
+        assert ids[0] == 1
+        assert ids[-6:] == (101, 101, 101, 7, 7, 7) if think is not False else ids[-3:] == (101, 101, 101)
+        assert len(ids) < 40
+    long = {**body, "context": list(range(1, 61))}
+    assert http.post("/api/generate", json={**long, "truncate": False}).status_code == 400
+    assert http.post("/api/generate", json={**long, "prompt": "a " * 50}).status_code == 400
+
+
+@pytest.mark.parametrize("tools", [0, 8])
+def test_b01_the_prompt_that_is_shown_is_the_one_that_would_be_answered(
+    http: httpx.Client, gateway: Any, tools: int
+) -> None:
+    _Small(gateway, 60)
+    body = {"model": "llama3.2", "messages": WORDS * 20, "tools": TOOLS[:tools], "stream": False}
+    assert http.post("/api/chat", json=body).status_code == 200
+    shown = http.post("/api/chat", json={**body, "_debug_render_only": True}).json()["_debug_info"]["rendered_template"]
+    words = " ".join(_texts(gateway.asked[-1].input)).split()
+    assert shown.strip("<>").split()[1 : len(words) + 1] == [str(100 + len(word)) for word in words]
+    for more in ({"context": list(range(1, 100))}, {}):
+        one = {"model": "llama3.2", "prompt": "a b", "_debug_render_only": True, **more}
+        shown = http.post("/api/generate", json=one).json()["_debug_info"]["rendered_template"]
+        assert shown.endswith(" 101 101>")
+        assert len(shown.split()) < 60
 
 
 def test_a_long_conversation_is_shortened_unless_that_is_forbidden(http: httpx.Client, gateway: Any) -> None:

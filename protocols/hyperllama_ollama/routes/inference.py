@@ -81,14 +81,28 @@ class Inference:
             return _load(gateway, info, who, asked.keep_alive, lambda: whole.generate_state(asked.model, "load"))
         generation = await self._builder.build(lambda budget: requests.generate(asked, body, info, budget=budget), raw)
 
+        may = asked.truncate is not False
+
+        async def ready() -> tuple[GenerationRequest, truncate.Turn | None]:
+            return (
+                await self._after_context(gateway, generation, asked, info, who)
+                if asked.context
+                else (generation, None)
+            )
+
         async def open_() -> TokenStream:
-            ready = await self._after_context(gateway, generation, asked, info, who) if asked.context else generation
-            return await truncate.generate(gateway, ready, who, info, truncate=asked.truncate is not False)
+            made, turn = await ready()
+            return await truncate.generate(gateway, made, who, info, truncate=may, shorter=turn)
+
+        async def ids() -> tuple[int, ...]:
+            made, turn = await ready()
+            return await truncate.render(gateway, made, who, info, truncate=may, shorter=turn)
 
         top = asked.top_logprobs if asked.logprobs else 0
         if asked.debug_render_only:
+            images = len(asked.images)
             return _render(
-                gateway, generation, who, lambda text: whole.generate_rendered(asked.model, text, len(asked.images))
+                gateway, info.name, who, ids, lambda text: whole.generate_rendered(asked.model, text, images)
             )
         if asked.stream is False:
             return _whole(open_, lambda found: whole.generated(asked.model, found, context=not asked.raw, top=top))
@@ -125,15 +139,18 @@ class Inference:
         if isinstance(generation.input, Prompt):  # of a template in Go's language
             shorter = truncate.Shorter(len(asked.messages), shortened)
 
+        may = asked.truncate is not False
+
         async def open_() -> TokenStream:
-            return await truncate.generate(
-                gateway, generation, who, info, truncate=asked.truncate is not False, shorter=shorter
-            )
+            return await truncate.generate(gateway, generation, who, info, truncate=may, shorter=shorter)
+
+        async def ids() -> tuple[int, ...]:
+            return await truncate.render(gateway, generation, who, info, truncate=may, shorter=shorter)
 
         top = asked.top_logprobs if asked.logprobs else 0
         if asked.debug_render_only:
             images = sum(len(message.images) for message in asked.messages)
-            return _render(gateway, generation, who, lambda text: whole.chat_rendered(asked.model, text, images))
+            return _render(gateway, info.name, who, ids, lambda text: whole.chat_rendered(asked.model, text, images))
         if asked.stream is False:
             return _whole(open_, lambda found: whole.chatted(asked.model, found, top=top))
         return OrError(TokenResponse(one(open_), ChatLines(asked.model, top=top)))
@@ -145,7 +162,7 @@ class Inference:
         asked: wire.GenerateRequest,
         info: ModelInfo,
         who: Caller,
-    ) -> GenerationRequest:
+    ) -> tuple[GenerationRequest, truncate.Turn]:
         """Put the new turn behind the earlier ones as the client kept them, without a second beginning of text."""
         if asked.images or asked.suffix:
             raise InvalidRequest("context cannot be combined with images or suffix", param="context")
@@ -154,7 +171,9 @@ class Inference:
         begin = await gateway.tokenize(info.name, Prompt(""), who)
         if begin and new[: len(begin)] == begin:
             new = new[len(begin) :]
-        return msgspec.structs.replace(generation, input=PromptTokens((*asked.context, *new)), system=None)
+        kept = len(begin) if begin and asked.context[: len(begin)] == begin else 0
+        whole = PromptTokens((*asked.context, *new))
+        return msgspec.structs.replace(generation, input=whole, system=None), truncate.Turn(len(new), kept)
 
 
 def _check_capability(info: ModelInfo, wanted: Capability) -> None:
@@ -185,13 +204,14 @@ def _whole(open_: Open, encode: Callable[[Completion], bytes]) -> ASGIResponse:
 
 
 def _render(
-    gateway: Gateway, generation: GenerationRequest, who: Caller, encode: Callable[[str], bytes]
+    gateway: Gateway,
+    model: str,
+    who: Caller,
+    ids: Callable[[], Awaitable[tuple[int, ...]]],
+    encode: Callable[[str], bytes],
 ) -> ASGIResponse:
     async def work() -> bytes:
-        ids = await gateway.tokenize(
-            generation.model, generation.input, who, tools=generation.tools, reasoning=generation.reasoning
-        )
-        return encode(await gateway.detokenize(generation.model, ids, who))
+        return encode(await gateway.detokenize(model, await ids(), who))
 
     return WholeResponse(work, JSON)
 
