@@ -26,6 +26,7 @@ from hyperllama.web import Violation
 from hyperllama_openai.wire.errors import ErrorBody, ErrorEnvelope
 
 _JSON = msgspec.json.Encoder()
+_RESPONSES = ("/responses", "/responses/compact", "/responses/input_tokens")  # the ends of their paths
 
 
 class MissingParameter(InvalidRequest):
@@ -54,6 +55,12 @@ class UnknownParameter(InvalidRequest):
 
 class InvalidImage(InvalidRequest):
     code = "invalid_image_url"
+
+
+class InvalidEncryptedContent(InvalidRequest):
+    """An opaque text of ours that was changed, or that another caller got."""
+
+    code = "invalid_encrypted_content"
 
 
 class InvalidSchema(InvalidRequest):
@@ -193,7 +200,7 @@ def _param(error: GatewayError, input_field: str | None, path: str) -> str | Non
             return param
     if error.param == "input" or isinstance(error, ContextTooLong):  # whatever the engine calls it
         return input_field
-    responses = path.rstrip("/").endswith(("/responses", "/responses/input_tokens"))
+    responses = path.rstrip("/").endswith(_RESPONSES)
     if error.param in _FORMATS and responses:
         return "text.format"
     if error.param == "messages" and responses:
@@ -238,6 +245,7 @@ def _message(error: GatewayError, path: str) -> str:
 
 __all__ = (
     "BodyRefusals",
+    "InvalidEncryptedContent",
     "InvalidImage",
     "InvalidSchema",
     "InvalidType",

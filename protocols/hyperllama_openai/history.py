@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from hyperllama.models import ModelInfo
 from hyperllama.spi import Gateway, Records
@@ -12,7 +13,9 @@ from hyperllama_openai.decode import items as decode_items
 from hyperllama_openai.errors import InvalidValue, ItemNotFound, MissingParameter, PreviousResponseNotFound
 from hyperllama_openai.fetching import Sources
 from hyperllama_openai.store import ResponseStore
-from hyperllama_openai.wire.responses import Item, ResponsesRequest
+from hyperllama_openai.wire.responses import ConversationFields, Item
+
+C = TypeVar("C", bound=ConversationFields)
 
 _MOST_READ = 64  # stored responses, for the references of one request
 _MOST_BYTES = 32 * 1024 * 1024  # of them together
@@ -27,18 +30,22 @@ class Histories:
         self._sources = sources
 
     async def items(
-        self,
-        body: ParsedBody[ResponsesRequest],
-        info: ModelInfo,
-        request: GatewayRequest,
-        gateway: Gateway,
-        *,
-        id: str = "",
+        self, body: ParsedBody[C], info: ModelInfo, request: GatewayRequest, gateway: Gateway, *, id: str = ""
     ) -> list[Item]:
         """Return the whole conversation, with files and images inline. Raise InvalidRequest or ItemNotFound.
 
         ``id`` of the response that is to be made, for the ids of its own items.
         """
+        return await self.inline(await self.given(body, request, gateway, id=id), info, request, gateway)
+
+    async def inline(self, items: list[Item], info: ModelInfo, request: GatewayRequest, gateway: Gateway) -> list[Item]:
+        """Return ``items`` with files and images inline. Raise InvalidRequest or NotFound."""
+        return await fetching.items(items, self._sources.of(info, gateway, request.user))
+
+    async def given(
+        self, body: ParsedBody[C], request: GatewayRequest, gateway: Gateway, *, id: str = ""
+    ) -> list[Item]:
+        """Return the whole conversation, with files and images as they were named. Raise like :meth:`items`."""
         wire, owner = body.value, request.user.id
         own = await body.run(decode_items.own_input, wire, id)
         before = await self._before(body, gateway.records, owner)
@@ -52,9 +59,9 @@ class Histories:
                 f"With the previous response, the input holds over {self._reader.limits.messages} items.",
                 param="previous_response_id",
             )
-        return await fetching.items(items, self._sources.of(info, gateway, request.user))
+        return items
 
-    async def _before(self, body: ParsedBody[ResponsesRequest], records: Records, owner: str) -> list[Item]:
+    async def _before(self, body: ParsedBody[C], records: Records, owner: str) -> list[Item]:
         """Return the conversation up to the previous response, and its output."""
         previous = body.value.previous_response_id
         if previous is None:
@@ -74,7 +81,7 @@ class Histories:
         references: Sequence[tuple[int, str | None]],
         before: Iterable[Item],
         own: Sequence[Item],
-        body: ParsedBody[ResponsesRequest],
+        body: ParsedBody[C],
         records: Records,
         owner: str,
     ) -> dict[str, Item]:

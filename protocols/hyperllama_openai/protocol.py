@@ -16,6 +16,7 @@ from hyperllama_openai import batch_lines, errors
 from hyperllama_openai.fetching import Sources
 from hyperllama_openai.routes.batches import BatchRoutes
 from hyperllama_openai.routes.chat import ChatRoutes
+from hyperllama_openai.routes.compaction import CompactionRoutes
 from hyperllama_openai.routes.completions import CompletionRoutes
 from hyperllama_openai.routes.embeddings import EmbeddingRoutes
 from hyperllama_openai.routes.files import FileRoutes
@@ -72,6 +73,7 @@ class OpenAI:
             EmbeddingRoutes(settings, reader),
             TokenRoutes(settings, reader),
             ResponsesRoutes(settings, reader, sources),
+            CompactionRoutes(settings, reader, sources),
             reranking,
             FileRoutes(reader),
             BatchRoutes(settings, reader),

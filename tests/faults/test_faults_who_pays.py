@@ -34,6 +34,7 @@ ROUTES: dict[str, tuple[str, dict[str, Any], int]] = {
     "detokenize": ("/detokenize", {"tokens": [1, 2]}, 200),
     "count tokens": ("/v1/messages/count_tokens", {"messages": [TURN]}, 200),
     "input tokens": ("/v1/responses/input_tokens", {"input": "hi"}, 200),
+    "too long to compact": ("/v1/responses/compact", {"input": "hi"}, 400),  # with the task
     "no tokens": ("/v1/completions", {"prompt": ["hi", "ho"], "max_tokens": 0}, 200),
     "load": ("/api/generate", {}, 200),
     "load to chat": ("/api/chat", {"messages": []}, 200),

@@ -15,7 +15,7 @@ from hyperllama.generation import TokenChunk, Usage
 from hyperllama.messages import Image
 from hyperllama.spi import KeptFile, UnknownFile
 from hyperllama.testing.fakes import FakeGateway, model_info
-from hyperllama_openai import thoughts
+from hyperllama_openai import opaque
 from tests.web.test_documents import pdf
 
 USER = {"role": "user", "content": "x"}
@@ -118,8 +118,8 @@ async def test_f17_thoughts_come_back_sealed_and_are_read_again(
 
 @pytest.mark.parametrize("text", ["", "hm", "é😀\ud800", "x" * 100_000])
 def test_f17_only_our_own_seal_is_read(text: str) -> None:
-    sealed = thoughts.seal(text)
-    assert thoughts.unseal(sealed) == text
+    sealed = opaque.seal(text)
+    assert opaque.unseal(sealed) == text
     for other in (
         None,
         "",
@@ -130,7 +130,7 @@ def test_f17_only_our_own_seal_is_read(text: str) -> None:
         "hlt1.é",
         sealed + "AAAA",
     ):
-        assert thoughts.unseal(other) is None or text == ""
+        assert opaque.unseal(other) is None or text == ""
 
 
 async def test_f21_an_image_in_a_tools_result_is_a_line_for_a_model_without_eyes(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from hyperllama.errors import UnsupportedFeature
-from hyperllama.messages import Message, Part, Text, ToolCall
+from hyperllama.messages import Image, Message, Part, Text, ToolCall
 from hyperllama.web import MAX_IMAGES
-from hyperllama_openai import thoughts
-from hyperllama_openai.decode import client_calls
+from hyperllama_openai import opaque
+from hyperllama_openai.decode import client_calls, summaries
 from hyperllama_openai.decode.images import image
 from hyperllama_openai.decode.toolbox import Toolbox
 from hyperllama_openai.decode.traces import trace
@@ -37,9 +37,13 @@ class _Turn:
 class ItemReader:
     """The reader of one request's items."""
 
-    def __init__(self, box: Toolbox) -> None:
-        """Take the tools of the request, by whose names the model knows its earlier calls."""
+    def __init__(self, box: Toolbox, owner: str = "") -> None:
+        """Take the tools of the request, by whose names the model knows its earlier calls.
+
+        ``owner``: the caller, who reads only summaries made for itself.
+        """
         self._box = box
+        self._owner = owner
         self._messages: list[Message] = []
         self._turn: _Turn | None = None
         self._names: dict[str, str] = {}
@@ -53,6 +57,8 @@ class ItemReader:
             self._message(item, param)
         elif kind == "reasoning":
             self._assistant(reasoning=_thought(item))
+        elif kind in summaries.KINDS:
+            self._summary(item, param)
         elif kind in client_calls.CALLS:
             self._call(item, param)
         elif kind in client_calls.RESULTS:
@@ -112,6 +118,16 @@ class ItemReader:
         parts = self._parts(result, param, field="output")
         self._append(Message(role="tool", parts=parts, tool_call_id=call_id, name=self._names.get(call_id)))
 
+    def _summary(self, item: Item, param: str) -> None:
+        """Put a summary in the place of what the assistant and its tools did before it; the user's turns stay."""
+        text = summaries.read(item, self._owner, param)
+        if text is None:
+            return
+        self._turn = None
+        self._messages = [message for message in self._messages if message.role in ("user", "system")]
+        self._images = sum(isinstance(part, Image) for message in self._messages for part in message.parts)
+        self._append(Message(role="user", parts=(Text(text),)))
+
     def _note(self, line: str) -> None:
         if self._turn is not None and (self._turn.parts or self._turn.calls):
             self._close()
@@ -165,7 +181,7 @@ class ItemReader:
 
 def _thought(item: Item) -> str:
     """Return the thoughts of an item: those that we sealed, else its content, else its summary."""
-    sealed = thoughts.unseal(item.encrypted_content)
+    sealed = opaque.unseal(item.encrypted_content)
     if sealed is not None:
         return sealed
     content = item.content if isinstance(item.content, list) else ()

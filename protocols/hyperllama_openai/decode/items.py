@@ -6,7 +6,7 @@ import msgspec
 
 from hyperllama_openai import ids
 from hyperllama_openai.errors import MissingParameter
-from hyperllama_openai.wire.responses import Item, Part, ResponsesRequest
+from hyperllama_openai.wire.responses import ConversationFields, Item, Part
 
 _ITEMS = msgspec.json.Decoder(list[Item])
 _PREFIXES = {
@@ -26,7 +26,7 @@ class _Made(msgspec.Struct, frozen=True):
 _MADE = msgspec.json.Decoder(_Made)
 
 
-def own_input(request: ResponsesRequest, response_id: str = "") -> list[Item]:
+def own_input(request: ConversationFields, response_id: str = "") -> list[Item]:
     """Return the request's input as items with ids and types; a string is one user message.
 
     Content is in parts, as it is read back; the ids are those of items of the response ``response_id``. Raise

@@ -23,17 +23,23 @@ LOGPROBS = "message.output_text.logprobs"
 
 
 def responses(
-    request: ResponsesRequest, context: Sequence[Item], info: ModelInfo, settings: Settings, box: Toolbox | None = None
+    request: ResponsesRequest,
+    context: Sequence[Item],
+    info: ModelInfo,
+    settings: Settings,
+    box: Toolbox | None = None,
+    *,
+    owner: str = "",
 ) -> GenerationRequest:
     """Return the generation. ``context`` ends with the request's own input. Raise InvalidRequest.
 
-    ``box``: the request's tools; None: they are read here.
+    ``box``: the request's tools; None: they are read here. ``owner``: the caller, for summaries in ``context``.
     """
     _refuse(request)
     box = response_tools.toolbox(request, context) if box is None else box
     specs, choice = choose(response_tools.chosen(request.tool_choice), box)
     effort = reasoning.effort(request.reasoning.effort, "reasoning.effort") if request.reasoning else None
-    chat_input = conversation(request, context, settings, info, box)
+    chat_input = conversation(request, context, settings, info, box, owner=owner)
     lengths.check(chat_input, info)
     generation = GenerationRequest(
         model=request.model,
@@ -67,10 +73,16 @@ def responses(
 
 
 def conversation(
-    request: ResponsesRequest, context: Sequence[Item], settings: Settings, info: ModelInfo, box: Toolbox
+    request: ResponsesRequest,
+    context: Sequence[Item],
+    settings: Settings,
+    info: ModelInfo,
+    box: Toolbox,
+    *,
+    owner: str = "",
 ) -> Chat:
     """Return the conversation. Raise InvalidRequest."""
-    reader = ItemReader(box)
+    reader = ItemReader(box, owner)
     for index, item in enumerate(context):
         reader.add(item, f"input[{index}]")
     found = reader.result()

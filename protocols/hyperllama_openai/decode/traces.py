@@ -13,11 +13,8 @@ from hyperllama_openai.wire.responses import Item
 SKIPPED = frozenset(
     {
         "additional_tools",
-        "compaction",
-        "compaction_summary",
         "compaction_trigger",
         "configuration_update",
-        "context_compaction",
         "ghost_snapshot",
         "mcp_list_tools",
         "program",

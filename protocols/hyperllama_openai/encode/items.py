@@ -13,7 +13,7 @@ from typing import TypeAlias
 from msgspec import UNSET
 
 from hyperllama.generation import TokenLogprob
-from hyperllama_openai import thoughts
+from hyperllama_openai import opaque
 from hyperllama_openai.decode.toolbox import Offered
 from hyperllama_openai.encode import sse
 from hyperllama_openai.encode.client_calls import PREFIXES, client_call
@@ -104,7 +104,7 @@ class ReasoningItem:
 
     def finished(self, status: str) -> wire.OutputItem:
         text = "".join(self._text)
-        sealed = thoughts.seal(text) if self._sealed and status != "in_progress" else None
+        sealed = opaque.seal(text) if self._sealed and status != "in_progress" else None
         if self._summary:
             found = [wire.TypedText(type="summary_text", text=text)] if text else []
             return wire.Reasoning(id=self._id, status=status, summary=found, encrypted_content=sealed)

@@ -57,7 +57,7 @@ def response(
         top_logprobs=request.top_logprobs or 0,
         top_p=request.top_p,
         truncation=request.truncation or "disabled",
-        usage=None if usage is None else _usage(usage),
+        usage=None if usage is None else spell_usage(usage),
         user=request.user,
         metadata=request.metadata or {},
         safety_identifier=request.safety_identifier,
@@ -96,7 +96,7 @@ def _tool(tool: Tool) -> wire.FunctionTool | Tool:
     return tool
 
 
-def _usage(usage: Usage) -> wire.Usage:
+def spell_usage(usage: Usage) -> wire.Usage:
     return wire.Usage(
         input_tokens=usage.prompt_tokens,
         input_tokens_details=wire.InputTokensDetails(cached_tokens=usage.cached_tokens),
@@ -118,4 +118,4 @@ def _error(error: GatewayError) -> wire.ResponseError:
     return wire.ResponseError(code=code, message=body.message)
 
 
-__all__ = ("response", "wants_summary")
+__all__ = ("response", "spell_usage", "wants_summary")

@@ -85,7 +85,7 @@ class ResponsesRoutes(Resource):
         items = await self._histories.items(body, info, request, gateway, id=response_id)
         wire = body.value if self._store.enabled else _unstored(body.value)
         box = await body.run(response_tools.toolbox, wire, items)
-        generation = await body.run(decode.responses, wire, items, info, self._settings, box)
+        generation = await body.run(decode.responses, wire, items, info, self._settings, box, owner=request.user.id)
         created = time.time()
         writer = self._store.writer(
             gateway.records, request.user.id, created=created, items=await body.run(sse.JSON.encode, items)
@@ -109,7 +109,7 @@ class ResponsesRoutes(Resource):
         body = await self._reader.read(request, ResponsesRequest, strict=self._settings.strict)
         info = gateway.model(body.value.model, request.user)
         items = await self._histories.items(body, info, request, gateway)
-        generation = await body.run(decode.responses, body.value, items, info, self._settings)
+        generation = await body.run(decode.responses, body.value, items, info, self._settings, owner=request.user.id)
         who = caller(request, "openai")
 
         async def work() -> bytes:

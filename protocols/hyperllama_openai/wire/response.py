@@ -75,6 +75,14 @@ class Reasoning(msgspec.Struct, frozen=True, kw_only=True):
     status: str
 
 
+class Compaction(msgspec.Struct, frozen=True, kw_only=True):
+    """A summary of what came before it, for the model only."""
+
+    id: str
+    type: str = "compaction"
+    encrypted_content: str
+
+
 OutputItem: TypeAlias = OutputMessage | FunctionCall | CustomToolCall | ClientCall | Reasoning
 
 
@@ -154,6 +162,16 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     presence_penalty: float = 0
 
 
+class CompactedResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """The user's messages, then the summary of everything."""
+
+    id: str
+    object: str = "response.compaction"
+    created_at: int
+    output: list[Any]  # Item, then Compaction
+    usage: Usage
+
+
 class Deleted(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     object: str = "response"
@@ -175,6 +193,8 @@ class InputTokens(msgspec.Struct, frozen=True, kw_only=True):
 
 __all__ = (
     "ClientCall",
+    "CompactedResponse",
+    "Compaction",
     "CustomToolCall",
     "Deleted",
     "FunctionCall",

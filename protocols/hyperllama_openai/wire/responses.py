@@ -121,24 +121,52 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
     include_obfuscation: bool | None = None
 
 
-class ResponsesRequest(msgspec.Struct, frozen=True, kw_only=True):
+_INPUT: Countable = {
+    "input": "messages",
+    "input.type": "name_bytes",
+    "input.id": "name_bytes",
+    "input.role": "name_bytes",
+    "input.status": "name_bytes",
+    "input.call_id": "name_bytes",
+    "input.name": "name_bytes",
+    "input.namespace": "name_bytes",
+    "input.content": "parts",
+    "input.content.type": "name_bytes",
+    "input.output": "parts",
+    "input.summary": "parts",
+    "input.encrypted_content": "opaque_bytes",
+    "input.tools": "tools",
+    "input.tools.tools": "tools",
+    "prompt_cache_key": "name_bytes",
+}
+
+
+class ConversationFields(msgspec.Struct, frozen=True, kw_only=True):
+    """The model and what it reads: the same wherever a conversation is sent."""
+
+    model: str
+    input: str | list[Item] | None = None
+    instructions: str | None = None
+    previous_response_id: str | None = None
+
+
+class CompactRequest(ConversationFields, frozen=True, kw_only=True):
+    """POST /v1/responses/compact."""
+
+    countable: ClassVar[Countable] = _INPUT
+    keep_alive: float | str | None = None
+    # Accepted and without effect
+    image: Any = None
+    service_tier: str | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
+    prompt_cache_options: Any = None
+
+
+class ResponsesRequest(ConversationFields, frozen=True, kw_only=True):
     countable: ClassVar[Countable] = {
         **counted.SAMPLING,
-        "input": "messages",
-        "input.type": "name_bytes",
-        "input.id": "name_bytes",
-        "input.role": "name_bytes",
-        "input.status": "name_bytes",
-        "input.call_id": "name_bytes",
-        "input.name": "name_bytes",
-        "input.namespace": "name_bytes",
-        "input.content": "parts",
-        "input.content.type": "name_bytes",
-        "input.output": "parts",
-        "input.summary": "parts",
-        "input.encrypted_content": "opaque_bytes",
-        "input.tools": "tools",
-        "input.tools.tools": "tools",
+        **_INPUT,
         "tools": "tools",
         "tools.tools": "tools",
         "tool_choice.tools": "tools",
@@ -146,12 +174,7 @@ class ResponsesRequest(msgspec.Struct, frozen=True, kw_only=True):
         "metadata": "choices",
         "user": "name_bytes",
         "safety_identifier": "name_bytes",
-        "prompt_cache_key": "name_bytes",
     }
-    model: str
-    input: str | list[Item] | None = None
-    instructions: str | None = None
-    previous_response_id: str | None = None
     store: bool | None = None  # absent: yes
     background: bool | None = None
     stream: bool | None = None
@@ -208,6 +231,8 @@ class ItemsQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 __all__ = (
     "AllowedTool",
+    "CompactRequest",
+    "ConversationFields",
     "Format",
     "Item",
     "ItemsQuery",
