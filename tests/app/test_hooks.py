@@ -15,7 +15,8 @@ from hyperllama import hookspecs
 from hyperllama.app import plugins
 from hyperllama.app.application import create_app
 from hyperllama.app.plugins import Plugins
-from hyperllama.config import Config, Store, load
+from hyperllama.config import Config, PluginChoice, Store, load
+from hyperllama.errors import ConfigError
 from hyperllama.models import ModelSpec
 from hyperllama.testing.serving import served
 
@@ -56,6 +57,13 @@ def test_every_hook_has_a_test_here() -> None:
 def test_every_hook_has_a_shipped_implementation(policy: None) -> None:
     implemented = {hook for fact in plugins.inspect(Config()) for hook in fact.hooks}
     assert {f"hyperllama_{hook}" for hook in HOOKS} <= implemented
+
+
+def test_a_disabled_plugin_keeps_its_table_and_an_unknown_one_has_none() -> None:
+    disabled = PluginChoice(disabled=("openai",))
+    assert "openai" not in Plugins(Config(plugins=disabled, plugin={"openai": {"max_n": 2}})).protocols()
+    with pytest.raises(ConfigError, match=r"\[plugin\.opanai\]: There is no plugin of that name; there are .*openai"):
+        Plugins(Config(plugin={"opanai": {}}))
 
 
 def test_hook_environment() -> None:

@@ -48,7 +48,7 @@ def run(tmp_path: Path, config: str | None, *arguments: str, **environ: str) -> 
         ("[server]\nport = 'x'\n", "config.toml: server.port: Expected `int`, got `str`"),
         ("[models.m]\nengine = 'sim'\nsource = 'no/such/place'\n", "models.m.source: 'no/such/place' does not exist"),
         ("[models.m]\nengine = 'gone'\n", "models.m.engine: no engine 'gone'"),
-        ("[plugin.gone]\nx = 1\n", "[plugin.gone]: no plugin of that name is loaded"),
+        ("[plugin.gone]\nx = 1\n", "[plugin.gone]: There is no plugin of that name"),
         ("[server]\nhost = '0.0.0.0'\nport = 0\n", "can be reached from other machines and no keys are configured"),
     ],
 )

@@ -121,11 +121,12 @@ class Plugins:
 
     def _check_sections(self, extra: Sequence[object]) -> None:
         known = {name for name, _ in self._manager.list_name_plugin()}
+        known |= {entry.name for entry in installed()}  # a disabled one may keep its table
         known |= {_plugin_name(plugin) for plugin in extra}
         for section in self._config.plugin:
             if section not in known:
                 raise ConfigError(
-                    f"[plugin.{section}]: no plugin of that name is loaded; loaded are {', '.join(sorted(known))}"
+                    f"[plugin.{section}]: There is no plugin of that name; there are {', '.join(sorted(known))}."
                 )
 
     def _all(self, hook: Callable[..., list[Iterable[T]]]) -> list[T]:

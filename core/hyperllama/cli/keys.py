@@ -123,14 +123,14 @@ async def rotate(config_path: Path | None, name: str, grace: str | None) -> None
 
 @keys.command("update")
 @click.argument("name")
-@click.option("--owner", default=None)
+@click.option("--owner", default=None, help="Another owner.")
 @click.option("--permission", "permissions", multiple=True, type=click.Choice(PERMISSIONS), help="All of them anew.")
 @click.option("--model", "models", multiple=True, help='All patterns anew; "*": every model.')
 @click.option("--limit", "limits", multiple=True, metavar="WHAT=RATE", help="All limits anew.")
 @click.option("--tier", default="", help="One of [limits.tiers]; without --limit, no other limits of its own.")
 @click.option("--no-limits", is_flag=True, help="No limits of its own any more.")
-@click.option("--weight", default=None, type=float)
-@click.option("--priority", default=None, type=click.IntRange(-10, 10))
+@click.option("--weight", default=None, type=float, help="Another share of a busy model.")
+@click.option("--priority", default=None, type=click.IntRange(-10, 10), help="Another priority; higher goes first.")
 @click.option("--expires", default=None, help='After a duration, on a date, or "never".')
 @click.pass_obj
 @_waited_for
@@ -210,7 +210,9 @@ keys.add_command(usage)
 
 
 @click.command("audit")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000))
+@click.option(
+    "--limit", default=50, show_default=True, type=click.IntRange(1, 100_000), help="How many acts, the newest."
+)
 @click.option("--since", default="", metavar="YYYY-MM-DD", help="First day, UTC.")
 @click.option("--actor", default="", help="Only who begins so.")
 @click.option("--act", default="", help='Only acts that begin so: "keys", "models.pull".')

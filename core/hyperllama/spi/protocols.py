@@ -120,7 +120,7 @@ class ErrorReply(msgspec.Struct, frozen=True):
 class WireProtocol(Protocol):
     """A dialect of HTTP that clients speak: its routes and its errors.
 
-    Every route handler carries ``opt=hyperllama.web.routing(permission=...)`` (an ``identity.Permission`` or "public");
+    Every route handler carries ``opt=hyperllama.web.route(permission=...)`` (an ``identity.Permission`` or "public");
     one without is refused at start-up.
     """
 
