@@ -96,6 +96,7 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     system: str | None = None  # replaces the model's configured system prompt; None: that one
     template: str | None = None  # a Jinja chat template for this request only; engines may refuse it
     context_length: int | None = None  # the caller's num_ctx; None: the model's
+    reserved: int = 0  # tokens that the prompt must leave for an answer, or it is too long
     return_token_ids: bool = False  # chunks carry token ids, the last one those of the prompt
     tenant: str = ""  # set by the core: nothing of one tenant's prompts is found, or timed, by another; "": no tenant's
     truncated: int = 0  # messages that a protocol cut off to make the prompt fit; logged and counted

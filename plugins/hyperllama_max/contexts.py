@@ -208,7 +208,8 @@ class Admission:
         if request.context_length is not None:
             limit = min(limit, request.context_length)
         wanted = request.sampling.max_tokens
-        if len(ids) > limit or (len(ids) == limit and wanted != 0):
+        least = max(0 if wanted == 0 else 1, request.reserved)
+        if len(ids) + least > limit:
             raise self._too_long(limit, str(len(ids)))
         return limit - len(ids)
 

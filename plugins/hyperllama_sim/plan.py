@@ -39,7 +39,7 @@ def plan(request: GenerationRequest, options: SimOptions, context: int, system: 
     if request.context_length:
         context = min(context, request.context_length)
     prompt = render(request.input, system if request.system is None else request.system)
-    prompt_tokens = count(request.input, prompt, context)
+    prompt_tokens = count(request.input, prompt, context, reserved=request.reserved)
     said = answer(request, prompt, options)
     if request.sampling.ignore_eos or request.sampling.min_tokens:
         said = lengthened(said, prompt, None if request.sampling.ignore_eos else request.sampling.min_tokens)

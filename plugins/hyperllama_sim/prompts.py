@@ -26,15 +26,16 @@ def render(input: Input, system: str | None = None) -> str:
                 raise InvalidRequest(str(error), param="input") from error
 
 
-def count(input: Input, prompt: str, context: int) -> int:
-    """Return the number of the prompt's tokens. Raise ContextTooLong when they leave no room for an answer."""
+def count(input: Input, prompt: str, context: int, *, reserved: int = 1) -> int:
+    """Return the number of the prompt's tokens. Raise ContextTooLong unless they leave ``reserved`` for an answer."""
+    full = context - max(1, reserved)
     if isinstance(input, PromptTokens):
         found = len(input.ids)
-    elif (found := -(-len(prompt) // tokens.LONGEST)) >= context:  # seen without reading megabytes of it
+    elif (found := -(-len(prompt) // tokens.LONGEST)) > full:  # seen without reading megabytes of it
         raise _too_long(f"at least {found}", context)
     else:
         found = len(tokens.pieces(prompt))
-    if found >= context:
+    if found > full:
         raise _too_long(str(found), context)
     return found
 

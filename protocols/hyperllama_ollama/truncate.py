@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
 from hyperllama.errors import ContextTooLong, InvalidRequest, UnsupportedFeature
 from hyperllama.generation import GenerationRequest
 from hyperllama.identity import Caller
-from hyperllama.messages import Chat, Input, Message, Prompt, PromptTokens, Text, ToolCall, opened
+from hyperllama.messages import Chat, Input, Message, Prompt, Text, ToolCall, opened
 from hyperllama.models import ModelInfo
 from hyperllama.spi import Gateway
 from hyperllama.stream import TokenStream
 from hyperllama_ollama.errors import TOO_LONG, PromptTooLong
 
 LONGEST = 16  # characters a token stands for, on average over a text, at most
-SEEN = 4  # contexts in which turns are looked for, from the end
+SHARE = 4  # the part of a context that an answer may have is one in so many
 MOST = 8192  # messages that are left of a conversation that does not fit, however short they are
 
 Count = Callable[[Input], Awaitable[int]]
@@ -42,13 +42,6 @@ class Fitted(msgspec.Struct, frozen=True):
     dropped: int = 0
 
 
-class Turn(msgspec.Struct, frozen=True):
-    """The last tokens of a prompt of tokens, which are never left out; nor are the first ``begin`` of them all."""
-
-    length: int
-    begin: int
-
-
 async def generate(
     gateway: Gateway,
     request: GenerationRequest,
@@ -56,21 +49,24 @@ async def generate(
     info: ModelInfo,
     *,
     truncate: bool,
-    shorter: Shorter | Turn | None = None,
+    shorter: Shorter | None = None,
 ) -> TokenStream:
-    """Generate; an input that does not fit is shortened once, on refusal only.
+    """Generate; an input that does not fit, or leaves no room for an answer, is shortened once, on refusal only.
 
     Asking for more tokens than there is room for is no error in Ollama: the answer then ends with the context.
-    ``shorter`` renders a conversation that is a plain prompt by now, or says what stays of tokens; a chat needs none.
+    ``shorter`` renders a conversation that is a plain prompt by now; a chat needs none.
     Raises PromptTooLong when the prompt alone is too long and may not, or cannot, be shortened.
     """
+    room = context(request, info)
+    asked = request
+    if truncate and _droppable(request.input, shorter):
+        asked = msgspec.structs.replace(request, reserved=reserve(request, room))
     try:
-        return await gateway.generate(request, caller)
+        return await gateway.generate(asked, caller)
     except ContextTooLong as error:
         refused = error
-    room = _room(request, info)
     try:
-        fitted = await _fitted(gateway, request, caller, info, truncate=truncate, shorter=shorter)
+        fitted = await _fitted(gateway, asked, caller, info, shorter=shorter, truncate=truncate)
     except UnsupportedFeature:
         raise refused from None
     if fitted is None:
@@ -97,9 +93,11 @@ async def render(
     info: ModelInfo,
     *,
     truncate: bool,
-    shorter: Shorter | Turn | None = None,
+    shorter: Shorter | None = None,
 ) -> tuple[int, ...]:
     """Return the tokens that :func:`generate` would have the engine see. Raises ContextTooLong."""
+    room = context(request, info)
+    reserved = reserve(request, room) if _droppable(request.input, shorter) else 1
     try:
         ids = await _tokens(gateway, request, caller, request.input)
     except ContextTooLong as error:
@@ -107,13 +105,34 @@ async def render(
             raise
         refused = error
     else:
-        if not truncate or len(ids) < _room(request, info):
+        if not truncate or len(ids) + reserved <= room:
             return ids
         refused = PromptTooLong(TOO_LONG)
-    fitted = await _fitted(gateway, request, caller, info, truncate=True, shorter=shorter)
+    asked = msgspec.structs.replace(request, reserved=reserved)
+    fitted = await _fitted(gateway, asked, caller, info, shorter=shorter, truncate=True)
     if fitted is None:
         raise PromptTooLong(TOO_LONG) from refused
     return await _tokens(gateway, request, caller, fitted.input)
+
+
+def context(request: GenerationRequest, info: ModelInfo) -> int:
+    """Return the tokens that prompt and answer may have together."""
+    return min(request.context_length or info.context_length, info.context_length)
+
+
+def reserve(request: GenerationRequest, room: int) -> int:
+    """Return the tokens of a context that are left for an answer when a conversation can be shortened.
+
+    Ollama fills the context and then drops the older half of it while it answers; engines here cannot.
+    """
+    wanted, share = request.sampling.max_tokens, room // SHARE
+    return max(1, share if wanted is None else min(wanted, share))
+
+
+def _droppable(input: Input, shorter: Shorter | None) -> bool:
+    if shorter is not None:
+        return shorter.length > 1
+    return isinstance(input, Chat) and any(message.role != "system" for message in input.messages[:-1])
 
 
 async def _fitted(
@@ -123,9 +142,9 @@ async def _fitted(
     info: ModelInfo,
     *,
     truncate: bool,
-    shorter: Shorter | Turn | None,
+    shorter: Shorter | None,
 ) -> Fitted | None:
-    room = _room(request, info)
+    room = context(request, info)
 
     async def count(input: Input) -> int:
         if _characters(input) > LONGEST * room:  # not worth a tokenizer's time
@@ -136,36 +155,9 @@ async def _fitted(
             return room
 
     whole = opened(request.input, info.messages)
-    if isinstance(shorter, Turn):
-        wanted = request.sampling.max_tokens
-        ids = whole.ids if isinstance(whole, PromptTokens) else ()
-        if not truncate or len(ids) < room:
-            return Fitted(whole, len(ids)) if len(ids) < room else None
-        return cut(ids, shorter, room, wanted)
     if shorter is None and isinstance(whole, Chat):
         shorter = of_chat(whole)
-    return await fit(whole, count, room, shorter if truncate else None)
-
-
-def cut(ids: Sequence[int], turn: Turn, room: int, wanted: int | None) -> Fitted | None:
-    """Return ``ids`` without the oldest behind the beginning, with room for an answer; None: the turn does not fit.
-
-    Half of the room is the answer's, or what it wants if that is less. What is left begins with a turn where turns can
-    be found: each begins with the same tokens as the last.
-    """
-    fixed = turn.begin + turn.length
-    if fixed >= room:
-        return None
-    first, last = ids[: turn.begin], ids[len(ids) - turn.length :]
-    behind = ids[max(turn.begin, len(ids) - SEEN * room) : len(ids) - turn.length]
-    answer = max(1, min(room // 2, wanted or room))
-    start = max(0, len(behind) - max(0, room - answer - fixed))
-    mark = tuple(last[:2])
-    turns = [at for at in range(len(behind)) if tuple(behind[at : at + 2]) == mark]
-    if turns:
-        start = next((at for at in turns if at >= start), len(behind))
-    found = (*first, *behind[start:], *last)
-    return Fitted(PromptTokens(found), len(found))
+    return await fit(whole, count, room, shorter if truncate else None, reserved=request.reserved)
 
 
 async def _tokens(gateway: Gateway, request: GenerationRequest, caller: Caller, input: Input) -> tuple[int, ...]:
@@ -176,31 +168,30 @@ async def _tokens(gateway: Gateway, request: GenerationRequest, caller: Caller, 
     )
 
 
-def _room(request: GenerationRequest, info: ModelInfo) -> int:
-    return min(request.context_length or info.context_length, info.context_length)
+async def fit(input: Input, count: Count, room: int, shorter: Shorter | None, *, reserved: int = 1) -> Fitted | None:
+    """Return ``input`` without as few of its oldest messages as leaves room for ``reserved`` tokens of an answer.
 
-
-async def fit(input: Input, count: Count, room: int, shorter: Shorter | None) -> Fitted | None:
-    """Return ``input`` without as few of its oldest messages as leaves room for a token; None: it cannot be done.
-
-    Costs a count for each doubling of the number of messages that can fit, since each takes a token at least.
+    Where the last message leaves less, it is all that is left; None when it leaves none. Costs a count for each
+    doubling of the number of messages that can fit, since each takes a token at least.
     """
-    most = min(room, MOST)
+    most, full = min(room, MOST), room - max(1, reserved)
+    fitting: Fitted | None = None
     if shorter is None or shorter.length <= most:
         used = await count(input)
-        if used < room:
+        if used <= full or (used < room and (shorter is None or shorter.length < 2)):
             return Fitted(input, used)
         if shorter is None:
             return None
-    fitting: Fitted | None = None
     low, high = max(1, shorter.length - most), shorter.length - 1
     while low <= high:
         middle = (low + high) // 2
         found = await _probe(shorter, middle, count)
-        if found.used < room:
+        if found.used <= full:
             fitting, high = found, middle - 1
         else:
             low = middle + 1
+            if low == shorter.length and found.used < room:  # nothing more can be left out
+                fitting = found
     return fitting
 
 
@@ -279,4 +270,4 @@ def _length(call: ToolCall) -> int:
     return len(call.arguments)
 
 
-__all__ = ("Fitted", "Shorter", "Turn", "cut", "fit", "generate", "of_chat", "render")
+__all__ = ("Fitted", "Shorter", "context", "fit", "generate", "of_chat", "render", "reserve")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import msgspec
@@ -19,6 +20,7 @@ from hyperllama.generation import (
     Usage,
 )
 from hyperllama.messages import ToolCall
+from hyperllama.stream import Collector
 from hyperllama_ollama.encode import whole
 from hyperllama_ollama.encode.lines import ChatLines, GenerateLines
 
@@ -126,6 +128,43 @@ def test_log_probabilities() -> None:
         b'"top_logprobs":[{"token":"Hi","logprob":-0.01,"bytes":[72,105]},'
         b'{"token":"Ho","logprob":-4.5,"bytes":[72,111]}]}]}\n'
     )
+
+
+@pytest.mark.parametrize("finish", ["length", "cancelled", "content_filter", "stop string"])
+@pytest.mark.parametrize("half", ["", "{", '{"a":', '{"a":1', '{"a":"}', " "])
+@pytest.mark.parametrize("before", [0, 1, 3])
+def test_b01_half_a_call_of_an_answer_that_was_cut_is_dropped(finish: str, half: str, before: int) -> None:
+    stopped = {"finish_reason": "stop", "stop_match": "x"} if finish == "stop string" else {"finish_reason": finish}
+    last = msgspec.structs.replace(LAST, **stopped)
+    calls = [ToolCallDelta(at, '{"a":1}', id=f"call_{at}", name="f") for at in range(before)]
+    calls.append(ToolCallDelta(before, half, id="call_h", name="g"))
+    said = [TokenChunk(text="Let me see."), *(TokenChunk(tool_calls=(call,)) for call in calls), last]
+    *lines, end = map(json.loads, _chat(*said).splitlines())
+    assert lines[0]["message"]["content"] == "Let me see."
+    assert [line["message"]["tool_calls"][0]["id"] for line in lines[1:]] == [f"call_{at}" for at in range(before)]
+    assert end["done"]
+    assert end.get("done_reason") == {"cancelled": None, "length": "length"}.get(finish, "stop")
+    collector = Collector()
+    collector.add(said)
+    found = json.loads(whole.chatted("m", collector.result(), top=0))
+    assert found["message"]["content"] == "Let me see."
+    assert len(found["message"].get("tool_calls", [])) == before
+    assert found.get("done_reason") == end.get("done_reason")
+
+
+@pytest.mark.parametrize("finish", ["stop", "tool_calls"])
+@pytest.mark.parametrize("wrong", ["{", '{"a":', "[1]", "1", "null"])
+def test_b14_a_call_that_the_model_itself_wrote_wrongly_is_its_failure(finish: str, wrong: str) -> None:
+    said = [
+        TokenChunk(tool_calls=(ToolCallDelta(0, wrong, name="f"),)),
+        msgspec.structs.replace(LAST, finish_reason=finish),
+    ]
+    with pytest.raises(EngineFailed, match="no JSON object"):
+        _chat(*said)
+    collector = Collector()
+    collector.add(said)
+    with pytest.raises(EngineFailed, match="no JSON object"):
+        whole.chatted("m", collector.result(), top=0)
 
 
 @pytest.mark.parametrize(

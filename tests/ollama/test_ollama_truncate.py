@@ -12,9 +12,10 @@ import pytest
 from hyperllama.errors import ContextTooLong, InvalidRequest
 from hyperllama.generation import GenerationRequest, ToolSpec
 from hyperllama.identity import Caller
-from hyperllama.messages import Chat, Input, Message, Prompt, PromptTokens, Text, ToolCall
+from hyperllama.messages import Chat, Input, Message, Prompt, Text, ToolCall
 from hyperllama.stream import TokenStream
-from hyperllama_ollama import truncate
+from hyperllama_ollama import kept_context, truncate
+from hyperllama_ollama.kept_context import Kept
 
 
 def _chat(*said: tuple[str, str]) -> Chat:
@@ -162,7 +163,8 @@ class _Small:
         used = len(
             await self.tokenize(request.model, request.input, caller, tools=request.tools, reasoning=request.reasoning)
         )
-        if used + (request.sampling.max_tokens or 1) > min(self._room, request.context_length or self._room):
+        wanted = max(request.reserved, request.sampling.max_tokens or 1)
+        if used + wanted > min(self._room, request.context_length or self._room):
             raise ContextTooLong(f"{used} tokens do not fit into {self._room}")
         found: TokenStream = await self._inner(request, caller)
         return found
@@ -218,31 +220,24 @@ IDS = tuple(range(100, 140))
 
 
 @pytest.mark.parametrize(
-    ("begin", "turn", "room", "wanted", "left"),
+    ("begin", "turn", "room", "reserved", "left"),
     [
         (0, 4, 41, 1, IDS),
         (0, 4, 40, 1, IDS[1:]),
         (0, 4, 30, 1, IDS[11:]),
-        (0, 4, 30, None, IDS[25:]),
-        (0, 4, 30, 100, IDS[25:]),
+        (0, 4, 30, 15, IDS[25:]),
+        (0, 4, 30, 26, IDS[36:]),
         (0, 4, 30, 5, IDS[15:]),
         (1, 4, 30, 1, (IDS[0], *IDS[12:])),
         (2, 4, 7, 1, (*IDS[:2], *IDS[36:])),  # nothing but the turn
-        (1, 28, 30, None, (IDS[0], *IDS[12:])),
-        (1, 29, 30, None, None),
-        (0, 30, 30, 1, None),
+        (1, 28, 30, 7, (IDS[0], *IDS[12:])),
+        (1, 29, 30, 1, (IDS[0], *IDS[11:])),  # too long as it is, which the engine says
     ],
 )
 def test_b01_of_tokens_the_oldest_go_and_the_beginning_and_the_turn_stay(
-    begin: int, turn: int, room: int, wanted: int | None, left: tuple[int, ...] | None
+    begin: int, turn: int, room: int, reserved: int, left: tuple[int, ...]
 ) -> None:
-    fitted = truncate.cut(IDS, truncate.Turn(turn, begin), room, wanted)
-    if left is None:
-        assert fitted is None
-        return
-    assert fitted is not None
-    assert fitted.input == PromptTokens(left)
-    assert fitted.used == len(left) < room
+    assert kept_context.cut(Kept(IDS, turn, begin), room, reserved) == left
 
 
 def test_b01_of_tokens_what_is_left_begins_with_a_turn() -> None:
@@ -250,12 +245,10 @@ def test_b01_of_tokens_what_is_left_begins_with_a_turn() -> None:
     said = (0, *((user, 50, 61, end, assistant, 50, 62, 63, end) * 9))
     ids = (*said, user, 50, 71, end, assistant)
     for room in range(8, len(ids)):
-        fitted = truncate.cut(ids, truncate.Turn(5, 1), room, 1)
-        assert fitted is not None
-        assert isinstance(fitted.input, PromptTokens)
-        assert fitted.input.ids[:3] == (0, user, 50)
-        assert fitted.input.ids[-5:] == ids[-5:]
-        assert room - 10 < fitted.used < room or fitted.used == 6
+        left = kept_context.cut(Kept(ids, 5, 1), room, 1)
+        assert left[:3] == (0, user, 50)
+        assert left[-5:] == ids[-5:]
+        assert room - 10 < len(left) < room or len(left) == 6
 
 
 @pytest.mark.parametrize("stream", [True, False])

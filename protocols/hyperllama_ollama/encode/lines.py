@@ -57,7 +57,8 @@ class _Lines(ABC):
             if chunk.tool_calls:
                 lines += map(self._call, self._calls.feed(chunk.tool_calls))
             if chunk.finish_reason is not None:
-                lines += map(self._call, self._calls.flush())
+                cut = pieces.is_cut(chunk.finish_reason, chunk.stop_match)
+                lines += map(self._call, self._calls.flush(cut=cut))
                 lines.append(self._last(chunk))
         return b"".join(lines)
 

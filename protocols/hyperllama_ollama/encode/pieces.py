@@ -52,10 +52,24 @@ def logprobs(found: Sequence[TokenLogprob], top: int) -> list[replies.Logprob] |
 def tool_call(index: int, id: str, name: str, arguments: str, make_id: NewId = new_id) -> replies.ToolCall:
     """Return the call. Raise EngineFailed when the model wrote arguments that are no JSON object."""
     try:
-        parsed = msgspec.json.decode(arguments, type=dict[str, Any]) if arguments.strip() else {}
+        parsed = _object(arguments) if arguments.strip() else {}
     except (msgspec.DecodeError, RecursionError) as error:
         raise EngineFailed(f"the model called {name!r} with arguments that are no JSON object") from error
     return replies.ToolCall(id or make_id(), replies.Function(index, name, {k: _number(v) for k, v in parsed.items()}))
+
+
+def is_cut(finish: FinishReason, stop_match: str | None) -> bool:
+    """Return whether an answer ended before the model ended it, so that its last call may be half of one."""
+    return stop_match is not None or finish not in ("stop", "tool_calls")
+
+
+def is_complete(arguments: str) -> bool:
+    """Return whether the arguments of a call are written to their end."""
+    try:
+        _object(arguments)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
 class ToolCalls:
@@ -75,13 +89,11 @@ class ToolCalls:
             self._open[delta.index][2].append(delta.arguments)
         return done
 
-    def flush(self) -> list[replies.ToolCall]:
-        """Return the calls that are complete because nothing more comes."""
+    def flush(self, *, cut: bool = False) -> list[replies.ToolCall]:
+        """Return the calls that are complete because nothing more comes. Half a call of a ``cut`` answer is dropped."""
         open_, self._open = self._open, {}
-        return [
-            tool_call(index, call_id, name, "".join(arguments), self._make_id)
-            for index, (call_id, name, arguments) in open_.items()
-        ]
+        found = [(at, call, name, "".join(arguments)) for at, (call, name, arguments) in open_.items()]
+        return [tool_call(*each, self._make_id) for each in found if not cut or is_complete(each[-1])]
 
 
 def _logprob(item: TokenLogprob, top: int) -> replies.Logprob:
@@ -102,6 +114,10 @@ def _finite(logprob: float) -> float:
     return int(logprob) if logprob == 0 else logprob if math.isfinite(logprob) else _LEAST
 
 
+def _object(arguments: str) -> dict[str, Any]:
+    return msgspec.json.decode(arguments, type=dict[str, Any])
+
+
 def _number(value: Any) -> Any:
     """Return a float that is whole without a fraction, as Go writes it."""
     match value:
@@ -114,4 +130,4 @@ def _number(value: Any) -> Any:
     return value
 
 
-__all__ = ("ToolCalls", "logprobs", "metrics", "new_id", "reason", "tool_call")
+__all__ = ("ToolCalls", "is_complete", "is_cut", "logprobs", "metrics", "new_id", "reason", "tool_call")

@@ -62,7 +62,11 @@ def chat_rendered(model: str, text: str, images: int) -> bytes:
 
 
 def _calls(found: Completion) -> list[replies.ToolCall]:
-    return [pieces.tool_call(index, call.id, call.name, call.arguments) for index, call in enumerate(found.tool_calls)]
+    calls = found.tool_calls
+    cut = pieces.is_cut(found.finish_reason, found.stop_match)
+    if cut and calls and not pieces.is_complete(calls[-1].arguments):
+        calls = calls[:-1]
+    return [pieces.tool_call(index, call.id, call.name, call.arguments) for index, call in enumerate(calls)]
 
 
 __all__ = ("chat_rendered", "chat_state", "chatted", "generate_rendered", "generate_state", "generated")

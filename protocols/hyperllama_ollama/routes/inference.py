@@ -18,12 +18,13 @@ from hyperllama.models import Capability, ModelInfo
 from hyperllama.spi import Gateway
 from hyperllama.stream import TokenStream, collect
 from hyperllama.web import GatewayRequest, InjectedGateway, TokenResponse, WholeResponse, caller, route
-from hyperllama_ollama import described, names, options, resolve, truncate, wire
+from hyperllama_ollama import described, kept_context, names, options, resolve, truncate, wire
 from hyperllama_ollama.decode import bodies, requests
 from hyperllama_ollama.encode import replies, whole
 from hyperllama_ollama.encode.lines import ChatLines, GenerateLines
 from hyperllama_ollama.encode.text import quote
 from hyperllama_ollama.errors import JSON
+from hyperllama_ollama.kept_context import Kept
 from hyperllama_ollama.routes.answers import BodyDecoder, Builder, OrError, before, json, one
 from hyperllama_ollama.template import Budget
 
@@ -83,20 +84,14 @@ class Inference:
 
         may = asked.truncate is not False
 
-        async def ready() -> tuple[GenerationRequest, truncate.Turn | None]:
-            return (
-                await self._after_context(gateway, generation, asked, info, who)
-                if asked.context
-                else (generation, None)
-            )
+        async def ready() -> GenerationRequest:
+            return await self._after_context(gateway, generation, asked, info, who) if asked.context else generation
 
         async def open_() -> TokenStream:
-            made, turn = await ready()
-            return await truncate.generate(gateway, made, who, info, truncate=may, shorter=turn)
+            return await truncate.generate(gateway, await ready(), who, info, truncate=may)
 
         async def ids() -> tuple[int, ...]:
-            made, turn = await ready()
-            return await truncate.render(gateway, made, who, info, truncate=may, shorter=turn)
+            return await truncate.render(gateway, await ready(), who, info, truncate=may)
 
         top = asked.top_logprobs if asked.logprobs else 0
         if asked.debug_render_only:
@@ -162,7 +157,7 @@ class Inference:
         asked: wire.GenerateRequest,
         info: ModelInfo,
         who: Caller,
-    ) -> tuple[GenerationRequest, truncate.Turn]:
+    ) -> GenerationRequest:
         """Put the new turn behind the earlier ones as the client kept them, without a second beginning of text."""
         if asked.images or asked.suffix:
             raise InvalidRequest("context cannot be combined with images or suffix", param="context")
@@ -171,9 +166,12 @@ class Inference:
         begin = await gateway.tokenize(info.name, Prompt(""), who)
         if begin and new[: len(begin)] == begin:
             new = new[len(begin) :]
-        kept = len(begin) if begin and asked.context[: len(begin)] == begin else 0
-        whole = PromptTokens((*asked.context, *new))
-        return msgspec.structs.replace(generation, input=whole, system=None), truncate.Turn(len(new), kept)
+        first = len(begin) if begin and asked.context[: len(begin)] == begin else 0
+        ids = (*asked.context, *new)
+        if asked.truncate is not False:
+            room = truncate.context(generation, info)
+            ids = kept_context.cut(Kept(ids, len(new), first), room, truncate.reserve(generation, room))
+        return msgspec.structs.replace(generation, input=PromptTokens(ids), system=None)
 
 
 def _check_capability(info: ModelInfo, wanted: Capability) -> None:
