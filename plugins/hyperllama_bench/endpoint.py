@@ -119,7 +119,7 @@ def find(url: str, *, dialect: Dialect | None, model: str | None, key: str) -> E
     except ValueError as error:
         raise ConfigError(f"{url}: {error}") from error
     if parts.scheme != "http" or not host:
-        raise ConfigError(f"{url}: only servers at http://host:port are driven")
+        raise ConfigError(f"{url}: Must be a server at http://host:port.")
     path = re.sub(r"/(chat/completions|api(/chat|/generate|/tags)?)?/?$", "", parts.path)
     if dialect is None:
         guess = Endpoint(host, port, path, "ollama", "", key)
@@ -142,7 +142,7 @@ def _listed(endpoint: Endpoint) -> list[str]:
         raise ConfigError(f"{endpoint.place}: {endpoint.prefix}{path} lists no models: {error}") from error
     names = [named.id or named.name for named in (*listed.data, *listed.models)]
     if not names:
-        raise ConfigError(f"{endpoint.place}: lists no models; name one with --name")
+        raise ConfigError(f"{endpoint.place}: Lists no models; name one with --name.")
     return names
 
 

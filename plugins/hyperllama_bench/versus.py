@@ -79,7 +79,7 @@ def measure(versus: Versus, say: Say) -> Report:
     """
     command = shutil.which("max") or str(Path(sys.executable).with_name("max"))
     if not Path(command).exists():
-        raise ConfigError("the max command is not installed: pip install 'hyperllama-gateway[max]'")
+        raise ConfigError("The max command is not installed; pip install 'hyperllama-gateway[max]'.")
     report = Report(
         name=f"against-max-serve-{versus.device.replace(':', '-')}",
         title=f"hyperllama-gateway against max serve, {versus.folder.name} on {versus.device}",

@@ -33,7 +33,7 @@ class BuiltinSource:
             if model.name == reference:
                 return model.folder
         names = ", ".join(model.name for model in BUILTIN)
-        raise ConfigError(f"there is no built-in model {reference!r}; there are: {names}")
+        raise ConfigError(f"There is no built-in model {reference!r}; there are {names}.")
 
     async def fetch(self, reference: str, report: Report) -> Path:
         folder = self.local(reference)

@@ -83,7 +83,7 @@ def chat_template(spec: ModelSpec, files: ModelFiles) -> str:
     try:
         return Path(spec.template).expanduser().read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"models.{spec.name}.template: {spec.template}: cannot be read: {error}") from error
+        raise ConfigError(f"models.{spec.name}.template: {spec.template} cannot be read: {error}") from error
 
 
 def capabilities(spec: ModelSpec, files: ModelFiles, template: str) -> frozenset[Capability]:
@@ -113,7 +113,7 @@ def context_length(spec: ModelSpec, files: ModelFiles) -> int:
     if spec.max_length is not None:
         if own and spec.max_length > own:
             raise ConfigError(
-                f"models.{spec.name}.max_length: the model was made for {own} tokens, not {spec.max_length}"
+                f"models.{spec.name}.max_length: Must be at most {own}, for which the model was made, not {spec.max_length}."
             )
         return spec.max_length
     if files.architecture in support.EMBEDDING:

@@ -110,7 +110,7 @@ def read(path: Path, where: str) -> ModelFiles:
     elif path.is_dir():
         folder, weights = path, _weights(path, where)
     else:
-        raise ConfigError(f"{where}: {path} is neither a model directory nor a .gguf file")
+        raise ConfigError(f"{where}: {path} is neither a model directory nor a .gguf file.")
     gguf = read_header(weights[0]) if weights[0].suffix.lower() == ".gguf" else None
     if (folder / "config.json").is_file():
         names = ("config.json", "tokenizer_config.json", "generation_config.json")
@@ -119,7 +119,7 @@ def read(path: Path, where: str) -> ModelFiles:
         gguf_tokenizer.check(gguf, f"{where}: {weights[0].name}")
         settings = gguf_settings.settings_of(gguf, f"{where}: {weights[0].name}")
     else:
-        raise ConfigError(f"{where}: {folder} has no config.json")
+        raise ConfigError(f"{where}: {folder} has no config.json.")
     parameters, stored = _safetensors(weights, where) if gguf is None else (gguf.parameter_count, gguf.quantization)
     return ModelFiles(
         folder=folder,
@@ -141,10 +141,10 @@ def _weights(folder: Path, where: str) -> tuple[Path, ...]:
         if found := tuple(sorted(path for path in folder.glob(pattern) if path.is_file())):
             if found[0].suffix == ".gguf" and len(found) > 1:
                 raise ConfigError(
-                    f"{where}: {folder} holds several .gguf files; give the path of one of them as source"
+                    f"{where}: {folder} holds several .gguf files; give the path of one of them as source."
                 )
             return found
-    raise ConfigError(f"{where}: {folder} holds no .safetensors and no .gguf file")
+    raise ConfigError(f"{where}: {folder} holds no .safetensors and no .gguf file.")
 
 
 def _safetensors(paths: tuple[Path, ...], where: str) -> tuple[int, str]:

@@ -58,10 +58,10 @@ def read(files: ModelFiles, where: str) -> Pooling:
     ]
     for name, _ in names:
         if name not in ("Transformer", "Pooling", "Normalize"):
-            raise ConfigError(f"{where}: modules.json names {name!r}, which is not supported after an encoder")
+            raise ConfigError(f"{where}: The module {name!r} of modules.json is not supported after an encoder.")
     path = next((path for name, path in names if name == "Pooling"), "1_Pooling")
     if not _PATH.fullmatch(path):
-        raise ConfigError(f"{where}: modules.json names the folder {path!r}, which cannot be one of the model's")
+        raise ConfigError(f"{where}: The folder {path!r} of modules.json cannot be one of the model's.")
     return Pooling(
         _modes(read_json(files.folder / path / "config.json", where), where),
         normalize=any(name == "Normalize" for name, _ in names),
@@ -82,7 +82,7 @@ def _modes(config: dict[str, Any], where: str) -> tuple[Mode, ...]:
     named = {found} if isinstance(found, str) else {str(name) for name in found} if isinstance(found, list) else set()
     named |= {mode for mode, key in _MODES.items() if config.get(key) is True}
     if unknown := sorted(named - set(_MODES)):
-        raise ConfigError(f"{where}: the pooling {unknown[0]!r} is not known; known are {', '.join(_MODES)}")
+        raise ConfigError(f"{where}: The pooling must be one of {', '.join(_MODES)}, not {unknown[0]!r}.")
     return tuple(mode for mode in _MODES if mode in named) or ("mean",)
 
 

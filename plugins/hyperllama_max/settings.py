@@ -83,16 +83,16 @@ def options(spec: ModelSpec) -> MaxOptions:
     if spec.device.startswith("cpu"):
         for name in ("draft_model", "lora", "device_memory_utilization"):
             if getattr(found, name):
-                raise ConfigError(f'models.{spec.name}.options.{name}: MAX has this on GPUs only; set device = "gpu"')
+                raise ConfigError(f'models.{spec.name}.options.{name}: MAX has this on GPUs only; set device = "gpu".')
     for name in found.lora:
         if name not in spec.aliases:
-            raise ConfigError(f"models.{spec.name}.options.lora: {name!r} must be among aliases, to be asked for")
+            raise ConfigError(f"models.{spec.name}.options.lora: {name!r} must be among the aliases of the model.")
     for name in found.flags:
         if name in _TAKEN:
             raise ConfigError(f"models.{spec.name}.options.flags.{name}: {_TAKEN[name]}")
     if found.max_batch_input_tokens is not None and found.max_batch_input_tokens < spec.max_batch_size:
         raise ConfigError(
-            f"models.{spec.name}.options.max_batch_input_tokens: must be at least max_batch_size, {spec.max_batch_size}"
+            f"models.{spec.name}.options.max_batch_input_tokens: Must be at least max_batch_size, {spec.max_batch_size}."
         )
     return found
 

@@ -19,9 +19,9 @@ class OtelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def check(self) -> None:
         """Raise ConfigError for settings that do not go together."""
         if not self.endpoint.startswith(("http://", "https://")):
-            raise ConfigError(f"plugin.otel.endpoint: {self.endpoint!r} is no http:// or https:// URL")
+            raise ConfigError(f"plugin.otel.endpoint: Must be an http:// or https:// URL, not {self.endpoint!r}.")
         if not 0 <= self.sample <= 1 or self.timeout <= 0:
-            raise ConfigError("plugin.otel: sample is between 0 and 1, timeout above 0")
+            raise ConfigError("plugin.otel: The sample must be between 0 and 1, the timeout above 0.")
 
 
 __all__ = ("OtelSettings",)

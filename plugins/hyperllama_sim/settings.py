@@ -88,13 +88,13 @@ def options_of(spec: ModelSpec) -> SimOptions:
         raise ConfigError(f"{where}: {error}") from error
     for key in ("tokens_per_second", "ttft_ms", "prefill_tokens_per_second", "load_seconds", "answer_tokens"):
         if getattr(options, key) < 0:
-            raise ConfigError(f"{where}.{key}: must not be negative")
+            raise ConfigError(f"{where}.{key}: Must not be negative.")
     if options.placement == "process" and (options.stderr_bytes or options.crash_load or options.hang == "process"):
-        raise ConfigError(f'{where}: stderr_bytes, crash_load and hang = "process" need placement = "host"')
+        raise ConfigError(f'{where}: stderr_bytes, crash_load and hang = "process" need placement = "host".')
     if options.placement == "host" and options.batching == "static":
-        raise ConfigError(f'{where}: batching = "static" needs placement = "process"')
+        raise ConfigError(f'{where}: batching = "static" needs placement = "process".')
     if options.stderr_line < 1:
-        raise ConfigError(f"{where}.stderr_line: must be at least 1")
+        raise ConfigError(f"{where}.stderr_line: Must be at least 1.")
     return options
 
 

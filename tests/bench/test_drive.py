@@ -125,7 +125,7 @@ def test_nobody_there_and_https_are_said_in_one_line() -> None:
         result = _bench("--url", f"http://127.0.0.1:{held.getsockname()[1]}/v1")
     assert isinstance(result.exception, ConfigError)
     assert "refused" in str(result.exception)
-    assert "only servers at http://" in str(_bench("--url", "https://127.0.0.1/v1").exception)
+    assert "Must be a server at http://" in str(_bench("--url", "https://127.0.0.1/v1").exception)
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_a_flag_with_a_key_of_its_own_is_not_passed_by(flag, instead):
 
 
 def test_an_adapter_that_nobody_can_ask_for_is_refused():
-    with pytest.raises(ConfigError, match="'sql' must be among aliases"):
+    with pytest.raises(ConfigError, match="'sql' must be among the aliases"):
         settings.options(ModelSpec(name="m", device="gpu", options={"lora": {"sql": "/x"}}))
 
 

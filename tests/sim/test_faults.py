@@ -135,7 +135,7 @@ async def test_a_slow_load_reports_where_it_stands_and_can_be_given_up() -> None
     ("options", "said"),
     [
         ({"tokens_per_secnd": 3}, r"models\.m\.options: .*tokens_per_secnd"),
-        ({"ttft_ms": -1}, r"models\.m\.options\.ttft_ms: must not be negative"),
+        ({"ttft_ms": -1}, r"models\.m\.options\.ttft_ms: Must not be negative"),
         ({"stderr_bytes": 10}, "placement"),
         ({"placement": "moon"}, r"models\.m\.options: "),
     ],

@@ -96,7 +96,7 @@ class Plugins:
         for mapping in reversed(offered):
             for name, factory in mapping.items():
                 if name in found:
-                    raise ConfigError(f"two plugins offer the parser {name!r}: {found[name]!r} and {factory!r}")
+                    raise ConfigError(f"Two plugins offer the parser {name!r}: {found[name]!r} and {factory!r}.")
                 found[name] = factory
         return found
 
@@ -137,7 +137,7 @@ class Plugins:
         found: dict[str, T] = {}
         for item in self._all(hook):
             if name(item) in found:
-                raise ConfigError(f"two plugins offer {name(item)!r}: {found[name(item)]!r} and {item!r}")
+                raise ConfigError(f"Two plugins offer {name(item)!r}: {found[name(item)]!r} and {item!r}.")
             found[name(item)] = item
         return found
 

@@ -131,7 +131,7 @@ def any_keys(database: Database) -> bool:
     except sqlite3.DatabaseError as error:
         if "no such table" in str(error):
             return False
-        raise ConfigError(f"store: the database {database.file.name} cannot be read: {error}") from error
+        raise ConfigError(f"store: The database {database.file.name} cannot be read: {error}") from error
 
 
 __all__ = ("Authenticator", "any_keys")

@@ -38,7 +38,7 @@ class IdentityProvider:
         try:
             import jwt
         except ImportError as error:
-            raise ConfigError("keys.jwt: Needs the extra: pip install 'hyperllama-gateway[jwt]'") from error
+            raise ConfigError("keys.jwt: Needs the extra; pip install 'hyperllama-gateway[jwt]'.") from error
         if any(name.upper().startswith("HS") or name.lower() == "none" for name in settings.algorithms):
             raise ConfigError("keys.jwt.algorithms: Must be algorithms with a public key: RS256, ES256, PS256, EdDSA.")
         unknown = {word for words in settings.permissions.values() for word in words} - set(PERMISSIONS)

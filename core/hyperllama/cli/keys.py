@@ -230,7 +230,7 @@ async def audit(
     try:
         first = datetime.fromisoformat(since).replace(tzinfo=UTC).timestamp() if since else None
     except ValueError as error:
-        raise click.BadParameter(f"{since!r} is no date", param_hint="--since") from error
+        raise click.BadParameter(f"Must be a date, YYYY-MM-DD, not {since!r}.", param_hint="--since") from error
     async with _database(settings) as database:
         log = AuditLog(database, settings.admin)
         acts = await log.page(limit=limit, since=first, actor=actor, act=act, subject=subject)
@@ -249,7 +249,7 @@ def hash_key(name: str) -> None:
     """
     given = "" if sys.stdin.isatty() else sys.stdin.read().strip()
     if given and len(given) < 20:
-        raise click.ClickException("a key that short can be guessed; leave standard input empty to have one made")
+        raise click.ClickException("A key that short can be guessed; leave standard input empty to have one made.")
     secret = given or PREFIX + secrets.token_urlsafe(32)
     if not given:
         click.echo(f"key, shown once:  {secret}\n")
@@ -305,7 +305,7 @@ def _table(given: tuple[str, ...], tier: str) -> dict[str, Any]:
         name, separator, value = text.partition("=")
         if not separator or name not in Allowance.__struct_fields__:
             known = ", ".join(Allowance.__struct_fields__)
-            raise click.BadParameter(f"{text!r}: write WHAT=RATE, WHAT being one of {known}", param_hint="--limit")
+            raise click.BadParameter(f"{text!r}: Write WHAT=RATE; WHAT must be one of {known}.", param_hint="--limit")
         if name in RATES:
             table.setdefault(name, []).append(value)
             continue

@@ -20,7 +20,7 @@ def pepper(directory: Path, configured: str = "") -> bytes:
     """
     if configured:
         if len(configured) < 16:
-            raise ConfigError("keys.pepper: must have at least 16 characters; leave it out to have one made")
+            raise ConfigError("keys.pepper: Must have at least 16 characters; leave it out to have one made.")
         return configured.encode("utf-8", "surrogateescape")
     path = directory / FILE
     try:
@@ -30,11 +30,11 @@ def pepper(directory: Path, configured: str = "") -> bytes:
         mode = path.stat().st_mode
         value = path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"the store's pepper cannot be read or made: {error.strerror}") from error
+        raise ConfigError(f"The store's pepper cannot be read or made: {error.strerror}.") from error
     if mode & 0o077:
-        raise ConfigError("the store's file 'pepper' can be read by others; chmod 600 it, and rotate the keys")
+        raise ConfigError("The store's file 'pepper' can be read by others; chmod 600 it, and rotate the keys.")
     if len(value) < BYTES:
-        raise ConfigError("the store's file 'pepper' is damaged; put it back from a backup, or create the keys anew")
+        raise ConfigError("The store's file 'pepper' is damaged; restore it from a backup, or create the keys anew.")
     return value
 
 

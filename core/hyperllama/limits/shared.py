@@ -295,7 +295,7 @@ def connect(limits: Limits, local: LocalStore, clock: Callable[[], float]) -> Sh
         from redis.backoff import NoBackoff
         from redis.exceptions import RedisError
     except ImportError as error:
-        raise ConfigError("limits.storage: Redis needs the extra: pip install 'hyperllama-gateway[redis]'") from error
+        raise ConfigError("limits.storage: Redis needs the extra; pip install 'hyperllama-gateway[redis]'.") from error
     try:
         client = from_url(
             limits.storage.removeprefix("async+").replace("redis+unix://", "unix://", 1),

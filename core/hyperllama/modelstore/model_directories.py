@@ -33,7 +33,7 @@ class ModelDirectories:
     def path(self, digest: str) -> Path:
         """Return the path of a view, existing or not. Raises ConfigError for a malformed digest."""
         if not _DIGEST.fullmatch(digest):
-            raise ConfigError("no model of the store has that digest")
+            raise ConfigError("The store has no model with that digest.")
         return self._directory.root / FOLDER / digest
 
     def make(self, manifest: Manifest, digest: str) -> Path:

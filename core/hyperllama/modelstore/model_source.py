@@ -32,7 +32,7 @@ class StoreSource:
         if path.is_dir():
             return path
         if (made := self._make(reference)) is None:
-            raise ConfigError("the store holds no such model")
+            raise ConfigError("There is no such model in the store.")
         return made
 
     async def fetch(self, reference: str, report: Report) -> Path:

@@ -99,7 +99,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
     try:
         found = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)  # noqa: S104
     except OSError as error:
-        raise ConfigError(f"server.host: {host!r} is no address of this machine: {error.strerror}") from error
+        raise ConfigError(f"server.host: {host!r} is not an address of this machine: {error.strerror}.") from error
     sockets: list[socket.socket] = []
     try:
         for family, kind, protocol, _, address in dict.fromkeys(found):
@@ -129,14 +129,14 @@ def _why(error: OSError, host: str, port: int) -> str:
         case errno.EADDRINUSE:
             return (
                 f"server.port: {shown} is in use; stop the program that has it, "
-                "or choose another server.port, 0 for a free one"
+                "or choose another server.port, 0 for a free one."
             )
         case errno.EACCES:
-            return f"server.port: this user may not listen on {shown}; choose a port from 1024 on"
+            return f"server.port: This user may not listen on {shown}; choose a port from 1024 on."
         case errno.EADDRNOTAVAIL:
-            return f"server.host: {host} is no address of this machine"
+            return f"server.host: {host} is not an address of this machine."
         case _:
-            return f"server.host: cannot listen on {shown}: {error.strerror}"
+            return f"server.host: Cannot listen on {shown}: {error.strerror}."
 
 
 def _name(one: socket.socket) -> tuple[str, int]:

@@ -48,7 +48,7 @@ def litestar_app(
 
 def _mounted(protocol: WireProtocol, protocols: Sequence[WireProtocol]) -> Router:
     if not protocol.routes:
-        raise ConfigError(f"protocol {protocol.name!r} has no routes")
+        raise ConfigError(f"The protocol {protocol.name!r} has no routes.")
     return Router(path="/", route_handlers=list(protocol.routes), exception_handlers=handlers_for(protocol, protocols))
 
 

@@ -44,10 +44,10 @@ def create(url: str) -> AsyncEngine:
     try:
         engine = create_async_engine(url, hide_parameters=True, pool_timeout=CONNECT, **options)
     except (ArgumentError, NoSuchModuleError) as error:
-        raise ConfigError("store.database: not a database URL; write postgresql://user@host/name") from error
+        raise ConfigError("store.database: Not a database URL; write postgresql://user@host/name.") from error
     except ImportError as error:
         raise ConfigError(
-            "store.database: PostgreSQL needs the extra: pip install 'hyperllama-gateway[postgres]'"
+            "store.database: PostgreSQL needs the extra; pip install 'hyperllama-gateway[postgres]'."
         ) from error
     if sqlite:
         event.listen(engine.sync_engine, "connect", _configure)
