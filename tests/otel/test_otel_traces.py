@@ -179,7 +179,10 @@ def test_without_a_collector_no_exporter_is_imported(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("table", "sentence"),
-    [({"endpoint": "collector:4318"}, "Must be an http"), ({"endpoint": "http://x", "sample": 2.0}, "sample must be between")],
+    [
+        ({"endpoint": "collector:4318"}, "Must be an http"),
+        ({"endpoint": "http://x", "sample": 2.0}, "sample must be between"),
+    ],
 )
 def test_what_cannot_be_meant_is_refused_at_start(table: dict[str, object], sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
