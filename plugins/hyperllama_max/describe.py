@@ -113,7 +113,7 @@ def context_length(spec: ModelSpec, files: ModelFiles) -> int:
     if spec.max_length is not None:
         if own and spec.max_length > own:
             raise ConfigError(
-                f"models.{spec.name}.max_length: Must be at most {own}, for which the model was made, not {spec.max_length}."
+                f"models.{spec.name}.max_length: Must be at most {own}, the length of the model, not {spec.max_length}."
             )
         return spec.max_length
     if files.architecture in support.EMBEDDING:

@@ -81,7 +81,7 @@ def test_counts_and_lengths_come_from_headers_and_config(tmp_path):
     assert info.context_length == 2048  # a CPU's patience
     assert describe(path, max_length=4096).context_length == 4096
     assert describe(path, device="gpu").context_length == 4096
-    with pytest.raises(ConfigError, match="at most 4096, for which the model was made"):
+    with pytest.raises(ConfigError, match="at most 4096, the length of the model"):
         describe(path, max_length=8192)
 
 
