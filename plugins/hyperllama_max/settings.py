@@ -92,7 +92,8 @@ def options(spec: ModelSpec) -> MaxOptions:
             raise ConfigError(f"models.{spec.name}.options.flags.{name}: {_TAKEN[name]}")
     if found.max_batch_input_tokens is not None and found.max_batch_input_tokens < spec.max_batch_size:
         raise ConfigError(
-            f"models.{spec.name}.options.max_batch_input_tokens: Must be max_batch_size or more, {spec.max_batch_size}."
+            f"models.{spec.name}.options.max_batch_input_tokens: "
+            f"Must be at least max_batch_size, {spec.max_batch_size}."
         )
     return found
 
