@@ -4,6 +4,7 @@
   x InvalidRequest                     400
     - UnsupportedFeature               400
     - ContextTooLong                   400
+    - SchemaRefused                    400
   x Unauthenticated                    401
   x Forbidden                          403
   x NotFound                           404
@@ -84,6 +85,12 @@ class ContextTooLong(InvalidRequest):
     """Prompt and requested tokens do not fit the model's context."""
 
     code = "context_length_exceeded"
+
+
+class SchemaRefused(InvalidRequest):
+    """A schema cannot be enforced, and the request wants it enforced or not at all."""
+
+    code = "invalid_json_schema"
 
 
 class Unauthenticated(GatewayError):
@@ -259,6 +266,7 @@ __all__ = (
     "PayloadTooLarge",
     "RateLimited",
     "RouteNotFound",
+    "SchemaRefused",
     "StorageFull",
     "StoreFailed",
     "Unauthenticated",

@@ -38,7 +38,8 @@ class ToolSpec(msgspec.Struct, frozen=True):
     name: str
     description: str = ""
     parameters: dict[str, Any] = {}
-    strict: bool = False
+    strict: bool = False  # a forced call keeps to all of ``parameters``, or is refused
+    place: str = ""  # in the caller's request ("tools[2]"), for sentences; empty: as in the list
 
 
 class NamedTool(msgspec.Struct, frozen=True, tag="named"):
@@ -61,7 +62,10 @@ class AnyJson(msgspec.Struct, frozen=True, tag="json"):
 
 
 class JsonSchema(msgspec.Struct, frozen=True, tag="json_schema"):
+    """JSON that fits a schema. Without ``strict`` it need not fit what no engine can enforce."""
+
     schema: dict[str, Any]
+    strict: bool = False
 
 
 class Regex(msgspec.Struct, frozen=True, tag="regex"):

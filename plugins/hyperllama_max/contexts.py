@@ -9,10 +9,11 @@ from typing import Any, Final
 import msgspec
 
 from hyperllama.errors import ContextTooLong, InvalidRequest, UnsupportedFeature
-from hyperllama.generation import AnyTool, Effort, GenerationRequest, NamedTool, NoTool, Sampling, ToolSpec
+from hyperllama.generation import Effort, GenerationRequest, NoTool, Sampling, ToolSpec
 from hyperllama.host import Deadline, Jobs
 from hyperllama.messages import Chat, Input, Message, Prompt, PromptTokens, Text
 from hyperllama.models import ModelInfo
+from hyperllama.schemas import forced_tools
 from hyperllama_max import sampling, schemas, scoring
 from hyperllama_max.answers import Answer, Expected
 from hyperllama_max.describe import FILL_IN_MIDDLE
@@ -75,14 +76,14 @@ class Admission:
         ids = await self.encode(request.input, tools=request.tools, reasoning=request.reasoning, system=request.system)
         room = self._room(ids, request)
         new = room if asked.max_tokens is None else min(asked.max_tokens, room)
-        forced_tools = self._forced(request)
+        callable_tools = forced_tools(request)
         forced: ForcedCall | None = None
         attach: Attach | None = None
-        if forced_tools:
-            prefixes = [self._calls.prefix(tool) for tool in forced_tools]
+        if callable_tools:
+            prefixes = [self._calls.prefix(tool) for tool in callable_tools]
             suffix = self._calls.suffix
-            attach = await self._compile(lambda: schemas.of_call(forced_tools, prefixes, suffix))
-            forced = ForcedCall(forced_tools, prefixes, self._calls.suffix)
+            attach = await self._compile(lambda: schemas.of_call(callable_tools, prefixes, suffix))
+            forced = ForcedCall(callable_tools, prefixes, self._calls.suffix)
         elif (output := request.output) is not None:
             attach = await self._compile(lambda: schemas.of_output(output))
         calls = None
@@ -219,23 +220,6 @@ class Admission:
             "leaves no room for an answer. Please shorten the prompt.",
             param="messages",
         )
-
-    def _forced(self, request: GenerationRequest) -> list[ToolSpec]:
-        """Return the tools of which one must be called; empty if none need be."""
-        match request.tool_choice:
-            case NamedTool(name):
-                found = [tool for tool in request.tools if tool.name == name]
-                if not found:
-                    raise InvalidRequest(
-                        f"tool_choice names {name!r}, which is not among the tools.", param="tool_choice"
-                    )
-                return found
-            case AnyTool():
-                if not request.tools:
-                    raise InvalidRequest("tool_choice is 'required' but there are no tools.", param="tool_choice")
-                return list(request.tools)
-            case _:
-                return []
 
     async def _compile(self, make: Callable[[], dict[str, Any]]) -> Attach:
         if self._model.grammar is None:

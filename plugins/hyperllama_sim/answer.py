@@ -6,19 +6,19 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import msgspec
+from msgspec.structs import replace
 
 from hyperllama.errors import UnsupportedFeature
 from hyperllama.generation import (
     AnyJson,
-    AnyTool,
     Choice,
     GenerationRequest,
     JsonSchema,
-    NamedTool,
     NoTool,
     ToolSpec,
 )
 from hyperllama.messages import Chat
+from hyperllama.schemas import enforced_calls, enforced_output, forced_tools
 from hyperllama_sim.examples import example
 from hyperllama_sim.settings import Scripted, ScriptedCall, SimOptions
 from hyperllama_sim.tokens import pieces
@@ -40,9 +40,11 @@ def answer(request: GenerationRequest, prompt: str, options: SimOptions) -> Answ
     for scripted in options.script:
         if scripted.when in _last_words(request, prompt) and not (scripted.tool_calls and not _tools(request)):
             return _scripted(scripted, request)
-    if tool := _asked_tool(request):
-        arguments = msgspec.json.encode(example(tool.parameters, word(seed))).decode()
-        return Answer(reasoning=thoughts, calls=((tool.name, tuple(pieces(arguments))),))
+    tools = forced_tools(request) or _mentioned_tool(request)
+    if tools:
+        schema = enforced_calls(tools)[0].schema
+        arguments = msgspec.json.encode(example(schema, word(seed))).decode()
+        return Answer(reasoning=thoughts, calls=((tools[0].name, tuple(pieces(arguments))),))
     if request.output is not None:
         return Answer(reasoning=thoughts, text=pieces(_formatted(request, seed)))
     if options.text is not None:
@@ -94,27 +96,21 @@ def _tools(request: GenerationRequest) -> tuple[ToolSpec, ...]:
     return () if isinstance(request.tool_choice, NoTool) else request.tools
 
 
-def _asked_tool(request: GenerationRequest) -> ToolSpec | None:
-    """Return the tool that must be called, or else the first that the last message names, if it is a user's."""
+def _mentioned_tool(request: GenerationRequest) -> tuple[ToolSpec, ...]:
+    """Return the first tool that the last message names, if it is a user's; nothing forces the call to its schema."""
     tools = _tools(request)
-    match request.tool_choice:
-        case NamedTool(name):
-            return next((tool for tool in tools if tool.name == name), None)
-        case AnyTool():
-            return next(iter(tools), None)
-        case _ if tools and isinstance(request.input, Chat) and request.input.messages:
-            last = request.input.messages[-1]
-            return next((tool for tool in tools if last.role == "user" and tool.name in last.text), None)
-        case _:
-            return None
+    if not tools or not isinstance(request.input, Chat) or not request.input.messages:
+        return ()
+    last = request.input.messages[-1]
+    return tuple(replace(tool, strict=False) for tool in tools if last.role == "user" and tool.name in last.text)[:1]
 
 
 def _formatted(request: GenerationRequest, seed: bytes) -> str:
     match request.output:
         case AnyJson():
             return msgspec.json.encode({"answer": word(seed)}).decode()
-        case JsonSchema(schema):
-            return msgspec.json.encode(example(schema, word(seed))).decode()
+        case JsonSchema() as output:
+            return msgspec.json.encode(example(enforced_output(output).schema, word(seed))).decode()
         case Choice(options):
             return options[seed[0] % len(options)]
         case _:

@@ -5,38 +5,40 @@ from __future__ import annotations
 from typing import Any
 
 from hyperllama.errors import UnsupportedFeature
+from hyperllama.schemas import enforced, example_of
 
-_DEPTH = 16
+_DEPTH = 24
+_SHORT = 16  # levels left, beneath which the shortest way out is taken
 
 
 def example(schema: dict[str, Any] | bool, word: str) -> object:
     """Return a value that ``schema`` accepts. ``word`` fills strings. Raise UnsupportedFeature if none is found."""
-    root = schema if isinstance(schema, dict) else {}
-    return _value(schema, word, root, _DEPTH)
+    if isinstance(schema, bool):
+        return _value(schema, word, {}, _DEPTH)
+    followed = enforced(schema).schema
+    return _value(followed, word, followed.get("$defs", {}), _DEPTH)
 
 
-def _value(schema: dict[str, Any] | bool, word: str, root: dict[str, Any], depth: int) -> object:
+def _value(schema: dict[str, Any] | bool, word: str, known: dict[str, Any], depth: int) -> object:
     if schema is False or depth == 0:
         raise UnsupportedFeature("the sim engine finds no value for this JSON schema", param="output")
     if schema is True:
         return word
-    if "const" in schema:
-        return schema["const"]
-    if schema.get("enum"):
+    if "enum" in schema:
         return schema["enum"][0]
-    if isinstance(reference := schema.get("$ref"), str):
-        return _value(_resolve(reference, root), word, root, depth - 1)
-    for key in ("anyOf", "oneOf", "allOf"):
-        if options := schema.get(key):
-            rest = {name: value for name, value in schema.items() if name != key}
-            return _value({**rest, **options[0]} if key != "allOf" else _all(rest, options), word, root, depth - 1)
-    kind = schema.get("type", "object" if "properties" in schema else "string")
+    if "$ref" in schema:
+        return _value(known[schema["$ref"].rpartition("/")[2]], word, known, depth - 1)
+    if options := schema.get("anyOf"):
+        flat = [option for option in options if not {"$ref", "anyOf", "properties"} & option.keys()]
+        chosen = flat[0] if flat and depth < _SHORT else options[0]
+        return _value(chosen, word, known, depth - 1)
+    kind = schema.get("type", "string")
     kind = kind[0] if isinstance(kind, list) else kind
     match kind:
         case "object":
-            return _object(schema, word, root, depth)
+            return _object(schema, word, known, depth)
         case "array":
-            return _array(schema, word, root, depth)
+            return _array(schema, word, known, depth)
         case "integer" | "number":
             return _number(schema, kind)
         case "boolean":
@@ -47,73 +49,72 @@ def _value(schema: dict[str, Any] | bool, word: str, root: dict[str, Any], depth
             return _string(schema, word)
 
 
-def _object(schema: dict[str, Any], word: str, root: dict[str, Any], depth: int) -> dict[str, object]:
+def _object(schema: dict[str, Any], word: str, known: dict[str, Any], depth: int) -> dict[str, object]:
     properties: dict[str, Any] = schema.get("properties", {})
     required: list[str] = schema.get("required", [])
-    names = [name for name in properties if name in required] or ([] if required else list(properties))
-    names += [name for name in required if name not in properties]
-    return {name: _value(properties.get(name, True), word, root, depth - 1) for name in names}
+    names = [name for name in properties if name in required]
+    least = max(schema.get("minProperties", 0), 0 if required or depth < _SHORT else len(properties))
+    least = min(least, schema.get("maxProperties", least))
+    names += [name for name in properties if name not in required][: max(0, least - len(names))]
+    found = {name: _value(properties[name], word, known, depth - 1) for name in names}
+    others: Any = schema.get("additionalProperties", True)
+    keys = [f"{word}{number}" for number in range(least - len(found))]
+    if keys and (patterns := schema.get("patternProperties")):
+        ((pattern, others),) = patterns.items()
+        keys = [str(_string({"pattern": pattern}, word))]
+    elif keys and (limits := schema.get("propertyNames")):
+        keys = limits.get("enum", [_value(limits, word, known, depth - 1)])[: len(keys)]
+    return {**found, **{key: _value(others, word, known, depth - 1) for key in keys}}
 
 
-def _array(schema: dict[str, Any], word: str, root: dict[str, Any], depth: int) -> list[object]:
+def _array(schema: dict[str, Any], word: str, known: dict[str, Any], depth: int) -> list[object]:
     first: list[Any] = schema.get("prefixItems", [])
-    count = max(int(schema.get("minItems", 1)), len(first))
+    count = max(int(schema.get("minItems", 0 if depth < _SHORT else 1)), len(first))
     count = min(count, int(schema.get("maxItems", count)))
-    items = [*first, *[schema.get("items", True)] * max(0, count - len(first))][:count]
-    return [_value(item, word, root, depth - 1) for item in items]
+    rest = schema.get("items", True)
+    items = [*first, *([] if rest is False else [rest] * max(0, count - len(first)))][:count]
+    return [_value(item, word, known, depth - 1) for item in items]
 
 
 def _number(schema: dict[str, Any], kind: str) -> float | int:
-    step = schema.get("multipleOf", 1)
-    low = schema.get("minimum", schema.get("exclusiveMinimum", 0))
+    low = schema.get("minimum", schema.get("exclusiveMinimum"))
     high = schema.get("maximum", schema.get("exclusiveMaximum"))
-    value = low if "exclusiveMinimum" not in schema else low + step
-    if high is not None and value > high:
-        value = high
-    if high is not None and "exclusiveMaximum" in schema and value >= high:
-        value = high - step
-    value = -(-value // step) * step
+    if low is None:
+        value = 0 if high is None or high > 0 else high if "maximum" in schema else high - 1
+    elif "exclusiveMinimum" in schema:
+        value = low + 1 if high is None or low + 1 < high else (low + high) / 2
+    else:
+        value = low
     return int(value) if kind == "integer" else value
 
 
+_FORMATS = {
+    "date": "2024-02-29",
+    "time": "12:30:00Z",
+    "date-time": "2024-02-29T12:30:00Z",
+    "duration": "P3D",
+    "email": "someone@example.org",
+    "hostname": "example.org",
+    "uuid": "00000000-0000-4000-8000-000000000000",
+    "uri": "https://example.org/",
+    "uri-reference": "/path",
+    "uri-template": "/path/{name}",
+    "ipv4": "192.0.2.1",
+    "ipv6": "2001:db8::1",
+    "json-pointer": "/a",
+    "relative-json-pointer": "0/a",
+}
+
+
 def _string(schema: dict[str, Any], word: str) -> str:
-    known = {
-        "date": "2024-02-29",
-        "time": "12:30:00Z",
-        "date-time": "2024-02-29T12:30:00Z",
-        "email": "someone@example.org",
-        "uuid": "00000000-0000-4000-8000-000000000000",
-        "uri": "https://example.org/",
-        "ipv4": "192.0.2.1",
-    }
     if "pattern" in schema:
-        raise UnsupportedFeature("the sim engine follows no pattern in a JSON schema", param="output")
-    text = known.get(str(schema.get("format", "")), word)
+        found = example_of(schema["pattern"])
+        if found is None:
+            raise UnsupportedFeature("the sim engine finds no text for a pattern in a JSON schema", param="output")
+        return found
+    text = _FORMATS.get(str(schema.get("format", "")), word)
     text = text.ljust(int(schema.get("minLength", 0)), "a")
     return text[: int(schema["maxLength"])] if "maxLength" in schema else text
-
-
-def _resolve(reference: str, root: dict[str, Any]) -> dict[str, Any] | bool:
-    here: Any = root
-    for step in reference.removeprefix("#").strip("/").split("/"):
-        if step:
-            here = here.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(here, dict) else None
-    if not isinstance(here, dict | bool):
-        raise UnsupportedFeature(f"the JSON schema has nothing at {reference!r}", param="output")
-    return here
-
-
-def _all(rest: dict[str, Any], options: list[dict[str, Any]]) -> dict[str, Any]:
-    merged = dict(rest)
-    for option in options:
-        for name, value in option.items():
-            if name == "properties":
-                merged[name] = {**merged.get(name, {}), **value}
-            elif name == "required":
-                merged[name] = [*merged.get(name, []), *value]
-            else:
-                merged[name] = value
-    return merged
 
 
 __all__ = ("example",)

@@ -18,6 +18,7 @@ from hyperllama.errors import (
     NotFound,
     PayloadTooLarge,
     RouteNotFound,
+    SchemaRefused,
     Unauthenticated,
     UnsupportedFeature,
 )
@@ -172,6 +173,8 @@ def _code(error: GatewayError) -> str | None:
     for kind, code in _CODES:
         if isinstance(error, kind):
             return code
+    if isinstance(error, SchemaRefused) and error.param not in _FORMATS:
+        return "invalid_function_parameters"
     if error.code == "invalid_request":
         return InvalidSchema.code if error.param in _FORMATS else None
     return error.code
@@ -200,12 +203,21 @@ def _param(error: GatewayError, input_field: str | None, path: str) -> str | Non
             return param
     if error.param == "input" or isinstance(error, ContextTooLong):  # whatever the engine calls it
         return input_field
-    responses = path.rstrip("/").endswith(_RESPONSES)
+    responses = _of_responses(path)
     if error.param in _FORMATS and responses:
-        return "text.format"
+        return _format(path)
     if error.param == "messages" and responses:
         return "input"
     return "response_format" if error.param == "output" else error.param
+
+
+def _of_responses(path: str) -> bool:
+    return path.rstrip("/").endswith(_RESPONSES)
+
+
+def _format(path: str) -> str:
+    """Return the name of the output format in a route's requests."""
+    return "text.format" if _of_responses(path) else "response_format"
 
 
 def _stored(error: GatewayError) -> str | None:
@@ -234,6 +246,8 @@ def _message(error: GatewayError, path: str) -> str:
     if isinstance(error, RouteNotFound):
         return f"Invalid URL ({path[:200]})"
     message = _stored(error) or error.message or "Internal error."
+    if isinstance(error, SchemaRefused) and error.param in _FORMATS:
+        message = message.replace("The output format", _format(path), 1)
     if not isinstance(error, ContextTooLong):
         return message
     if "this model's maximum context length is" not in message.lower():

@@ -130,7 +130,7 @@ CHOICES: list[tuple[dict[str, Any] | None, Any, bool]] = [
 def test_tools(choice: dict[str, Any] | None, expected: Any, parallel: bool) -> None:
     server_tool = {"type": "web_search_20250305", "name": "web_search", "max_uses": 5}
     request = ask({"tools": [TOOL, server_tool], "tool_choice": choice})
-    assert request.tools == (ToolSpec("f", "does f", {"type": "object", "properties": {}}),)
+    assert request.tools == (ToolSpec("f", "does f", {"type": "object", "properties": {}}, place="tools.0"),)
     assert (request.tool_choice, request.parallel_tool_calls) == (expected, parallel)
 
 

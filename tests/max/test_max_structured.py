@@ -131,8 +131,8 @@ async def test_a_call_that_is_cut_off_says_so(chat):
     "output",
     [
         JsonSchema({"type": "string", "description": "x" * 70_000}),
-        JsonSchema({"type": "string", "maxLength": 10**9}),
-        JsonSchema({"type": "nonsense"}),
+        JsonSchema({"type": "string", "minLength": 10**9}, strict=True),
+        JsonSchema({"type": "nonsense"}, strict=True),
         Regex("x" * 5000),
         Regex("(unclosed"),
         Regex(""),
@@ -140,7 +140,7 @@ async def test_a_call_that_is_cut_off_says_so(chat):
         Grammar("root ::= undefined"),
         Grammar("nonsense"),
         Grammar("root ::= root"),
-        JsonSchema({"type": "integer", "minimum": -(10**300)}),
+        JsonSchema({"type": "integer", "minimum": 10**300, "maximum": 10**200}),
     ],
     ids=["large", "count", "type", "long", "unclosed", "empty", "none", "undefined", "nonsense", "endless", "number"],
 )

@@ -202,8 +202,8 @@ def test_tool_choice(body: dict[str, Any], choice: Any) -> None:
 
 
 def test_tools_and_the_allowed_ones_among_them() -> None:
-    f = ToolSpec("f", "", {"type": "object"})
-    g = ToolSpec("g", "does g", {"type": "object", "properties": {}}, strict=True)
+    f = ToolSpec("f", "", {"type": "object"}, place="tools[0]")
+    g = ToolSpec("g", "does g", {"type": "object", "properties": {}}, strict=True, place="tools[1]")
     assert ask({"tools": [TOOL, OTHER]}).tools == (f, g)
     allowed = {"mode": "required", "tools": [{"type": "function", "function": {"name": "g"}}]}
     request = ask({"tools": [TOOL, OTHER], "tool_choice": {"type": "allowed_tools", "allowed_tools": allowed}})

@@ -17,6 +17,7 @@ from hyperllama.errors import ClientGone, Draining, EngineFailed, GatewayError, 
 from hyperllama.generation import GenerationRequest, Usage
 from hyperllama.identity import Caller
 from hyperllama.pipeline.auxiliary import AuxiliaryPlaces
+from hyperllama.pipeline.held_answers import LOOSENED, CheckedAnswer, HeldAnswers
 from hyperllama.pipeline.suspects import CrashSuspects
 from hyperllama.pipeline.token_loop import TokenLoop
 from hyperllama.spi import (
@@ -72,6 +73,7 @@ class Pipeline:
         self._generate = generate
         self._suspects = CrashSuspects()
         self._places = AuxiliaryPlaces()
+        self._answers = HeldAnswers()
         self._live: set[TokenLoop] = set()
         self._refusing: GatewayError | None = None
         self._stages = tuple(stages)
@@ -106,6 +108,9 @@ class Pipeline:
         try:
             self._suspects.check(request, _tenant(caller))
             await self._enter(call)
+            held = await self._answers.held(request)
+            if held is not None:
+                caller.headers[LOOSENED] = held.header()
             call_next: CallNext = partial(self._submit, entry)
             for stage in reversed(self._stages):
                 call_next = partial(stage, call_next=call_next)
@@ -115,7 +120,10 @@ class Pipeline:
             await self._finish(call, _outcome(error), error)
             raise
         self._live.add(loop)
-        return TokenStream(loop, partial(self._release, loop, stream))
+        release = partial(self._release, loop, stream)
+        if held is None:
+            return TokenStream(loop, release)
+        return TokenStream(CheckedAnswer(loop, call, held, self._answers), release)
 
     async def embed(self, request: EmbeddingRequest, caller: Caller, entry: Entry, embed: EmbedCall) -> Embeddings:
         """Do the same for vectors. ``embed`` makes the engine call, for one request or for several together."""

@@ -71,7 +71,8 @@ def _spec(tool: wire.Tool, param: str) -> ToolSpec | None:
     schema = tool.input_schema or {"type": "object", "properties": {}}
     if len(msgspec.json.encode(schema)) > wire.MAX_SCHEMA_BYTES:
         raise invalid(f"{param}.input_schema", f"over {wire.MAX_SCHEMA_BYTES // 1024} KiB")
-    return ToolSpec(name=tool.name, description=tool.description or "", parameters=schema, strict=bool(tool.strict))
+    description = tool.description or ""
+    return ToolSpec(tool.name, description, parameters=schema, strict=bool(tool.strict), place=param)
 
 
 def _quoted(type: str | None) -> str:

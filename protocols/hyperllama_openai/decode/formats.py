@@ -40,7 +40,7 @@ def output(request: SamplingFields) -> OutputFormat | None:
     return found[0][1] if found else None
 
 
-def schema(value: str | dict[str, Any] | bool | None, param: str) -> OutputFormat | None:
+def schema(value: str | dict[str, Any] | bool | None, param: str, *, strict: bool | None = None) -> OutputFormat | None:
     """Return the format of a JSON Schema, given as such or as JSON text; one that allows everything is AnyJson."""
     if value is None:
         return None
@@ -57,7 +57,7 @@ def schema(value: str | dict[str, Any] | bool | None, param: str) -> OutputForma
         return AnyJson()
     if len(msgspec.json.encode(value)) > limits.MAX_SCHEMA_BYTES:
         raise _too_large(param)
-    return JsonSchema(value)
+    return JsonSchema(value, strict=bool(strict))
 
 
 def _response_format(format: ResponseFormat | None) -> OutputFormat | None:
@@ -74,7 +74,8 @@ def _response_format(format: ResponseFormat | None) -> OutputFormat | None:
                     "Missing required parameter: 'response_format.json_schema'.", param="response_format.json_schema"
                 )
             inner = format.schema if format.json_schema is None else format.json_schema.schema
-            return schema(inner, "response_format.json_schema.schema") or AnyJson()
+            strict = format.strict if format.json_schema is None else format.json_schema.strict
+            return schema(inner, "response_format.json_schema.schema", strict=strict) or AnyJson()
         case "structural_tag":
             raise UnsupportedFeature(
                 "Invalid value for 'response_format.type': 'structural_tag' is not supported.",

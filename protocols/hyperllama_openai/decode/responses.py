@@ -103,7 +103,9 @@ def _output(request: ResponsesRequest) -> OutputFormat | None:
         return None
     if form.type == "json_schema" and form.schema is None:
         raise MissingParameter("Missing required parameter: 'text.format.schema'.", param="text.format.schema")
-    flat = SamplingFields(model="", response_format=ResponseFormat(type=form.type, schema=form.schema))
+    flat = SamplingFields(
+        model="", response_format=ResponseFormat(type=form.type, schema=form.schema, strict=form.strict)
+    )
     try:
         return formats.output(flat)
     except InvalidValue as error:

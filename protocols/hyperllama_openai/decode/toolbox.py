@@ -88,6 +88,7 @@ def spec(
         description=description or "",
         parameters=parameters or {"type": "object", "properties": {}},
         strict=bool(strict),
+        place=param.removesuffix(".function"),
     )
 
 

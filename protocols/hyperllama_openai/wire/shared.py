@@ -26,6 +26,7 @@ class ResponseFormat(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     json_schema: JsonSchemaFormat | None = None
     schema: dict[str, Any] | bool | None = None  # Together's and llama.cpp's place for it
+    strict: bool | None = None  # beside that
 
 
 class StructuredOutputs(msgspec.Struct, frozen=True, kw_only=True):
