@@ -28,6 +28,7 @@ MAP = "<!-- made by tests/house.py --write -->\n", "<!-- end of the map -->\n"
 FOLDERS = {
     "hyperllama": ["app", "web", "testing"],
     "hyperllama_echo": ["e2e"],
+    "hub": ["modelstore"],
     "hyperllama_hub": ["modelstore"],
     "hyperllama_policy": ["app", "e2e"],
     "spi": ["testing", "app"],

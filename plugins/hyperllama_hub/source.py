@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from hyperllama.errors import LoadFailed, Overloaded
+from hyperllama.hub import HubReference, parse
 from hyperllama.models import LoadProgress, ModelSpec
 from hyperllama.spi import Report
-from hyperllama_hub.reference import Reference, parse
 
 DOWNLOADS = 16  # of different models at once
 WAITING = 64  # and those that wait for one to end
@@ -67,7 +67,7 @@ class HubSource:
             future.exception()  # every caller may have left
 
 
-def _snapshot(reference: Reference, *, only_local: bool, timeout: float) -> Path:
+def _snapshot(reference: HubReference, *, only_local: bool, timeout: float) -> Path:
     from hyperllama_hub.client import snapshot  # imports huggingface_hub, which takes long
 
     folder = snapshot(reference, only_local=only_local, timeout=timeout)

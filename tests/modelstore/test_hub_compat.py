@@ -16,11 +16,9 @@ import pytest
 from huggingface_hub import get_session
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from hyperllama.modelstore import hub_compat
+from hyperllama.hub import compat, parse, prepare
 from hyperllama.modelstore.hub import Hub
-from hyperllama.modelstore.hub_reference import parse
 from hyperllama.spi import TransferFailed
-from hyperllama_hub import client, reference
 from hyperllama_hub.client import snapshot
 
 
@@ -92,7 +90,7 @@ def test_a_silent_hub_is_given_up(silent: str) -> None:
     hub = Hub({"HF_ENDPOINT": silent}, timeout=0.3)
     with pytest.raises(TransferFailed, match="the Hub does not answer"):
         hub.look(parse("org/model"))
-    assert hub_compat.RETRIES <= 1
+    assert compat.RETRIES <= 1
 
 
 def test_a_trickling_hub_is_given_up(trickling: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,14 +99,14 @@ def test_a_trickling_hub_is_given_up(trickling: str, tmp_path: Path, monkeypatch
     with pytest.raises(TransferFailed, match="the Hub does not answer"):
         hub.look(parse("org/model"))
     with pytest.raises(httpx.ReadTimeout):
-        hub_compat.download(f"{trickling}/file", io.BytesIO(), have=0, size=100_000)
+        compat.download(f"{trickling}/file", io.BytesIO(), have=0, size=100_000)
     with pytest.raises(LocalEntryNotFoundError, match="ReadTimeout"):
-        snapshot(reference.parse("org/model"), only_local=False, timeout=0.3)
+        snapshot(parse("org/model"), only_local=False, timeout=0.3)
 
 
 def test_a_second_client_leaves_the_first_ones_downloads_alone() -> None:
-    hub_compat.api(None, None, 5.0)
+    compat.api(None, None, 5.0)
     session = get_session()
-    hub_compat.api(None, None, 5.0)
-    client._install(5.0)
+    compat.api(None, None, 5.0)
+    prepare(5.0)
     assert get_session() is session and not session.is_closed

@@ -13,10 +13,10 @@ import pytest
 from huggingface_hub import get_session
 
 from hyperllama.errors import ConfigError, GatewayError, ModelNotFound, StoreFailed
+from hyperllama.hub.reference import chosen, parse
 from hyperllama.identity import LOCAL, Caller
 from hyperllama.modelstore.disk_store import DiskModelStore
 from hyperllama.modelstore.hub import Hub
-from hyperllama.modelstore.hub_reference import chosen, parse
 from hyperllama.modelstore.integrity import check
 from hyperllama.modelstore.model_directories import file_name
 from hyperllama.spi import Progress

@@ -22,6 +22,7 @@ import msgspec
 import structlog
 
 from hyperllama.errors import ConfigError, Forbidden, InvalidRequest, ModelNotFound, Overloaded
+from hyperllama.hub.reference import HubReference, parse
 from hyperllama.identity import Caller
 from hyperllama.models import ModelSpec
 from hyperllama.modelstore import recipe as recipes
@@ -29,7 +30,6 @@ from hyperllama.modelstore.blobs import Blobs, failed
 from hyperllama.modelstore.confined import ConfinedDirectory
 from hyperllama.modelstore.downloads import download
 from hyperllama.modelstore.hub import MISSING, Hub
-from hyperllama.modelstore.hub_reference import HubReference, parse
 from hyperllama.modelstore.manifests import Layer, Manifest, Manifests
 from hyperllama.modelstore.model_directories import ModelDirectories
 from hyperllama.modelstore.model_source import StoreSource

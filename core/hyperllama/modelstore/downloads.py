@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from hyperllama.hub.reference import HubReference
 from hyperllama.modelstore.blobs import Blobs
 from hyperllama.modelstore.hub import Hub, Repository, runs_code
-from hyperllama.modelstore.hub_reference import HubReference
 from hyperllama.modelstore.manifests import Layer
 from hyperllama.modelstore.shared_work import SharedWork
 from hyperllama.spi import Progress, TransferFailed

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from hyperllama.errors import GatewayError, StoreFailed
-from hyperllama.modelstore import hub_compat
+from hyperllama.hub import compat
+from hyperllama.hub.reference import HubReference, chosen
 from hyperllama.modelstore.blobs import Blobs
-from hyperllama.modelstore.hub_reference import HubReference, chosen
 from hyperllama.modelstore.manifests import Layer
 from hyperllama.modelstore.shared_work import Report, Stopped
 from hyperllama.spi import NotOnHub, Progress, Refused, Transfer, TransferFailed, WrongContent
@@ -51,7 +51,7 @@ class Hub:
     """The Hub's API. Blocks: use in threads. Raises GatewayError with a sentence for the client."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ, *, timeout: float = TIMEOUT) -> None:
-        """Set ``timeout``: seconds that the Hub may be silent, or send less than ``hub_client.MIN_RATE``."""
+        """Set ``timeout``: seconds that the Hub may be silent, or send less than ``paced_clients.MIN_RATE``."""
         self._environ = environ
         self._timeout = timeout
 
@@ -125,7 +125,7 @@ class Hub:
             raise translated(error, transfer="push") from error
 
     def _api(self, token: str | None = None) -> HfApi:
-        return hub_compat.api(self._endpoint(), token, self._timeout)
+        return compat.api(self._endpoint(), token, self._timeout)
 
     def _endpoint(self) -> str | None:
         return self._environ.get("HF_ENDPOINT") or None
@@ -135,7 +135,7 @@ class Hub:
 
         url = hf_hub_url(repository.repo, file.name, revision=repository.commit, endpoint=self._endpoint())
         sink.show()
-        hub_compat.download(url, sink, have=have, size=file.size or None)
+        compat.download(url, sink, have=have, size=file.size or None)
 
 
 class _Sink:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hyperllama.errors import ConfigError
+from hyperllama.hub.reference import NESTED
 from hyperllama.modelstore.blobs import FOLDER as BLOBS
 from hyperllama.modelstore.blobs import TEMPORARY
 from hyperllama.modelstore.confined import ConfinedDirectory
@@ -20,8 +21,6 @@ FOLDER = "views"
 TEMPLATE = "store-template.jinja"
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}", re.ASCII)
-#: The settings of a module after an encoder are the one kind of file that lies in a folder.
-NESTED = re.compile(r"[0-9]{1,2}_[A-Za-z0-9_]{1,60}/config\.json", re.ASCII)
 
 
 class ModelDirectories:
@@ -92,4 +91,4 @@ def file_name(text: str) -> str:
     return text
 
 
-__all__ = ("FOLDER", "NESTED", "TEMPLATE", "ModelDirectories", "file_name")
+__all__ = ("FOLDER", "TEMPLATE", "ModelDirectories", "file_name")

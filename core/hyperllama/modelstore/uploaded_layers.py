@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hyperllama.errors import ConfigError, InvalidRequest, StoreFailed
+from hyperllama.hub.reference import refused
 from hyperllama.modelstore.blobs import Blobs
 from hyperllama.modelstore.hub import runs_code
-from hyperllama.modelstore.hub_reference import refused
 from hyperllama.modelstore.manifests import Layer
 from hyperllama.modelstore.model_directories import file_name
 from hyperllama.modelstore.names import hex_of

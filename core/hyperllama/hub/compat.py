@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 if TYPE_CHECKING:
@@ -25,20 +26,33 @@ if TYPE_CHECKING:
 
 PIECE = 256 * 1024  # bytes asked of the client at a time
 RETRIES = 1  # of a connection that breaks; what was loaded is kept, so the next pull goes on from there
+_INSTALLING = threading.Lock()  # the factory is one for the whole process
+
+
+def prepare(timeout: float) -> None:
+    """Make huggingface_hub give up after ``timeout`` seconds of silence, or of a trickle, and send no telemetry.
+
+    Imports it, which takes long. A new time-out closes the client of downloads under way; the same one again does not.
+    """
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    from huggingface_hub import constants, set_client_factory
+    from huggingface_hub.utils import _http
+
+    from hyperllama.hub.paced_clients import PacedClients
+
+    constants.HF_HUB_DOWNLOAD_TIMEOUT = max(1, round(timeout))
+    with _INSTALLING:
+        if getattr(_http._GLOBAL_CLIENT_FACTORY, "paced", None) != timeout:  # noqa: SLF001 - it has no getter
+            set_client_factory(PacedClients(timeout, _http.default_client_factory))
 
 
 def api(endpoint: str | None, token: str | None, timeout: float) -> HfApi:
-    """Return the client. ``timeout``: seconds of silence, or of a trickle, after which it gives up."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    from huggingface_hub import HfApi, constants
+    """Return the client. ``timeout`` as :func:`prepare` takes it."""
+    prepare(timeout)
+    from huggingface_hub import HfApi
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
-    from hyperllama.modelstore.hub_client import install
-
     disable_progress_bars()
-
-    install(timeout)
-    constants.HF_HUB_DOWNLOAD_TIMEOUT = max(1, round(timeout))
     return HfApi(endpoint=endpoint, token=token)
 
 
@@ -55,4 +69,4 @@ def download(url: str, sink: Sink, *, have: int, size: int | None) -> None:
     http_get(url, file, resume_size=have, headers=headers, expected_size=size, _nb_retries=RETRIES)
 
 
-__all__ = ("PIECE", "RETRIES", "api", "download")
+__all__ = ("PIECE", "RETRIES", "api", "download", "prepare")

@@ -9,11 +9,13 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from hyperllama.errors import ConfigError
-from hyperllama.modelstore.model_directories import NESTED
 
 _REFERENCE = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w.-]+))?(?:@([\w./-]+))?", re.ASCII)
 #: What reads weights: settings, tokenizers, templates, licences.
 _BESIDE = ("*.json", "*.model", "*.jinja", "tokenizer*", "vocab.txt", "merges.txt", "LICENSE*", "README.md")
+#: Settings of the modules after an encoder, the one kind of file that lies in a folder: a whole name, and a pattern.
+NESTED = re.compile(r"[0-9]{1,2}_[A-Za-z0-9_]{1,60}/config\.json", re.ASCII)
+_NESTED = "[0-9]_*/config.json"
 _REFUSED = (".py", ".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack", ".onnx", ".so")
 _PART = re.compile(r"^mmproj|-\d{5}-of-\d{5}\.gguf$")  # of a model that is in several files: none is one by itself
 _PREFERRED = ("q4_k_m", "q4_0", "q6_k", "f32")  # of several GGUF files when none is asked for
@@ -28,7 +30,8 @@ class HubReference(msgspec.Struct, frozen=True):
 
     @property
     def patterns(self) -> list[str]:
-        return [*_BESIDE, "[0-9]_*/config.json", "*.safetensors", *([f"*{self.quant}*.gguf"] if self.quant else [])]
+        """Return the patterns of the files to download."""
+        return [*_BESIDE, _NESTED, "*.safetensors", *([f"*{self.quant}*.gguf"] if self.quant else [])]
 
 
 def parse(text: str) -> HubReference:
@@ -74,4 +77,4 @@ def _preferred(mixes: list[str]) -> list[str]:
     return mixes[:1]
 
 
-__all__ = ("HubReference", "chosen", "parse", "refused")
+__all__ = ("NESTED", "HubReference", "chosen", "parse", "refused")

@@ -1,17 +1,13 @@
-"""An HTTP client that gives up on a Hub that is silent or too slow. Import it where it is needed."""
+"""HTTP clients that give up on a Hub that is silent or too slow. Imports httpx: import it where it is needed."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
-from huggingface_hub import set_client_factory
-from huggingface_hub.utils import _http
 
 MIN_RATE = 4096  # bytes a second, on average over one time-out
-_INSTALLING = threading.Lock()  # the factory is one for the whole process
 
 
 class PacedStream(httpx.SyncByteStream):
@@ -49,12 +45,13 @@ class PacedStream(httpx.SyncByteStream):
 class PacedClients:
     """The client factory of huggingface_hub. ``paced``: its time-out, by which others know it."""
 
-    def __init__(self, timeout: float) -> None:
-        """``timeout``: seconds for every silence, and of the least rate for every body."""
+    def __init__(self, timeout: float, default: Callable[[], httpx.Client]) -> None:
+        """``timeout``: seconds for every silence, and of the least rate for every body. ``default`` makes a client."""
         self.paced = timeout
+        self._default = default
 
     def __call__(self) -> httpx.Client:
-        client = _http.default_client_factory()
+        client = self._default()
         client.timeout = httpx.Timeout(self.paced)
         client.event_hooks = {**client.event_hooks, "response": [*client.event_hooks.get("response", []), self._pace]}
         return client
@@ -64,11 +61,4 @@ class PacedClients:
             response.stream = PacedStream(response.stream, self.paced)
 
 
-def install(timeout: float) -> None:
-    """Make huggingface_hub use such clients. A new factory closes the client of downloads under way: once is enough."""
-    with _INSTALLING:
-        if getattr(_http._GLOBAL_CLIENT_FACTORY, "paced", None) != timeout:  # noqa: SLF001 - it has no getter
-            set_client_factory(PacedClients(timeout))
-
-
-__all__ = ("MIN_RATE", "PacedClients", "PacedStream", "install")
+__all__ = ("MIN_RATE", "PacedClients", "PacedStream")
