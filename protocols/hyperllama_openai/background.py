@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TypeAlias
 
 from hyperllama.errors import EngineFailed, GatewayError
-from hyperllama.generation import GenerationRequest
-from hyperllama.identity import Caller
-from hyperllama.spi import Gateway
+from hyperllama.stream import TokenStream
 from hyperllama_openai.encode.responses_stream import ResponsesEncoder
+
+Generate: TypeAlias = Callable[[], Awaitable[TokenStream]]
 
 
 class Run:
@@ -22,10 +23,10 @@ class Run:
         self.done = False
         self._grown = asyncio.Event()
 
-    async def drive(self, gateway: Gateway, request: GenerationRequest, caller: Caller) -> None:
+    async def drive(self, generate: Generate) -> None:
         """Generate to the end and keep all events, an error's included. Cancelling it cancels the generation."""
         try:
-            stream = await gateway.generate(request, caller)
+            stream = await generate()
             try:
                 while chunks := await stream.batch():
                     self._add(self.encoder.chunks(0, chunks))
@@ -72,16 +73,14 @@ class Runs:
         self,
         id: str,
         run: Run,
-        gateway: Gateway,
-        request: GenerationRequest,
-        caller: Caller,
+        generate: Generate,
         *,
         every: float,
         on_beat: Callable[[Run], None],
         on_end: Callable[[Run], None],
     ) -> None:
         """Start ``run``. Every ``every`` seconds ``on_beat`` is called, and ``on_end`` before it stops being live."""
-        task = asyncio.create_task(run.drive(gateway, request, caller), name=f"background response {id}")
+        task = asyncio.create_task(run.drive(generate), name=f"background response {id}")
         beating = asyncio.create_task(_beat(every, lambda: on_beat(run)), name=f"vouching for response {id}")
         self._live[id] = (run, task)
 
@@ -118,4 +117,4 @@ def split(events: bytes) -> list[bytes]:
     return [event + b"\n\n" for event in events.split(b"\n\n") if event]
 
 
-__all__ = ("Run", "Runs", "split")
+__all__ = ("Generate", "Run", "Runs", "split")

@@ -35,7 +35,7 @@ def responses(
 
     ``box``: the request's tools; None: they are read here. ``owner``: the caller, for summaries in ``context``.
     """
-    _refuse(request)
+    refuse(request)
     box = response_tools.toolbox(request, context) if box is None else box
     specs, choice = choose(response_tools.chosen(request.tool_choice), box)
     effort = reasoning.effort(request.reasoning.effort, "reasoning.effort") if request.reasoning else None
@@ -115,7 +115,8 @@ def _output(request: ResponsesRequest) -> OutputFormat | None:
         ) from error
 
 
-def _refuse(request: ResponsesRequest) -> None:
+def refuse(request: ResponsesRequest) -> None:
+    """Raise InvalidRequest for fields that cannot be honoured."""
     sampling.refuse(("conversation", request.conversation), ("prompt", request.prompt))
     if request.background and request.store is False:
         raise InvalidValue("'background' needs 'store' to be true.", param="background")
@@ -124,4 +125,4 @@ def _refuse(request: ResponsesRequest) -> None:
     metadata(request.metadata)
 
 
-__all__ = ("LOGPROBS", "conversation", "responses")
+__all__ = ("LOGPROBS", "conversation", "refuse", "responses")

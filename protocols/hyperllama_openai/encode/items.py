@@ -220,7 +220,33 @@ class ClientCallItem:
         return client_call(self._kind, text, id=self._id, call_id=self._call_id, status=status)
 
 
-OpenItem: TypeAlias = MessageItem | ReasoningItem | CallItem | CustomCallItem | ClientCallItem
+class CompactionItem:
+    """A summary of the conversation, shown in its opaque form when it is whole."""
+
+    def __init__(self, id: str, seal: Callable[[str], str]) -> None:
+        self._id = id
+        self._seal = seal
+        self._text: list[str] = []
+
+    def place(self, index: int) -> None:
+        self._where: dict[str, object] = {"item_id": self._id, "output_index": index}
+
+    def begin(self) -> Events:
+        yield "response.compaction.compacting", self._where
+
+    def grow(self, text: str, probs: Sequence[TokenLogprob]) -> tuple[bytes, bytes] | None:
+        self._text.append(text)
+        return None
+
+    def end(self) -> Events:
+        return ()
+
+    def finished(self, status: str) -> wire.OutputItem:
+        text = "" if status == "in_progress" else "".join(self._text).strip()
+        return wire.Compaction(id=self._id, encrypted_content=self._seal(text) if text else "")
+
+
+OpenItem: TypeAlias = MessageItem | ReasoningItem | CallItem | CustomCallItem | ClientCallItem | CompactionItem
 AnyCall: TypeAlias = CallItem | CustomCallItem | ClientCallItem
 
 
@@ -244,6 +270,7 @@ def _delta(kind: str) -> bytes:
 __all__ = (
     "CallItem",
     "ClientCallItem",
+    "CompactionItem",
     "CustomCallItem",
     "MessageItem",
     "OpenItem",

@@ -6,12 +6,21 @@ import time
 from collections.abc import Callable, Sequence
 from types import NoneType
 
+from msgspec.structs import replace
+
 from hyperllama.errors import EngineFailed, GatewayError
 from hyperllama.generation import FinishReason, TokenChunk, TokenLogprob, Usage
 from hyperllama_openai import ids
 from hyperllama_openai.decode.toolbox import Toolbox
 from hyperllama_openai.encode import logprobs, sse
-from hyperllama_openai.encode.items import ClientCallItem, MessageItem, OpenItem, ReasoningItem, call_item
+from hyperllama_openai.encode.items import (
+    ClientCallItem,
+    CompactionItem,
+    MessageItem,
+    OpenItem,
+    ReasoningItem,
+    call_item,
+)
 from hyperllama_openai.encode.responses import response, wants_summary
 from hyperllama_openai.wire import response as wire
 from hyperllama_openai.wire.responses import ResponsesRequest
@@ -38,12 +47,14 @@ class ResponsesEncoder:
         box: Toolbox | None = None,
         first_item: int = 1,
         with_logprobs: bool = False,
+        seal: Callable[[str], str] | None = None,
         on_final: Callable[[wire.Response], None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Take ``on_final``, which is called with the response before the event that carries it.
 
-        ``box`` holds the request's tools, ``first_item`` is the number of the first output item's id.
+        ``box`` holds the request's tools, ``first_item`` is the number of the first output item's id. With ``seal``
+        the answer is a summary of the conversation, which ``seal`` makes opaque.
         """
         self._request = request
         self._id = id
@@ -56,7 +67,11 @@ class ResponsesEncoder:
         self._on_final = on_final
         self._clock = clock
         self._sequence = 0
+        self._seal = seal
         self._begun = False
+        self._ahead: wire.Compaction | None = None  # a summary that has yet to be sent
+        self._before = 0  # items of the output that the model's answer does not hold
+        self._spent = Usage()  # on them
         self._open: OpenItem | None = None
         self._done: list[wire.OutputItem] = []
         self._call: int | None = None  # the engine's index of the open call
@@ -71,15 +86,20 @@ class ResponsesEncoder:
             "response.in_progress", response=self.response
         )
 
+    def precede(self, sealed: str, usage: Usage) -> None:
+        """Take a summary in its opaque form, made before the answer: it is the first item, and its cost counts."""
+        self._ahead = wire.Compaction(id=self._id_of("cmp_"), encrypted_content=sealed)
+        self._spent = usage
+
     def chunks(self, index: int, chunks: Sequence[TokenChunk]) -> bytes:
-        out: list[bytes] = [] if self._begun else [self.begin()]
+        out: list[bytes] = [] if self._begun and self._ahead is None else self._opening()
         for chunk in chunks:
-            if chunk.reasoning:
+            if chunk.reasoning and self._seal is None:
                 self._into(out, ReasoningItem, self._thoughts)
                 self._grow(out, chunk.reasoning)
             probs = logprobs.of_content(chunk).logprobs if self._logprobs else ()
             if chunk.text or probs:
-                self._into(out, MessageItem, self._message)
+                self._into(out, MessageItem if self._seal is None else CompactionItem, self._message)
                 self._grow(out, chunk.text, probs)
             for delta in chunk.tool_calls:
                 if self._call != delta.index or isinstance(self._open, (MessageItem, ReasoningItem, NoneType)):
@@ -97,19 +117,23 @@ class ResponsesEncoder:
     def end(self) -> bytes:
         if self._finish is None:
             return self.failure(EngineFailed("The engine stopped before the answer was complete."))
-        out: list[bytes] = [] if self._begun else [self.begin()]
-        if self._open is None and not self._done:
+        if self._seal is not None and not _holds_summary(self._open):
+            return self.failure(EngineFailed("The model wrote no summary."))
+        out = self._opening()
+        if self._open is None and len(self._done) == self._before:
             self._begin(out, self._message())
         reason = _INCOMPLETE.get(self._finish)
         status = "completed" if reason is None else "incomplete"
         self._close(out, status)
-        self._final(self._object(status, usage=self._usage, incomplete=reason, completed=int(self._clock())))
+        self._final(
+            self._object(status, usage=_sum(self._usage, self._spent), incomplete=reason, completed=int(self._clock()))
+        )
         out.append(self._event(f"response.{status}", response=self.response))
         return b"".join(out)
 
     def failure(self, error: GatewayError) -> bytes:
         """Return the events of a failure. Output before it stays in the response, marked incomplete."""
-        out: list[bytes] = [] if self._begun else [self.begin()]
+        out = self._opening()
         self._close(out, "incomplete")
         self._final(self._object("failed", error=error))
         out.append(self._event("response.failed", response=self.response))
@@ -121,6 +145,18 @@ class ResponsesEncoder:
         self._close(out, "incomplete")
         self._final(self._object("cancelled"))
         return b"".join(out)
+
+    def _opening(self) -> list[bytes]:
+        """Return what has yet to be sent before the model's answer."""
+        out = [] if self._begun else [self.begin()]
+        item, self._ahead = self._ahead, None
+        if item is not None:
+            self._before = 1
+            opened = replace(item, encrypted_content="")
+            out.append(self._event("response.output_item.added", output_index=0, item=opened))
+            out.append(self._event("response.output_item.done", output_index=0, item=item))
+            self._done.append(item)
+        return out
 
     def _into(self, out: list[bytes], kind: type[OpenItem], make: Callable[[], OpenItem]) -> None:
         if not isinstance(self._open, kind):
@@ -135,7 +171,9 @@ class ResponsesEncoder:
     def _thoughts(self) -> ReasoningItem:
         return ReasoningItem(self._id_of("rs_"), summary=self._summary, sealed=self._sealed)
 
-    def _message(self) -> MessageItem:
+    def _message(self) -> MessageItem | CompactionItem:
+        if self._seal is not None:
+            return CompactionItem(self._id_of("cmp_"), self._seal)
         return MessageItem(self._id_of("msg_"))
 
     def _begin(self, out: list[bytes], item: OpenItem) -> None:
@@ -196,6 +234,22 @@ class ResponsesEncoder:
         data = sse.JSON.encode({"type": kind, "sequence_number": self._sequence, **fields})
         self._sequence += 1
         return b"event: %b\ndata: %b\n\n" % (kind.encode(), data)
+
+
+def _holds_summary(item: OpenItem | None) -> bool:
+    found = None if item is None else item.finished("completed")
+    return isinstance(found, wire.Compaction) and bool(found.encrypted_content)
+
+
+def _sum(usage: Usage | None, spent: Usage) -> Usage | None:
+    if usage is None or spent == Usage():
+        return usage
+    return Usage(
+        usage.prompt_tokens + spent.prompt_tokens,
+        usage.completion_tokens + spent.completion_tokens,
+        usage.cached_tokens + spent.cached_tokens,
+        usage.reasoning_tokens + spent.reasoning_tokens,
+    )
 
 
 __all__ = ("ResponsesEncoder",)

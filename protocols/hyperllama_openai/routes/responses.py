@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,9 +14,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
 from hyperllama.errors import EngineFailed, InvalidRequest, Unavailable
-from hyperllama.generation import GenerationRequest
-from hyperllama.identity import Caller
-from hyperllama.spi import Gateway, Records
+from hyperllama.spi import Records
 from hyperllama.stream import TokenStream
 from hyperllama.web import (
     BodyReader,
@@ -28,8 +27,9 @@ from hyperllama.web import (
     route,
 )
 from hyperllama_openai import ids
-from hyperllama_openai.background import Run, Runs, split
-from hyperllama_openai.decode import response_tools
+from hyperllama_openai.background import Generate, Run, Runs, split
+from hyperllama_openai.compaction import Compacting
+from hyperllama_openai.decode import compaction, response_tools, summaries
 from hyperllama_openai.decode import responses as decode
 from hyperllama_openai.encode import sse
 from hyperllama_openai.encode.item_page import page
@@ -85,10 +85,16 @@ class ResponsesRoutes(Resource):
         items = await self._histories.items(body, info, request, gateway, id=response_id)
         wire = body.value if self._store.enabled else _unstored(body.value)
         box = await body.run(response_tools.toolbox, wire, items)
-        generation = await body.run(decode.responses, wire, items, info, self._settings, box, owner=request.user.id)
+        who = caller(request, "openai")
+        owner, summarized = request.user.id, compaction.triggered(items)
+        if summarized:
+            decode.refuse(wire)
+            generation = await body.run(compaction.summarizing, wire, items, info, self._settings, owner=owner)
+        else:
+            generation = await body.run(decode.responses, wire, items, info, self._settings, box, owner=owner)
         created = time.time()
         writer = self._store.writer(
-            gateway.records, request.user.id, created=created, items=await body.run(sse.JSON.encode, items)
+            gateway.records, owner, created=created, items=await body.run(sse.JSON.encode, items)
         )
         encoder = ResponsesEncoder(
             wire,
@@ -97,12 +103,27 @@ class ResponsesRoutes(Resource):
             box=box,
             first_item=len(items) + 1,
             with_logprobs=generation.sampling.logprobs is not None,
+            seal=partial(summaries.seal, owner=owner) if summarized else None,
             on_final=None if wire.background or wire.store is False else writer.complete,
         )
-        who = caller(request, "openai")
+        generate: Generate = partial(gateway.generate, generation, who)
+        threshold = compaction.threshold(wire, info)
+        if threshold is not None and not summarized:
+            compacting = Compacting(
+                gateway,
+                who,
+                body,
+                items,
+                info,
+                self._settings,
+                box,
+                threshold=threshold,
+                on_summary=encoder.precede,
+            )
+            generate = partial(compacting.generate, generation)
         if wire.background:
-            return self._background(gateway, generation, who, encoder, writer, stream=bool(wire.stream))
-        return (_stream if wire.stream else _whole)(gateway, generation, who, encoder, left_out(box))
+            return self._background(generate, owner, encoder, writer, stream=bool(wire.stream))
+        return (_stream if wire.stream else _whole)(generate, encoder, left_out(box))
 
     async def count(self, request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         """Count the tokens of a response's input."""
@@ -177,24 +198,15 @@ class ResponsesRoutes(Resource):
         return ready((await self._reader.decode(stored.items, listed)).value)
 
     def _background(
-        self,
-        gateway: Gateway,
-        generation: GenerationRequest,
-        who: Caller,
-        encoder: ResponsesEncoder,
-        writer: ResponseWriter,
-        *,
-        stream: bool,
+        self, generate: Generate, owner: str, encoder: ResponsesEncoder, writer: ResponseWriter, *, stream: bool
     ) -> ASGIResponse:
-        run = Run(encoder, who.principal.id)
+        run = Run(encoder, owner)
         response = encoder.response
         writer.renew(response)
         self._runs.start(
             response.id,
             run,
-            gateway,
-            generation,
-            who,
+            generate,
             every=LEASE / 4,
             on_beat=lambda run: writer.renew(run.encoder.response),
             on_end=lambda run: writer.complete(run.encoder.response, events=b"".join(run.events) if stream else b""),
@@ -210,20 +222,16 @@ class ResponsesRoutes(Resource):
         return stored
 
 
-def _stream(
-    gateway: Gateway, generation: GenerationRequest, who: Caller, encoder: ResponsesEncoder, headers: Mapping[str, str]
-) -> ASGIResponse:
+def _stream(generate: Generate, encoder: ResponsesEncoder, headers: Mapping[str, str]) -> ASGIResponse:
     async def start() -> Sequence[TokenStream]:
-        return (await gateway.generate(generation, who),)
+        return (await generate(),)
 
     return TokenResponse(start, encoder, headers={**sse.HEADERS, **headers})
 
 
-def _whole(
-    gateway: Gateway, generation: GenerationRequest, who: Caller, encoder: ResponsesEncoder, headers: Mapping[str, str]
-) -> ASGIResponse:
+def _whole(generate: Generate, encoder: ResponsesEncoder, headers: Mapping[str, str]) -> ASGIResponse:
     async def work() -> bytes:
-        stream = await gateway.generate(generation, who)
+        stream = await generate()
         try:
             while chunks := await stream.batch():
                 encoder.chunks(0, chunks)

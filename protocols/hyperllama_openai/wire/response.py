@@ -83,7 +83,7 @@ class Compaction(msgspec.Struct, frozen=True, kw_only=True):
     encrypted_content: str
 
 
-OutputItem: TypeAlias = OutputMessage | FunctionCall | CustomToolCall | ClientCall | Reasoning
+OutputItem: TypeAlias = OutputMessage | FunctionCall | CustomToolCall | ClientCall | Reasoning | Compaction
 
 
 class InputTokensDetails(msgspec.Struct, frozen=True, kw_only=True):

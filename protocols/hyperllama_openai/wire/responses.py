@@ -148,19 +148,26 @@ class ConversationFields(msgspec.Struct, frozen=True, kw_only=True):
     input: str | list[Item] | None = None
     instructions: str | None = None
     previous_response_id: str | None = None
+    keep_alive: float | str | None = None
 
 
 class CompactRequest(ConversationFields, frozen=True, kw_only=True):
     """POST /v1/responses/compact."""
 
     countable: ClassVar[Countable] = _INPUT
-    keep_alive: float | str | None = None
     # Accepted and without effect
     image: Any = None
     service_tier: str | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
     prompt_cache_options: Any = None
+
+
+class ContextManagement(msgspec.Struct, frozen=True, kw_only=True):
+    """``compact_threshold``: tokens of the conversation over which it is summarized before the answer."""
+
+    type: str
+    compact_threshold: limits.TokenCount | None = None
 
 
 class ResponsesRequest(ConversationFields, frozen=True, kw_only=True):
@@ -171,6 +178,7 @@ class ResponsesRequest(ConversationFields, frozen=True, kw_only=True):
         "tools.tools": "tools",
         "tool_choice.tools": "tools",
         "include": "choices",
+        "context_management": "choices",
         "metadata": "choices",
         "user": "name_bytes",
         "safety_identifier": "name_bytes",
@@ -193,6 +201,7 @@ class ResponsesRequest(ConversationFields, frozen=True, kw_only=True):
     metadata: dict[str, str] | None = None
     truncation: str | None = None
     user: str | None = None
+    context_management: list[ContextManagement] | None = None
     # Other servers'
     top_k: limits.TopK | None = None
     min_p: limits.Probability | None = None
@@ -201,7 +210,6 @@ class ResponsesRequest(ConversationFields, frozen=True, kw_only=True):
     frequency_penalty: limits.Penalty | None = None
     seed: limits.Seed | None = None
     stop: str | list[str] | None = None
-    keep_alive: float | str | None = None
     chat_template_kwargs: dict[str, Scalar] | None = None
     # Accepted and without effect
     service_tier: str | None = None
@@ -210,7 +218,6 @@ class ResponsesRequest(ConversationFields, frozen=True, kw_only=True):
     prompt_cache_retention: str | None = None
     prompt_cache_options: Any = None
     moderation: Any = None
-    context_management: Any = None
     # Known, and refused
     conversation: Any = None
     prompt: Any = None
@@ -232,6 +239,7 @@ class ItemsQuery(msgspec.Struct, frozen=True, kw_only=True):
 __all__ = (
     "AllowedTool",
     "CompactRequest",
+    "ContextManagement",
     "ConversationFields",
     "Format",
     "Item",
