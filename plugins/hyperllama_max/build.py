@@ -16,9 +16,10 @@ from hyperllama.errors import ConfigError, LoadFailed
 from hyperllama.host import available_memory, mapped_memory
 from hyperllama.models import ModelInfo, ModelSpec
 from hyperllama_max import compat, pooling, support
-from hyperllama_max.artifacts import Artifacts
 from hyperllama_max.extensions import import_max
 from hyperllama_max.files import ModelFiles
+from hyperllama_max.graphs import GraphStore
+from hyperllama_max.load_times import LoadTimes
 from hyperllama_max.progress import LoadReporter
 from hyperllama_max.settings import COMPILE_FAILED, MaxOptions
 
@@ -72,37 +73,38 @@ def build(
         architecture = PIPELINE_REGISTRY.retrieve_architecture(name)
     except (ValueError, OSError, KeyError, NotImplementedError) as error:
         raise LoadFailed(f"MAX refuses model {spec.name!r} as configured: {_first(error)}") from error
-    artifacts = Artifacts(cache, _ingredients(spec, files, arguments, len(retrieved.tokenizer.delegate)))
-    times = artifacts.times()
-    cold = not artifacts.found
-    reporter = new_reporter(times.cold if cold else times.warm)
+    graphs = GraphStore(cache)
+    times = LoadTimes(cache, _ingredients(spec, files, arguments, len(retrieved.tokenizer.delegate)))
+    reporter = new_reporter(times.estimate(graphs))
     logger = logging.getLogger("max.pipelines")
     logger.setLevel(logging.INFO)
     logger.addHandler(reporter)
+
+    def obtain(name: str, digest: str, read: Callable[[Path], Any], compile_graph: Callable[[], Any]) -> Any:
+        def compile_here() -> Any:
+            reporter.phase("compiling", f"{name}, once on this machine")
+            with _limited(compile_memory, cpu=spec.device.startswith("cpu")):
+                return compile_graph()
+
+        try:
+            return graphs.obtain(name, digest, read, compile_here)
+        except OSError as error:
+            raise ConfigError(f"[plugin.max] cache_dir: {graphs.folder}: {error.strerror}") from error
+
     try:
-        if not cold:
-            reporter.phase("loading")
-            try:
-                pipeline = _import(artifacts, retrieved.factory)
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with the artifacts, they can be made again
-                logging.getLogger("hyperllama").warning("compiled model unusable, compiling again: %s", _first(error))
-                artifacts.discard()
-                cold = True
-        if cold:
-            reporter.phase("compiling", "first load of this model on this machine")
-            try:
-                with _limited(compile_memory, cpu=spec.device.startswith("cpu")):
-                    pipeline = _export(artifacts, retrieved.factory)
-            except MemoryError as error:
-                raise LoadFailed(f"model {spec.name!r} needs more memory to compile than it may have") from error
-            except RuntimeError as error:
-                if "Failed to compile" in str(error):
-                    raise LoadFailed(f"model {spec.name!r} {COMPILE_FAILED}: {_first(error)}") from error
-                raise LoadFailed(f"MAX could not load model {spec.name!r}: {_first(error)}") from error
+        reporter.phase("loading")
+        with compat.reusing_graphs(obtain):
+            pipeline = _built(graphs, retrieved.factory)
+    except MemoryError as error:
+        raise LoadFailed(f"model {spec.name!r} needs more memory to compile than it may have") from error
+    except RuntimeError as error:
+        if "Failed to compile" in str(error):
+            raise LoadFailed(f"model {spec.name!r} {COMPILE_FAILED}: {_first(error)}") from error
+        raise LoadFailed(f"MAX could not load model {spec.name!r}: {_first(error)}") from error
     finally:
         logger.removeHandler(reporter)
         logger.setLevel(logging.WARNING)
-    artifacts.remember(cold=cold, seconds=reporter.seconds)
+    times.remember(reporter.seconds, graphs)
     return Built(
         pipeline=pipeline,
         config=config,
@@ -110,7 +112,7 @@ def build(
         tokenizer=retrieved.tokenizer,
         architecture=architecture,
         embeds=task == PipelineTask.EMBEDDINGS_GENERATION,
-        cold=cold,
+        cold=bool(graphs.compiled),
     )
 
 
@@ -183,26 +185,16 @@ def _ingredients(spec: ModelSpec, files: ModelFiles, arguments: dict[str, Any], 
     }
 
 
-def _import(artifacts: Artifacts, factory: Callable[[], Any]) -> Any:
-    """Build the pipeline from graphs that were compiled earlier: seconds instead of minutes."""
-    with compat.importing_graphs(artifacts.folder):
+def _built(graphs: GraphStore, factory: Callable[[], Any]) -> Any:
+    """Return what ``factory`` builds, a second time from graphs compiled anew if those at hand do not do."""
+    try:
         return factory()
-
-
-def _export(artifacts: Artifacts, factory: Callable[[], Any]) -> Any:
-    """Build the pipeline, which compiles its graphs, and keep them."""
-    try:
-        draft = artifacts.draft()
-    except OSError as error:
-        raise ConfigError(f"[plugin.max] cache_dir: {artifacts.folder.parent}: {error.strerror}") from error
-    try:
-        with compat.exporting_graphs(draft):
-            pipeline = factory()
-    except BaseException:
-        artifacts.discard()
-        raise
-    artifacts.publish()
-    return pipeline
+    except Exception as error:
+        if not graphs.reused or isinstance(error, ConfigError):
+            raise
+        logging.getLogger("hyperllama").warning("compiled model unusable, compiling again: %s", _first(error))
+    graphs.forget()
+    return factory()
 
 
 @contextlib.contextmanager

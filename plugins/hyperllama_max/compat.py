@@ -7,11 +7,13 @@ the next release.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
 CompileLibrary: TypeAlias = Callable[[Path, Path], None]  # from a source to a shared library
+ObtainGraph: TypeAlias = Callable[[str, str, Callable[[Path], Any], Callable[[], Any]], Any]
 
 
 def compile_template(source: str) -> Any:
@@ -35,36 +37,32 @@ def library_compiler(wrap: Callable[[CompileLibrary], CompileLibrary]) -> Iterat
 
 
 @contextlib.contextmanager
-def importing_graphs(folder: Path) -> Iterator[None]:
-    """Have MAX take compiled graphs from ``folder``, each checked against the one it is to stand for."""
-    from max.engine import InferenceSession
-    from max.engine._precompiled_mefs import MefStore
-    from max.graph.graph import KernelLibrary
+def reusing_graphs(obtain: ObtainGraph) -> Iterator[None]:
+    """Have MAX ask ``obtain`` for each graph that it would compile.
 
-    verify = KernelLibrary.verify_custom_op
-    # A pure check of graphs that compiled before; half a second for each.
+    It gets the graph's name, a digest of what it computes, a function that reads a compiled graph from a file and one
+    that compiles it, and returns what either of them did.
+    """
+    from max.engine import InferenceSession
+    from max.engine._precompiled_mefs import _fingerprint
+    from max.graph.graph import Graph, KernelLibrary
+
+    verify, own = KernelLibrary.verify_custom_op, InferenceSession.compile_reusing_mefs
+
+    def reuse(session: Any, model: Any, **options: Any) -> Any:
+        if not isinstance(model, Graph):
+            return own(session, model, **options)
+        compile_graph = functools.partial(own, session, model, **options)
+        return obtain(model.name, _fingerprint(model), session.compile, compile_graph)
+
+    # Half a second for each operation; what it finds, compiling finds as well.
     KernelLibrary.verify_custom_op = lambda self, custom_op: None
-    InferenceSession.default_mef_store = MefStore.for_import(folder, verify_body=True)
+    InferenceSession.compile_reusing_mefs = reuse
     try:
         yield
     finally:
-        InferenceSession.default_mef_store = None
+        InferenceSession.compile_reusing_mefs = own
         KernelLibrary.verify_custom_op = verify
-
-
-@contextlib.contextmanager
-def exporting_graphs(folder: Path) -> Iterator[None]:
-    """Have MAX leave what it compiles in ``folder``; the manifest is written at the end. Raises OSError."""
-    from max.engine import InferenceSession
-    from max.engine._precompiled_mefs import MefStore
-
-    store = MefStore.for_export(folder)
-    InferenceSession.default_mef_store = store
-    try:
-        yield
-        store.write_manifest()
-    finally:
-        InferenceSession.default_mef_store = None
 
 
 def xgrammar() -> Any:
@@ -81,10 +79,10 @@ def grammar_compiler(backend: Any) -> Any:
 
 __all__ = (
     "CompileLibrary",
+    "ObtainGraph",
     "compile_template",
-    "exporting_graphs",
     "grammar_compiler",
-    "importing_graphs",
     "library_compiler",
+    "reusing_graphs",
     "xgrammar",
 )

@@ -19,11 +19,9 @@ from tests.support.paths import ROOT
 #: package, file in it, the private part, its parameters (None: an attribute that is set there), the user in compat.py
 PARTS = [
     ("mojo", "importer.py", "_compile_mojo_to_so", ["root_mojo_path", "output_so_path"], "library_compiler"),
-    ("max", "engine/_precompiled_mefs.py", "MefStore.for_import", ["cls", "directories"], "importing_graphs"),
-    ("max", "engine/_precompiled_mefs.py", "MefStore.for_export", ["cls", "directory"], "exporting_graphs"),
-    ("max", "engine/_precompiled_mefs.py", "MefStore.write_manifest", ["self"], "exporting_graphs"),
-    ("max", "engine/api.py", "InferenceSession.default_mef_store", None, "importing_graphs"),
-    ("max", "graph/graph.py", "KernelLibrary.verify_custom_op", ["self", "custom_op"], "importing_graphs"),
+    ("max", "engine/_precompiled_mefs.py", "_fingerprint", ["graph"], "reusing_graphs"),
+    ("max", "engine/api.py", "InferenceSession.compile_reusing_mefs", ["self", "model"], "reusing_graphs"),
+    ("max", "graph/graph.py", "KernelLibrary.verify_custom_op", ["self", "custom_op"], "reusing_graphs"),
     ("max", "pipelines/lib/pipeline_variants/structured_output_backend.py", "_compiler", None, "grammar_compiler"),
     ("transformers", "utils/chat_template_utils.py", "_compile_jinja_template", ["chat_template"], "compile_template"),
 ]

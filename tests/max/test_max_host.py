@@ -144,7 +144,7 @@ def test_killing_the_gateway_leaves_no_max_behind(moment):
 async def test_a_damaged_compile_cache_costs_a_compile_and_no_more(load, tmp_path, spoil):
     await load()  # there is something to damage
     shutil.copytree(MaxSettings().cache(), tmp_path / "cache")
-    for path in sorted((tmp_path / "cache" / "models").rglob("*.mef")):
+    for path in sorted((tmp_path / "cache" / "graphs").rglob("*.mef")):
         path.write_bytes(path.read_bytes()[:1000])
     if spoil == "cache":
         for path in sorted((tmp_path / "cache" / "modular").rglob("*")):

@@ -13,7 +13,6 @@ from hyperllama.errors import InvalidRequest, UnsupportedFeature
 from hyperllama.generation import AnyJson, Choice, JsonSchema, Regex, Sampling, ToolSpec
 from hyperllama.messages import Chat, Image, Message, Text, ToolCall
 from hyperllama_max import schemas, utf8
-from hyperllama_max.artifacts import Artifacts
 from hyperllama_max.forced import CallFormat, ForcedCall
 from hyperllama_max.sampling import Defaults
 from tests.support.asking_max import CHAT, EMBED
@@ -120,29 +119,6 @@ def test_defaults_come_from_the_table_before_the_models_own():
     assert defaults.apply(Sampling(temperature=1.0, top_k=5)).top_k == 5
     assert Defaults.of({"seed": -1, "num_predict": -1}, {}).apply(Sampling()) == Sampling()
     assert Defaults.of({}, {"do_sample": False}).apply(Sampling()).temperature == 0.0
-
-
-def test_artifacts_are_found_by_what_shapes_them_and_appear_whole(tmp_path):
-    first, other = Artifacts(tmp_path, {"a": 1}), Artifacts(tmp_path, {"a": 2})
-    assert first.key != other.key
-    (first.draft() / "manifest.json").write_text("{}")
-    assert not first.found
-    first.publish()
-    assert Artifacts(tmp_path, {"a": 1}).found
-    (first.draft() / "manifest.json").write_text("{}")
-    first.publish()  # somebody else was first
-    assert first.found
-    assert [path.name for path in first.folder.parent.iterdir()] == [first.key]
-    first.discard()
-    assert not first.found
-
-
-def test_load_times_are_remembered(tmp_path):
-    artifacts = Artifacts(tmp_path, {})
-    assert artifacts.times().cold is None
-    artifacts.remember(cold=True, seconds=100.0)
-    artifacts.remember(cold=False, seconds=2.0)
-    assert (artifacts.times().cold, artifacts.times().warm) == (100.0, 2.0)
 
 
 # Importing MAX changes the process it is imported into.
