@@ -25,15 +25,16 @@ from hyperllama.identity import Principal
 from hyperllama.server.bounds import Spell
 from hyperllama.spi import AllowsOrigins, AuthProvider, BatchDialect, WireProtocol
 from hyperllama.system.network import is_loopback
-from hyperllama.web.admin import keys, state
+from hyperllama.web.admin.keys import KeyRoutes
 from hyperllama.web.admin.protocol import AdminProtocol
 from hyperllama.web.admin.requests import only_from
+from hyperllama.web.admin.state import AuditRoutes, StateRoutes, UsageRoutes
 from hyperllama.web.auth import Authentication
 from hyperllama.web.dialects import spelling
 from hyperllama.web.in_process import InProcessClient
 from hyperllama.web.litestar_app import litestar_app
-from hyperllama.web.openapi import openapi_routes
-from hyperllama.web.ops import ops_routes
+from hyperllama.web.openapi import OpenApiRoutes
+from hyperllama.web.ops import OpsRoutes
 from hyperllama.web.origins import Origins
 from hyperllama.web.request_log import OnAnswered, RequestLog
 
@@ -103,9 +104,9 @@ def build_web(
     protocols: list[WireProtocol] = list(dialects.values())
     if config.admin.enabled:
         protocols.append(_admin(config, storage, models, limits, generation, authenticator))
-    routes = [*ops_routes(models.catalog, generation.pipeline, generation.metrics)]
+    routes = [*OpsRoutes(models.catalog, generation.pipeline, generation.metrics).handlers]
     if config.server.openapi:
-        routes += openapi_routes(protocols)
+        routes += OpenApiRoutes(protocols).handlers
     metrics = generation.metrics
     layers = middleware(
         config,
@@ -151,10 +152,10 @@ def _admin(
         return KeyService(await authenticator.key_cache.store(), storage.audit, config)
 
     routes = (
-        *keys.routes(key_service),
-        *state.usage_routes(storage.ledger, key_service),
-        *state.state_routes(models.catalog, generation.pipeline, limits.queue),
-        *state.audit_routes(storage.audit),
+        *KeyRoutes(key_service).handlers,
+        *UsageRoutes(storage.ledger, key_service).handlers,
+        *StateRoutes(models.catalog, generation.pipeline, limits.queue).handlers,
+        *AuditRoutes(storage.audit).handlers,
     )
     return AdminProtocol(routes, only_from(config.admin.networks))
 

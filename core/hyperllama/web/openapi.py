@@ -19,26 +19,34 @@ from hyperllama.web.dialects import owner
 from hyperllama.web.litestar_compat import route_handlers
 from hyperllama.web.openapi_errors import Errors
 from hyperllama.web.openapi_page import page
-from hyperllama.web.routing import PUBLIC, Route, declared, route
+from hyperllama.web.routing import PUBLIC, Resource, Route, declared, route
 
 _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 _REFERENCE = "#/components/schemas/{name}"
 
 
-def openapi_routes(protocols: Sequence[WireProtocol]) -> Sequence[HTTPRouteHandler]:
-    """Return ``/openapi.json`` and ``/docs``, which describe the application that they are part of."""
+class OpenApiRoutes(Resource):
+    """``/openapi.json`` and ``/docs``, which describe the application that they are part of."""
 
-    @get("/openapi.json", opt=route(permission="models:read"))
-    async def openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
-        return Response(
-            msgspec.json.encode(document(route_handlers(request.app), protocols)), media_type="application/json"
+    def __init__(self, protocols: Sequence[WireProtocol]) -> None:
+        self._protocols = protocols
+
+    @property
+    def handlers(self) -> Sequence[HTTPRouteHandler]:
+        """The route handlers, to be mounted by the application."""
+        return (
+            get("/openapi.json", opt=route(permission="models:read"))(self.openapi),
+            get("/docs", opt=route(permission="models:read", streams="text/html"))(self.docs),
         )
 
-    @get("/docs", opt=route(permission="models:read", streams="text/html"))
-    async def docs(request: Request[Any, Any, Any]) -> Response[str]:
-        return Response(page(document(route_handlers(request.app), protocols)), media_type="text/html")
+    async def openapi(self, request: Request[Any, Any, Any]) -> Response[bytes]:
+        return Response(msgspec.json.encode(self._document(request)), media_type="application/json")
 
-    return (openapi, docs)
+    async def docs(self, request: Request[Any, Any, Any]) -> Response[str]:
+        return Response(page(self._document(request)), media_type="text/html")
+
+    def _document(self, request: Request[Any, Any, Any]) -> dict[str, Any]:
+        return document(route_handlers(request.app), self._protocols)
 
 
 def document(handlers: Iterable[tuple[str, HTTPRouteHandler]], protocols: Sequence[WireProtocol]) -> dict[str, Any]:
@@ -147,4 +155,4 @@ def _version() -> str:
     return __version__
 
 
-__all__ = ("document", "openapi_routes")
+__all__ = ("OpenApiRoutes", "document")

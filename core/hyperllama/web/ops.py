@@ -17,7 +17,7 @@ from hyperllama.observability.metrics import Metrics
 from hyperllama.pipeline.pipeline import Pipeline
 from hyperllama.server.guard import Guard
 from hyperllama.server.loop_lag import LoopLag
-from hyperllama.web.routing import route
+from hyperllama.web.routing import Resource, route
 
 _JSON = msgspec.json.Encoder()
 
@@ -29,37 +29,49 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     models: dict[str, Phase] = {}
 
 
-def ops_routes(catalog: Catalog, pipeline: Pipeline, metrics: Metrics | None) -> Sequence[HTTPRouteHandler]:
-    """Return the routes ``/health``, ``/ready`` and, unless ``metrics`` is None, ``/metrics``."""
+class OpsRoutes(Resource):
+    """``/health``, ``/ready`` and, unless ``metrics`` is None, ``/metrics``."""
 
-    @get("/health", opt=route(permission="public", answers=State), sync_to_thread=False)
-    def health() -> Response[bytes]:
+    def __init__(self, catalog: Catalog, pipeline: Pipeline, metrics: Metrics | None) -> None:
+        self._catalog = catalog
+        self._pipeline = pipeline
+        self._metrics = metrics
+
+    @property
+    def handlers(self) -> Sequence[HTTPRouteHandler]:
+        """The route handlers, to be mounted by the application."""
+        alive = route(permission="public", answers=State)
+        may_serve = route(permission="public", answers=State, statuses=(200, 503))
+        found = (
+            get("/health", opt=alive, sync_to_thread=False)(self.health),
+            get("/ready", opt=may_serve, sync_to_thread=False)(self.ready),
+        )
+        if self._metrics is None:
+            return found
+        counted = route(permission="admin", streams="text/plain")
+        return (*found, get("/metrics", opt=counted, sync_to_thread=False)(self.expose))
+
+    def health(self) -> Response[bytes]:
         """Alive: the process answers."""
         return _json(State("ok"))
 
-    @get("/ready", opt=route(permission="public", answers=State, statuses=(200, 503)), sync_to_thread=False)
-    def ready() -> Response[bytes]:
+    def ready(self) -> Response[bytes]:
         """Ready: new work is taken, and every model that was to be preloaded is in memory or past its first failure."""
         loading: dict[str, Phase] = {
             entry.spec.name: running.progress.phase
-            for entry, running in catalog.running()
+            for entry, running in self._catalog.running()
             if running.progress.phase != "ready" and entry.spec.preload
         }
-        if pipeline.refusing:
+        if self._pipeline.refusing:
             return _json(State("draining"), 503)
         if loading:
             return _json(State("loading", loading), 503)
         return _json(State("ready"))
 
-    if metrics is None:
-        return health, ready
-
-    @get("/metrics", opt=route(permission="admin", streams="text/plain"), sync_to_thread=False)
-    def expose() -> Response[bytes]:
-        """Everything counted, in Prometheus' text format."""
-        return Response(metrics.expose(), media_type="text/plain; version=0.0.4")
-
-    return health, ready, expose
+    def expose(self) -> Response[bytes]:
+        """Everything counted, in Prometheus' text format. Only where there are metrics."""
+        counts = self._metrics.expose() if self._metrics is not None else b""
+        return Response(counts, media_type="text/plain; version=0.0.4")
 
 
 def _json(value: State, status: int = 200) -> Response[bytes]:
@@ -89,4 +101,4 @@ class ServerState(Collector):
         yield CounterMetricFamily("hyperllama_loop_stalls", "Delays that clients feel", value=lag.stalls)
 
 
-__all__ = ("ServerState", "ops_routes")
+__all__ = ("OpsRoutes", "ServerState")

@@ -13,46 +13,57 @@ from hyperllama.database.api_key import Issued, Key
 from hyperllama.web.admin import requests, wire
 from hyperllama.web.admin.responses import json
 from hyperllama.web.request import GatewayRequest
-from hyperllama.web.routing import route
+from hyperllama.web.routing import Resource, route
 
 KEYS = "/admin/v1/keys"
 KEY = f"{KEYS}/{{name:str}}"
 
 
-def routes(service: Callable[[], Awaitable[KeyService]]) -> Sequence[HTTPRouteHandler]:
-    """Return the routes of keys. Every path takes a key's name or its id."""
+class KeyRoutes(Resource):
+    """Keys. Every path takes a key's name or its id."""
 
-    @get(KEYS, opt=route(permission="admin", query=wire.KeysQuery, answers=wire.KeyList))
-    async def list_keys(request: GatewayRequest) -> Response[bytes]:
+    def __init__(self, service: Callable[[], Awaitable[KeyService]]) -> None:
+        """Take ``service``, which is made at each use."""
+        self._service = service
+
+    @property
+    def handlers(self) -> Sequence[HTTPRouteHandler]:
+        """The route handlers, to be mounted by the protocol."""
+        listed = route(permission="admin", query=wire.KeysQuery, answers=wire.KeyList)
+        created = route(permission="admin", accepts=Draft, answers=wire.KeyIssued)
+        shown = route(permission="admin", answers=Key)
+        updated = route(permission="admin", accepts=Change, answers=Key)
+        rotated = route(permission="admin", accepts=wire.Rotation, answers=wire.KeyIssued)
+        return (
+            get(KEYS, opt=listed)(self.list_keys),
+            post(KEYS, opt=created)(self.create_key),
+            get(KEY, opt=shown)(self.show_key),
+            patch(KEY, opt=updated)(self.update_key),
+            post(f"{KEY}/rotate", status_code=200, opt=rotated)(self.rotate_key),
+            delete(KEY, status_code=200, opt=shown)(self.revoke_key),
+        )
+
+    async def list_keys(self, request: GatewayRequest) -> Response[bytes]:
         ended = requests.query(request, wire.KeysQuery).all
-        return json(wire.KeyList(list(await (await service()).all(ended=ended))))
+        return json(wire.KeyList(list(await (await self._service()).all(ended=ended))))
 
-    @post(KEYS, opt=route(permission="admin", accepts=Draft, answers=wire.KeyIssued))
-    async def create_key(request: GatewayRequest) -> Response[bytes]:
+    async def create_key(self, request: GatewayRequest) -> Response[bytes]:
         draft = await requests.body(request, Draft)
-        return _issued(await (await service()).create(draft, requests.actor(request)), 201)
+        return _issued(await (await self._service()).create(draft, requests.actor(request)), 201)
 
-    @get(KEY, opt=route(permission="admin", answers=Key))
-    async def show_key(name: FromPath[str]) -> Response[bytes]:
-        return json(await (await service()).get(name))
+    async def show_key(self, name: FromPath[str]) -> Response[bytes]:
+        return json(await (await self._service()).get(name))
 
-    @patch(KEY, opt=route(permission="admin", accepts=Change, answers=Key))
-    async def update_key(request: GatewayRequest, name: FromPath[str]) -> Response[bytes]:
+    async def update_key(self, request: GatewayRequest, name: FromPath[str]) -> Response[bytes]:
         change = await requests.body(request, Change)
-        return json(await (await service()).update(name, change, requests.actor(request)))
+        return json(await (await self._service()).update(name, change, requests.actor(request)))
 
-    @post(
-        f"{KEY}/rotate", status_code=200, opt=route(permission="admin", accepts=wire.Rotation, answers=wire.KeyIssued)
-    )
-    async def rotate_key(request: GatewayRequest, name: FromPath[str]) -> Response[bytes]:
+    async def rotate_key(self, request: GatewayRequest, name: FromPath[str]) -> Response[bytes]:
         rotation = await requests.body(request, wire.Rotation, empty=True)
-        return _issued(await (await service()).rotate(name, rotation.grace, requests.actor(request)), 200)
+        return _issued(await (await self._service()).rotate(name, rotation.grace, requests.actor(request)), 200)
 
-    @delete(KEY, status_code=200, opt=route(permission="admin", answers=Key))
-    async def revoke_key(request: GatewayRequest, name: FromPath[str]) -> Response[bytes]:
-        return json(await (await service()).revoke(name, requests.actor(request)))
-
-    return (list_keys, create_key, show_key, update_key, rotate_key, revoke_key)
+    async def revoke_key(self, request: GatewayRequest, name: FromPath[str]) -> Response[bytes]:
+        return json(await (await self._service()).revoke(name, requests.actor(request)))
 
 
 def _issued(issued: Issued, status: int) -> Response[bytes]:
@@ -61,4 +72,4 @@ def _issued(issued: Issued, status: int) -> Response[bytes]:
     return reply
 
 
-__all__ = ("routes",)
+__all__ = ("KeyRoutes",)
