@@ -10,6 +10,8 @@ import httpx
 import jsonschema
 import pytest
 
+from hyperllama.schemas import check
+from tests.schemas.corpus import Listed, corpus
 from tests.support.gateways import Gateway
 
 S = {"type": "string"}
@@ -195,6 +197,13 @@ def _anthropic(http: httpx.Client, model: str, schema: Any, *, strict: bool | No
     return reply, reply.is_success and json.dumps(reply.json()["content"][-1]["input"])
 
 
+def _anthropic_format(http: httpx.Client, model: str, schema: Any, *, strict: bool | None, temperature: float) -> Any:
+    form = {"type": "json_schema", "schema": schema}
+    body = {"output_format": form, "temperature": min(temperature, 1.0), "max_tokens": 400}
+    reply = http.post("/v1/messages", json={"model": model, "messages": TALK, **body})
+    return reply, reply.is_success and reply.json()["content"][-1]["text"]
+
+
 def _ollama(http: httpx.Client, model: str, schema: Any, *, strict: bool | None, temperature: float) -> Any:
     body = {"format": schema, "stream": False, "options": {"temperature": temperature, "num_predict": 400, "seed": 1}}
     reply = http.post("/api/chat", json={"model": model, "messages": TALK, **body})
@@ -206,6 +215,7 @@ DIALECTS: dict[str, Ask] = {
     "chat tool": _chat_tool,
     "responses": _responses,
     "anthropic": _anthropic,
+    "anthropic format": _anthropic_format,
     "ollama": _ollama,
 }
 
@@ -322,3 +332,60 @@ def test_f07_the_log_names_keywords_and_nothing_of_the_answer(sim: Gateway, sim_
     assert "uniqueItems" in line
     assert "secretive" not in line
     assert written not in line
+
+
+#: Schemas as libraries, agents and JSON Schema's own suite make them.
+OBJECTS = [each for each in corpus() if each.schema.get("type") == "object"]
+ASK = list(DIALECTS.items())
+
+
+def _answered(http: httpx.Client, model: str, listed: Listed, at: int, temperature: float) -> bool:
+    """Ask for an answer in one of the dialects, which must fit; return whether it was not cut off."""
+    dialect, ask = ASK[at % len(ASK)]
+    reply, written = ask(http, model, listed.schema, strict=None, temperature=temperature)
+    assert reply.status_code == 200, (listed.name, dialect, reply.text)
+    written = written if isinstance(written, str) else json.dumps(written)
+    if "hyperllama-loosened-schema" not in reply.headers and _whole(reply, written):
+        said, broken = check(listed.schema, written)
+        assert said != "invalid", (listed.name, dialect, broken, written)
+    return _whole(reply, written)
+
+
+def _whole(reply: httpx.Response, written: str) -> bool:
+    if reply.json().get("stop_reason") == "max_tokens":
+        return False
+    try:
+        json.loads(written)
+    except ValueError:
+        return False  # cut off by the bound on tokens
+    return True
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_b03_f07_sim_answers_the_corpus(sim_http: httpx.Client, temperature: float) -> None:
+    for at, listed in enumerate(OBJECTS[int(temperature) :: 4]):
+        assert _answered(sim_http, "sim", listed, at, temperature), listed.name
+
+
+@pytest.mark.max
+@pytest.mark.timeout(600)
+def test_b03_f07_max_answers_a_sample_of_the_corpus(max_http: httpx.Client) -> None:
+    for at, listed in enumerate(OBJECTS[:: len(OBJECTS) // 6]):
+        _answered(max_http, "hyperllama-tiny", listed, at, at % 2)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_b03_f07_sim_answers_the_whole_corpus(sim_http: httpx.Client, temperature: float) -> None:
+    for listed in OBJECTS:
+        for at in range(len(ASK)):
+            assert _answered(sim_http, "sim", listed, at, temperature), listed.name
+
+
+@pytest.mark.nightly
+@pytest.mark.max
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_b03_f07_max_answers_the_corpus(max_http: httpx.Client, temperature: float) -> None:
+    for at, listed in enumerate(OBJECTS):
+        _answered(max_http, "hyperllama-tiny", listed, at, temperature)

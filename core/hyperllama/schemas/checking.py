@@ -140,9 +140,12 @@ def _format(_: Any, name: Any, instance: Any, schema: Any) -> Iterator[Any]:
         yield _error()
 
 
-def _multiple(_: Any, step: Any, instance: Any, __: Any) -> Iterator[Any]:
-    if isinstance(instance, int | float) and not isinstance(instance, bool) and not is_multiple(instance, step):
-        yield _error()
+def _multiple(validator: Any, step: Any, instance: Any, _: Any) -> Iterator[Any]:
+    if isinstance(instance, int | float) and not isinstance(instance, bool):
+        found = is_multiple(instance, step)
+        validator.format_checker.unsure |= found is None
+        if found is False:
+            yield _error()
 
 
 def _unique(_: Any, wanted: Any, instance: Any, __: Any) -> Iterator[Any]:

@@ -39,12 +39,12 @@ def formatted(name: str, text: str) -> bool:
     return True
 
 
-def is_multiple(value: float, step: float) -> bool:
-    """Return whether ``value`` is a multiple of ``step`` as both are written; with too many digits it is."""
+def is_multiple(value: float, step: float) -> bool | None:
+    """Return whether ``value`` is a multiple of ``step`` as both are written; None: they have too many digits."""
     try:
         return not step or not Decimal(repr(value)) % Decimal(repr(step))
     except DecimalException:
-        return True
+        return None
 
 
 __all__ = ("formatted", "is_multiple")

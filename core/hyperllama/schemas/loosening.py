@@ -139,7 +139,7 @@ class _Loosener:
             return False
         if not flat:
             return True
-        merged = Merged(self._loosen)
+        merged = Merged(self._loosen, outermost=sources[0] if len(sources) == 1 else None)
         for source in flat:
             self._spend(_members(source))
             merged.add(source)
@@ -250,7 +250,7 @@ class _Loosener:
                 or any(value > bound for bound, _ in merged.bounds.get("maximum", ()))
                 or any(value <= bound for bound, _ in merged.bounds.get("exclusiveMinimum", ()))
                 or any(value >= bound for bound, _ in merged.bounds.get("exclusiveMaximum", ()))
-                or any(not is_multiple(value, step) for step, _ in merged.bounds.get("multipleOf", ()))
+                or any(is_multiple(value, step) is False for step, _ in merged.bounds.get("multipleOf", ()))
             )
         return True
 

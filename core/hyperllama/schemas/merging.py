@@ -73,8 +73,9 @@ class Extra(NamedTuple):
 class Merged:
     """What holds for one value. ``loosen`` is called with the source and the keyword that cannot hold."""
 
-    def __init__(self, loosen: Loosen) -> None:
+    def __init__(self, loosen: Loosen, *, outermost: Source | None = None) -> None:
         self._loosen = loosen
+        self.outermost = outermost  # the schema that brought in all others, if one did
         self.types: set[str] | None = None
         self.implied: set[str] = set()  # kinds of value that keywords speak of
         self.values: list[Any] | None = None
@@ -209,8 +210,11 @@ class Merged:
         listed = [Source(value, source.below(key, at)) for at, value in enumerate(_list(prefix))]
         if listed or rest in schema:
             self.arrays.append((listed, Source(schema[rest], source.below(rest)) if rest in schema else None))
-        if "contains" in schema and schema.get("minContains") != 0:
-            self.contains.append(source)
+        if "contains" in schema:
+            if schema.get("minContains") != 0:
+                self.contains.append(source)
+            elif "maxContains" in schema:
+                self._loosen(source, "contains")
         if schema.get("uniqueItems") is True:
             self.unique.append(source)
 
@@ -230,8 +234,8 @@ class Merged:
             self.by_pattern.setdefault(pattern, []).append(Source(value, source.below("patternProperties", pattern)))
         for key in ("additionalProperties", "unevaluatedProperties"):
             if key in schema:
-                own = frozenset(properties)
-                self.extras.append(Extra(source, key, schema[key], own))
+                self.extras.append(Extra(source, key, schema[key], frozenset(properties)))
+                break  # what is additional is evaluated
         if "propertyNames" in schema:
             self.names.append(Source(schema["propertyNames"], source.below("propertyNames")))
         for key in ("dependentRequired", "dependentSchemas", "dependencies"):

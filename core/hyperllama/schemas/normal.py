@@ -36,6 +36,8 @@ def normal(schema: Any) -> Any:
             continue
         else:
             found[key] = value
+    if isinstance(dependencies := found.pop("dependencies", None), dict):
+        found |= _dependent(dependencies)
     if isinstance(found.get("items"), list):
         found["prefixItems"] = found.pop("items")
         if "additionalItems" in found:
@@ -47,6 +49,15 @@ def normal(schema: Any) -> Any:
             if apart and key in found:
                 found[exclusive] = found.pop(key)
     return found
+
+
+def _dependent(dependencies: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "dependentRequired": {name: value for name, value in dependencies.items() if isinstance(value, list)},
+        "dependentSchemas": {
+            name: normal(value) for name, value in dependencies.items() if isinstance(value, dict | bool)
+        },
+    }
 
 
 def _types(value: Any) -> list[str] | None:

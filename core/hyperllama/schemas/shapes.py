@@ -222,19 +222,27 @@ def object_(merged: Merged, below: Below, loosen: Loosen, weigh: Weigh) -> Shape
             else:
                 merged.properties[name] = list(extra)
     properties: dict[str, Any] = {}
+    forbidden: Source | None = None
     for name, found in merged.properties.items():
         shape = below(found)
         if shape is not False:
             properties[name] = shape if isinstance(shape, dict) else {}
         elif name in merged.required:
             return False
+        else:
+            forbidden = found[0]
     made: dict[str, Any] = {"type": "object"}
     if properties:
         made["properties"] = properties
     required = [name for name in merged.required if name in properties]
     if required:
         made["required"] = required
-    additional: Shape | None = below(extra) if extra else True if open_ else False if closed else None
+    additional: Shape | None = below(extra) if extra else False if closed else True if open_ else None
+    if forbidden is not None and not closed:
+        if additional is None:
+            additional = False
+        else:
+            loosen(_parent(_parent(forbidden)), "properties")
     if merged.by_pattern:
         additional = _by_pattern(merged, made, additional, below, loosen, weigh)
     if merged.names:
@@ -260,7 +268,7 @@ def _additional(merged: Merged, loosen: Loosen) -> tuple[bool, bool, list[Source
     extra: list[Source] = []
     for each in merged.extras:
         foreign: list[str] = []
-        if each.keyword == "additionalProperties":
+        if each.keyword == "additionalProperties" or each.source is not merged.outermost:
             foreign = [name for name in merged.properties if name not in each.own]
             patterns = each.source.schema.get("patternProperties")
             if isinstance(patterns, dict) and len(patterns) * len(foreign) <= _MATCHES:
@@ -290,6 +298,9 @@ def _by_pattern(
             found = rewritten(pattern)
             shape = below(sources) if found is not None and found.exact else False
             if found is not None and shape is not False:
+                for others in merged.by_pattern.values():
+                    if others is not sources:  # a name may fit several
+                        loosen(_parent(_parent(others[0])), "patternProperties")
                 made["patternProperties"] = {found.text: shape}
                 weigh(pattern_weight(found.text), made, "patternProperties", _parent(_parent(sources[0])))
                 return False
