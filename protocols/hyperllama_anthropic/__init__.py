@@ -15,7 +15,8 @@ def hyperllama_protocols(config: Config) -> Iterable[WireProtocol]:
     from hyperllama_anthropic.protocol import Anthropic
     from hyperllama_anthropic.settings import Settings
 
-    return (Anthropic(config.section("anthropic", Settings), Fetcher(config.server.image_hosts), config.body),)
+    settings, fetcher = config.section("anthropic", Settings), Fetcher(config.server.image_hosts)
+    return (Anthropic(settings, fetcher, config.body, config.batches),)
 
 
 __all__ = ("hyperllama_protocols",)

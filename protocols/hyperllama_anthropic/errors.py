@@ -27,6 +27,7 @@ _TYPES = {
     529: "overloaded_error",
 }
 _OVERLOADED = 529
+OWN = "/anthropic"  # begins the routes that stand for paths which another dialect has, too
 
 
 class BodyRefusals:
@@ -83,10 +84,10 @@ def _type(error: GatewayError) -> str:
 
 def _message(error: GatewayError, path: str) -> str:
     if isinstance(error, RouteNotFound):
-        return f"Not found: {path[:200]}"
+        return f"Not found: {path.removeprefix(OWN)[:200]}"
     if isinstance(error, ContextTooLong) and "prompt is too long" not in error.message.lower():
         return f"prompt is too long: {error.message}"  # the words that agents look for before they shorten it
     return error.message or "Internal server error"
 
 
-__all__ = ("BodyRefusals", "envelope", "invalid", "reply")
+__all__ = ("OWN", "BodyRefusals", "envelope", "invalid", "reply")

@@ -105,7 +105,7 @@ def unrun(line: BatchLine) -> BatchResult:
         message="This request could not be executed before the completion window expired.",
     )
     written = LineResult(id=ids.new("batch_req_"), custom_id=line.id, response=None, error=error)
-    return BatchResult(True, sse.JSON.encode(written))
+    return BatchResult(True, sse.JSON.encode(written), unrun=True)
 
 
 def fault(fault: BatchFault) -> BatchError:

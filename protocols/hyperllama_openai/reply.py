@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from litestar.response.base import ASGIResponse
 from litestar.types import Message, Receive, Scope, Send
 
-from hyperllama.web import TOOLS_LEFT_OUT, WholeResponse
+from hyperllama.web import WholeResponse, tools_left_out
 from hyperllama_openai.decode.toolbox import Toolbox
-
-_WORD = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
 class Timed(WholeResponse):
@@ -39,8 +36,7 @@ def ready(body: bytes, media_type: str = "application/json") -> ASGIResponse:
 
 def left_out(box: Toolbox) -> dict[str, str]:
     """Return the header that names the tools which the model does not see, since nothing here runs them."""
-    kinds = sorted({kind for kind in box.elsewhere if _WORD.fullmatch(kind)})[:16]
-    return {TOOLS_LEFT_OUT: ", ".join(kinds)} if kinds else {}
+    return tools_left_out(sorted(box.elsewhere))
 
 
 __all__ = ("Timed", "left_out", "ready")

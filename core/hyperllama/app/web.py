@@ -23,7 +23,7 @@ from hyperllama.database.files import FOLDER as FILES
 from hyperllama.errors import ModelNotFound
 from hyperllama.identity import Principal
 from hyperllama.server.bounds import Spell
-from hyperllama.spi import AllowsOrigins, AuthProvider, BatchDialect, WireProtocol
+from hyperllama.spi import AllowsOrigins, AuthProvider, BatchDialect, SharesPaths, WireProtocol
 from hyperllama.system.network import is_loopback
 from hyperllama.web.admin.keys import KeyRoutes
 from hyperllama.web.admin.protocol import AdminProtocol
@@ -37,6 +37,7 @@ from hyperllama.web.openapi import OpenApiRoutes
 from hyperllama.web.ops import OpsRoutes
 from hyperllama.web.origins import Origins
 from hyperllama.web.request_log import OnAnswered, RequestLog
+from hyperllama.web.shared_paths import SharedPaths
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
@@ -64,10 +65,11 @@ def middleware(
     on_answered: OnAnswered | None,
     *,
     origins: Sequence[str] = (),
+    sharing: Sequence[SharesPaths] = (),
 ) -> Layers:
     """Return what a request passes, in order, between the HTTP server and its route.
 
-    ``origins``: of web pages that may call beside the configured ones.
+    ``origins``: of web pages that may call beside the configured ones; ``sharing``: dialects on the paths of others.
     """
     return Layers(
         around=(
@@ -80,6 +82,8 @@ def middleware(
                 allowed_origins=(*origins, *config.server.cors_origins),
                 allowed_hosts=config.server.allowed_hosts,
             ),
+            # A path that two dialects have leads to the routes of the one whose clients send the request.
+            partial(SharedPaths, protocols=sharing),
         ),
         within=(
             # The caller is known and has the route's permission before a byte of the body is read.
@@ -113,6 +117,7 @@ def build_web(
         (*provided, authenticator),
         metrics.answered if metrics is not None else None,
         origins=[origin for dialect in protocols if isinstance(dialect, AllowsOrigins) for origin in dialect.origins],
+        sharing=[dialect for dialect in protocols if isinstance(dialect, SharesPaths)],
     )
     litestar = litestar_app(
         protocols,

@@ -29,6 +29,7 @@ from hyperllama.spi import (
     BatchResult,
     FaultKind,
     KeptFile,
+    ReportsCancelled,
     Status,
 )
 
@@ -106,9 +107,11 @@ class Job:
         if batch.status == "in_progress":
             await self._until_stopped(self._all_lines())
         if self._status == "expired":
-            await self._give_up_rest()
+            await self._give_up_rest(self._dialect.batch_unrun)
             await self._end("expired")
         elif self._status == "cancelling":
+            if isinstance(self._dialect, ReportsCancelled):
+                await self._give_up_rest(self._dialect.batch_cancelled)
             await self._end("cancelled")
         else:
             batch = await self._store.enter(batch, "finalizing")
@@ -218,11 +221,15 @@ class Job:
         broken = 0
         while True:
             who = msgspec.structs.replace(self._principal, priority=IDLE_PRIORITY)
-            reply = await self._ask(self._batch.endpoint, line.body, who)
+            reply = (
+                await self._ask(self._batch.endpoint, line.body, who)
+                if line.answer is None
+                else Reply(line.answer, None)
+            )
             status = reply.answer.status
             if status in (502, 504):
                 broken += 1
-            if reply.retry_after is not None and status in (429, 503):
+            if reply.retry_after is not None and status in (429, 503, 529):  # 529: Anthropic's overloaded
                 wait = reply.retry_after  # the owner's limits, or a busy machine: there is time
             elif 0 < broken < TRIES and status in (502, 504):
                 wait = 2.0**broken
@@ -247,11 +254,11 @@ class Job:
             self._ledger.booked(requests)
             del self._results[: len(taken)]
 
-    async def _give_up_rest(self) -> None:
+    async def _give_up_rest(self, result: Callable[[BatchLine], BatchResult]) -> None:
         waiting: list[tuple[int, BatchResult]] = []
         async with aclosing(self._left()) as left:
             async for number, line in left:
-                waiting.append((number, self._dialect.batch_unrun(line)))
+                waiting.append((number, result(line)))
                 if len(waiting) == AT_ONCE:
                     await self._store.commit(self._batch.id, waiting)
                     waiting = []

@@ -21,6 +21,7 @@ from hyperllama.spi import (
     Batch,
     BatchEnded,
     BatchError,
+    BatchOpen,
     BatchResult,
     KeptFile,
     NewBatch,
@@ -76,7 +77,7 @@ class BatchStore:
             raise UnusableInput(wanted.input_file, missing=False)
         now = self._wall()
         batch = Batch(
-            id=f"batch_{secrets.token_hex(16)}",
+            id=f"{wanted.id_prefix}{secrets.token_hex(16)}",
             owner=principal.id,
             protocol=wanted.protocol,
             endpoint=wanted.endpoint,
@@ -85,6 +86,7 @@ class BatchStore:
             created=now,
             expires=now + wanted.seconds,
             notes=wanted.notes,
+            total=wanted.total,
         )
         place = await self._files.place()
         async with self._database.begin() as connection:
@@ -97,21 +99,40 @@ class BatchStore:
         self._changed()
         return batch
 
-    async def get(self, id: str, principal: Principal) -> Batch:
+    async def get(self, id: str, principal: Principal, *, protocol: str | None = None) -> Batch:
         async with self._database.read() as connection:
-            return _found(await sql.batches.get(connection, id, principal.id), id)
+            return _found(await sql.batches.get(connection, id, principal.id, protocol=protocol), id)
 
-    async def page(self, principal: Principal, *, after: str | None, limit: int) -> Sequence[Batch]:
+    async def page(
+        self,
+        principal: Principal,
+        *,
+        after: str | None,
+        limit: int,
+        before: str | None = None,
+        protocol: str | None = None,
+    ) -> Sequence[Batch]:
         async with self._database.read() as connection:
-            return await sql.batches.page(connection, principal.id, after=after, limit=limit)
+            return await sql.batches.page(
+                connection, principal.id, protocol=protocol, after=after, before=before, limit=limit
+            )
 
-    async def cancel(self, id: str, principal: Principal) -> Batch:
+    async def delete(self, id: str, principal: Principal, *, protocol: str | None = None) -> Batch:
+        async with self._database.begin() as connection:
+            found = await sql.batches.get(connection, id, principal.id, protocol=protocol, change=True)
+            batch = _found(found, id)
+            if batch.status not in ENDED:
+                raise BatchOpen(batch.status)
+            await sql.batches.remove(connection, batch.id)
+        return batch
+
+    async def cancel(self, id: str, principal: Principal, *, protocol: str | None = None) -> Batch:
         def cancelling(batch: Batch) -> Batch | None:
             if batch.status in ENDED or batch.status == "finalizing":
                 raise BatchEnded(batch.status)
             return None if batch.status == "cancelling" else self._in(batch, "cancelling")
 
-        batch = await self._change(id, cancelling, owner=principal.id)
+        batch = await self._change(id, cancelling, owner=principal.id, protocol=protocol)
         self._changed()
         return batch
 
@@ -195,11 +216,18 @@ class BatchStore:
         moments = {**batch.moments, status: self._wall()}
         return msgspec.structs.replace(batch, status=status, moments=moments, **fields)
 
-    async def _change(self, id: str, change: Callable[[Batch], Batch | None], *, owner: str | None = None) -> Batch:
+    async def _change(
+        self,
+        id: str,
+        change: Callable[[Batch], Batch | None],
+        *,
+        owner: str | None = None,
+        protocol: str | None = None,
+    ) -> Batch:
         """Write what ``change`` makes of a batch; None: it stays. Done again when another gateway was faster."""
         while True:
             async with self._database.begin() as connection:
-                now = _found(await sql.batches.get(connection, id, owner, change=True), id)
+                now = _found(await sql.batches.get(connection, id, owner, protocol=protocol, change=True), id)
                 new = change(now)
                 if new is None:
                     return now

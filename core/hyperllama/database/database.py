@@ -20,7 +20,7 @@ from hyperllama.system.files import create_folder, open_locked
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-HEAD = "0003"  # the newest migration; a test keeps it so
+HEAD = "0004"  # the newest migration; a test keeps it so
 FILE = "gateway.db"
 WITHIN = 3.5  # seconds a request waits for its transaction before the connection is cut
 GRACE = 0.5  # and seconds that a cut connection has to fail by itself

@@ -137,6 +137,7 @@ batches = Table(
     Column("completed", Integer, nullable=False),
     Column("failed", Integer, nullable=False),
     Column("usage", Text, nullable=False),  # JSON: tokens of the lines done
+    Column("unrun", Integer, nullable=False, server_default="0"),  # of those that failed
     Index("batches_of_owner", "owner", "created", "id"),
 )
 

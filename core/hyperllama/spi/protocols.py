@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import msgspec
@@ -172,6 +172,21 @@ class AllowsOrigins(Protocol):
         ...
 
 
+@runtime_checkable
+class SharesPaths(Protocol):
+    """A WireProtocol whose clients call paths of another dialect, too, and send a header by which they are known."""
+
+    @property
+    def known_by(self) -> str:
+        """The name of the header, in lower case."""
+        ...
+
+    @property
+    def shared_paths(self) -> Mapping[str, str]:
+        """The shared paths, each with the path of a route of this protocol that stands for it and all beneath."""
+        ...
+
+
 __all__ = (
     "AllowsOrigins",
     "ChunkEncoder",
@@ -179,5 +194,6 @@ __all__ = (
     "ErrorReply",
     "Gateway",
     "OverridesErrors",
+    "SharesPaths",
     "WireProtocol",
 )

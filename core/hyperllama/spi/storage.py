@@ -106,6 +106,14 @@ class UnknownBatch(NotFound):
         self.id = id
 
 
+class BatchOpen(InvalidRequest):
+    """A batch that cannot be deleted, since it has not ended."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__("The batch has not ended.")
+        self.batch_status = status
+
+
 class BatchEnded(InvalidRequest):
     """A batch that cannot be cancelled, since it has ended or is about to."""
 
@@ -169,7 +177,10 @@ class BatchFault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch to create. ``seconds``: time until it expires; ``output_seconds``: time that its results are kept."""
+    """A batch to create. ``seconds``: time until it expires; ``output_seconds``: time that its results are kept.
+
+    ``id_prefix`` begins its id, at most 16 characters; ``total``: lines of the file, 0 while nobody has counted them.
+    """
 
     protocol: str
     endpoint: str
@@ -177,6 +188,8 @@ class NewBatch(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     output_seconds: float | None = None
     notes: dict[str, str] = {}  # the client's own
+    id_prefix: str = "batch_"
+    total: int = 0
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,34 +211,42 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     moments: dict[Status, float] = {}
     total: int = 0
     completed: int = 0
-    failed: int = 0
+    failed: int = 0  # the lines that did not run, too
     usage: Usage = Usage()
+    unrun: int = 0  # lines that had not run when it expired or was cancelled and that have a result which says so
 
 
 class Batches(Protocol):
-    """Batches of callers. A batch of another owner is NotFound."""
+    """Batches of callers. A batch of another owner is NotFound, and one of another ``protocol`` where that is given."""
 
     async def create(self, wanted: NewBatch, caller: Caller) -> Batch:
         """Create a batch. Raise InvalidRequest for a bad input file, RateLimited when the owner has too many open."""
         ...
 
-    async def get(self, id: str, principal: Principal) -> Batch: ...
+    async def get(self, id: str, principal: Principal, *, protocol: str | None = None) -> Batch: ...
 
-    async def page(self, principal: Principal, *, after: str | None, limit: int) -> Sequence[Batch]:
-        """Return at most ``limit`` batches, newest first, beginning after ``after``."""
+    async def page(
+        self,
+        principal: Principal,
+        *,
+        after: str | None,
+        limit: int,
+        before: str | None = None,
+        protocol: str | None = None,
+    ) -> Sequence[Batch]:
+        """Return at most ``limit`` batches, newest first: those after ``after``, or the last ones before ``before``.
+
+        Raises NotFound without that one.
+        """
         ...
 
-    async def cancel(self, id: str, principal: Principal) -> Batch:
+    async def cancel(self, id: str, principal: Principal, *, protocol: str | None = None) -> Batch:
         """Cancel the lines that have not finished; results are kept. Raises InvalidRequest when the batch has ended."""
         ...
 
-
-class BatchLine(msgspec.Struct, frozen=True):
-    """One request of a batch. ``id`` is the client's own."""
-
-    id: str
-    model: str
-    body: bytes
+    async def delete(self, id: str, principal: Principal, *, protocol: str | None = None) -> Batch:
+        """Forget a batch, and return it as it was; its files stay. Raise InvalidRequest while it has not ended."""
+        ...
 
 
 class BatchAnswer(msgspec.Struct, frozen=True):
@@ -236,12 +257,22 @@ class BatchAnswer(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class BatchLine(msgspec.Struct, frozen=True):
+    """One request of a batch. ``id`` is the client's own; ``answer`` is set where the route need not be called."""
+
+    id: str
+    model: str
+    body: bytes
+    answer: BatchAnswer | None = None
+
+
 class BatchResult(msgspec.Struct, frozen=True):
     """A line of the output file, or of the error file when ``failed``; without its newline."""
 
     failed: bool
     line: bytes
     usage: Usage = Usage()
+    unrun: bool = False  # it failed since the batch ended before it
 
 
 @runtime_checkable
@@ -263,6 +294,15 @@ class BatchDialect(Protocol):
         ...
 
 
+@runtime_checkable
+class ReportsCancelled(Protocol):
+    """A BatchDialect with a result for each line of a cancelled batch; without it those that did not run have none."""
+
+    def batch_cancelled(self, line: BatchLine) -> BatchResult:
+        """Return the result of a line that had not run when the batch was cancelled."""
+        ...
+
+
 __all__ = (
     "ENDED",
     "Batch",
@@ -272,6 +312,7 @@ __all__ = (
     "BatchError",
     "BatchFault",
     "BatchLine",
+    "BatchOpen",
     "BatchResult",
     "Batches",
     "FaultKind",
@@ -282,6 +323,7 @@ __all__ = (
     "NewBatch",
     "Record",
     "Records",
+    "ReportsCancelled",
     "Status",
     "UnknownBatch",
     "UnknownFile",

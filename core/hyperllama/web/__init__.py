@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hyperllama.web.answers import TOOLS_LEFT_OUT, PieceResponse, TokenResponse, WholeResponse
+from hyperllama.web.answers import PieceResponse, TokenResponse, WholeResponse, tools_left_out
 from hyperllama.web.body import BodyErrors, BodyReader, ParsedBody, Violation
 from hyperllama.web.counts import Countable
 from hyperllama.web.documents import Documents, InlineDocuments
@@ -17,7 +17,6 @@ from hyperllama.web.strict_json import MAX_DEPTH, json_excess, nests_deeper, par
 __all__ = (
     "MAX_DEPTH",
     "MAX_IMAGES",
-    "TOOLS_LEFT_OUT",
     "BodyErrors",
     "BodyReader",
     "Countable",
@@ -47,4 +46,5 @@ __all__ = (
     "request_id",
     "route",
     "shown_images",
+    "tools_left_out",
 )

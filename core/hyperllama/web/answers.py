@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, TypeAlias, cast
 
 from litestar.response.base import ASGIResponse
@@ -18,6 +20,8 @@ from hyperllama.web.token_sources import KeepAlive, MergedStreams, SingleStream
 EVENTS = "text/event-stream"
 #: The header that names the types of tools which the model was not shown, since nothing here runs them; decision 009.
 TOOLS_LEFT_OUT = "x-hyperllama-tools-left-out"
+_MOST_LEFT_OUT = 16  # names in that header
+_TYPE = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 Start: TypeAlias = Callable[[], Awaitable[Sequence[TokenStream]]]
 
@@ -167,8 +171,14 @@ async def _close(streams: Sequence[TokenStream]) -> None:
         await stream.aclose()
 
 
+def tools_left_out(types: Iterable[str]) -> dict[str, str]:
+    """Return the header that names ``types`` of tools which the model is not shown: each once, and 16 at most."""
+    plain = dict.fromkeys(filter(_TYPE.fullmatch, types))
+    return {TOOLS_LEFT_OUT: ", ".join(islice(plain, _MOST_LEFT_OUT))} if plain else {}
+
+
 def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
-__all__ = ("TOOLS_LEFT_OUT", "PieceResponse", "TokenResponse", "WholeResponse")
+__all__ = ("PieceResponse", "TokenResponse", "WholeResponse", "tools_left_out")

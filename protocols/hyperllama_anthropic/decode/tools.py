@@ -37,7 +37,7 @@ def tools(request: wire.PromptFields) -> tuple[ToolSpec, ...]:
 
 def ignored(request: wire.PromptFields) -> tuple[str, ...]:
     """Return the types of the tools that are left out, each once."""
-    return tuple(dict.fromkeys(_quoted(tool.type) for tool in request.tools or () if not _runs_here(tool)))
+    return tuple(dict.fromkeys(tool.type or "" for tool in request.tools or () if not _runs_here(tool)))
 
 
 def choice(found: wire.ToolChoice | None, specs: Sequence[ToolSpec]) -> ToolChoice | None:

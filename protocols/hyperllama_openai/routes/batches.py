@@ -20,6 +20,7 @@ from hyperllama_openai.reply import ready
 from hyperllama_openai.settings import Settings
 from hyperllama_openai.wire import files as wire
 
+PROTOCOL = "openai"  # batches of other dialects are not found here
 WINDOWS = {"24h": 86_400.0}
 
 
@@ -58,7 +59,7 @@ class BatchRoutes(Resource):
             raise InvalidValue(f"Invalid value for 'metadata': {text}.", param="metadata")
         life = body.output_expires_after
         wanted = NewBatch(
-            protocol="openai",
+            protocol=PROTOCOL,
             endpoint=body.endpoint,
             input_file=body.input_file_id,
             seconds=WINDOWS[body.completion_window],
@@ -70,20 +71,22 @@ class BatchRoutes(Resource):
     async def list_batches(self, request: GatewayRequest, gateway: InjectedGateway) -> ASGIResponse:
         """List batches, page by page."""
         query = self._reader.query(request, wire.BatchesQuery)
-        found = await gateway.batches.page(request.user, after=query.after, limit=query.limit + 1)
+        found = await gateway.batches.page(request.user, after=query.after, limit=query.limit + 1, protocol=PROTOCOL)
         return ready(sse.JSON.encode(encode.batches(found, query.limit)))
 
     async def retrieve_batch(
         self, request: GatewayRequest, gateway: InjectedGateway, batch_id: FromPath[str]
     ) -> ASGIResponse:
         """Describe a batch."""
-        return ready(sse.JSON.encode(encode.batch(await gateway.batches.get(batch_id, request.user))))
+        found = await gateway.batches.get(batch_id, request.user, protocol=PROTOCOL)
+        return ready(sse.JSON.encode(encode.batch(found)))
 
     async def cancel_batch(
         self, request: GatewayRequest, gateway: InjectedGateway, batch_id: FromPath[str]
     ) -> ASGIResponse:
         """Begin to cancel a batch; the lines under way are given up."""
-        return ready(sse.JSON.encode(encode.batch(await gateway.batches.cancel(batch_id, request.user))))
+        found = await gateway.batches.cancel(batch_id, request.user, protocol=PROTOCOL)
+        return ready(sse.JSON.encode(encode.batch(found)))
 
 
 def _check_option(text: str, param: str, options: Sequence[str]) -> None:

@@ -42,9 +42,16 @@ async def count_open(connection: AsyncConnection, owner: str | None = None) -> i
     return int(await connection.scalar(select(func.count()).select_from(batches).where(wanted)) or 0)
 
 
-async def get(connection: AsyncConnection, id: str, owner: str | None = None, *, change: bool = False) -> Batch | None:
-    """Return a batch, of one owner or of any; with ``change``, it stays as it is until the transaction ends."""
-    row = await _row(connection, id, owner, change=change)
+async def get(
+    connection: AsyncConnection,
+    id: str,
+    owner: str | None = None,
+    *,
+    protocol: str | None = None,
+    change: bool = False,
+) -> Batch | None:
+    """Return a batch, of one owner and protocol or of any; ``change``: it stays as it is until the transaction ends."""
+    row = await _row(connection, id, owner, protocol, change=change)
     return _batch(row) if row is not None else None
 
 
@@ -54,11 +61,25 @@ async def output_life(connection: AsyncConnection, id: str) -> float | None:
     return float(life) if life is not None else None
 
 
-async def page(connection: AsyncConnection, owner: str, *, after: str | None, limit: int) -> Sequence[Batch]:
-    """Return at most ``limit`` of the owner's batches, newest first. Raises NotFound for an unknown ``after``."""
+async def page(
+    connection: AsyncConnection,
+    owner: str,
+    *,
+    protocol: str | None,
+    after: str | None,
+    before: str | None,
+    limit: int,
+) -> Sequence[Batch]:
+    """Return at most ``limit`` batches of an owner, newest first: those after ``after``, or the last before ``before``.
+
+    Raises NotFound without that one.
+    """
     own = batches.c.owner == owner
-    rows = await statements.page(connection, batches, own, after=after, limit=limit, newest_first=True)
-    return [_batch(row) for row in rows]
+    if protocol is not None:
+        own &= batches.c.protocol == protocol
+    start, back = (after, False) if before is None else (before, True)
+    rows = await statements.page(connection, batches, own, after=start, limit=limit, newest_first=not back)
+    return [_batch(row) for row in (reversed(rows) if back else rows)]
 
 
 async def states(connection: AsyncConnection, place: str) -> Counter[str]:
@@ -119,6 +140,7 @@ async def add_results(
     values = {
         "completed": batches.c.completed + len(new) - failed,
         "failed": batches.c.failed + failed,
+        "unrun": batches.c.unrun + sum(result.unrun for result in new.values()),
         "usage": _text([sum(counts) for counts in zip(total, *used, strict=True)]),
     }
     await connection.execute(update(batches).where(mine).values(**values))
@@ -139,6 +161,12 @@ async def remove_results(connection: AsyncConnection, id: str) -> None:
     await connection.execute(delete(results).where(results.c.batch == id))
 
 
+async def remove(connection: AsyncConnection, id: str) -> None:
+    """Delete a batch with the results of its lines."""
+    await remove_results(connection, id)
+    await connection.execute(delete(batches).where(batches.c.id == id))
+
+
 async def forget(connection: AsyncConnection, *, before: float | None, each: int) -> None:
     """Delete batches that ended and were made ``before``, and of every owner all but the newest ``each`` that ended."""
     ended = batches.c.status.in_(ENDED)
@@ -150,10 +178,14 @@ async def forget(connection: AsyncConnection, *, before: float | None, each: int
     await connection.execute(delete(batches).where(over))
 
 
-async def _row(connection: AsyncConnection, id: str, owner: str | None, *, change: bool) -> Row[Any] | None:
+async def _row(
+    connection: AsyncConnection, id: str, owner: str | None, protocol: str | None, *, change: bool
+) -> Row[Any] | None:
     which = batches.c.id == statements.storable(id)
     if owner is not None:
         which &= batches.c.owner == owner
+    if protocol is not None:
+        which &= batches.c.protocol == protocol
     wanted = select(batches).where(which)
     return (await connection.execute(wanted.with_for_update() if change else wanted)).one_or_none()
 
@@ -180,6 +212,7 @@ __all__ = (
     "lock",
     "output_life",
     "page",
+    "remove",
     "remove_results",
     "result_lines",
     "states",

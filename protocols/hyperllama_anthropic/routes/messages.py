@@ -13,7 +13,6 @@ from hyperllama.identity import Caller
 from hyperllama.spi import Gateway
 from hyperllama.stream import TokenStream, collect
 from hyperllama.web import (
-    TOOLS_LEFT_OUT,
     BodyReader,
     GatewayRequest,
     InjectedGateway,
@@ -23,6 +22,7 @@ from hyperllama.web import (
     caller,
     request_id,
     route,
+    tools_left_out,
 )
 from hyperllama_anthropic import encode
 from hyperllama_anthropic.decode import messages as decode
@@ -62,9 +62,8 @@ class MessageRoutes(Resource):
         info = gateway.model(body.value.model, request.user)
         wire = await self._inlining.of(body.value, info, request.user.id)
         generation = await body.run(decode.message, wire, info)
-        headers = {"request-id": request_id(request.scope)}  # where Anthropic's clients look for it
-        if left_out := ignored(wire):
-            headers[TOOLS_LEFT_OUT] = ", ".join(left_out)
+        # The id where Anthropic's clients look for it.
+        headers = {"request-id": request_id(request.scope), **tools_left_out(ignored(wire))}
         answer = _stream if wire.stream else _whole
         return answer(gateway, generation, caller(request, "anthropic"), model=wire.model, headers=headers)
 

@@ -1,0 +1,1 @@
+"""The handlers that connect the dialect to the gateway."""
