@@ -23,7 +23,7 @@ NUMBER = itertools.count()
 #: Resources whose methods are called, below the client.
 RESOURCES = {
     "openai": ("models", "chat", "completions", "responses", "embeddings", "files", "batches"),
-    "anthropic": ("models", "completions", "messages", "beta.models", "beta.messages"),
+    "anthropic": ("models", "completions", "messages", "files", "beta.models", "beta.messages", "beta.files"),
 }
 #: Helpers of the SDKs that call another method of the same resource, or that need no server.
 HELPERS = {"connect", "parse", "retrieve_content", "stream", "thread", "tool_runner", "wait_for_processing"}
@@ -84,6 +84,16 @@ def message_batches(path: str) -> dict[str, Callable[[], dict[str, Any]]]:
     }
 
 
+def anthropic_files(path: str) -> dict[str, Callable[[], dict[str, Any]]]:
+    return {
+        f"{path}.list": dict,
+        f"{path}.upload": lambda: {"file": ("a.txt", b"text")},
+        f"{path}.retrieve_metadata": lambda: {"file_id": "file_1"},
+        f"{path}.download": lambda: {"file_id": "file_1"},
+        f"{path}.delete": lambda: {"file_id": "file_1"},
+    }
+
+
 #: Arguments by method; made anew for each call, with ids of what is there.
 OPENAI: dict[str, Callable[[], dict[str, Any]]] = {
     "models.list": dict,
@@ -134,6 +144,8 @@ ANTHROPIC: dict[str, Callable[[], dict[str, Any]]] = {
     "beta.messages.create": spoken,
     "beta.messages.count_tokens": lambda: {"model": CHAT, "messages": HELLO},
     **message_batches("beta.messages.batches"),
+    **anthropic_files("files"),
+    **anthropic_files("beta.files"),
 }
 #: How a method that streams when asked to is called a second time.
 STREAMED = {
