@@ -17,6 +17,7 @@ from hyperllama.host import available_memory, mapped_memory
 from hyperllama.models import ModelInfo, ModelSpec
 from hyperllama_max import compat, pooling, support
 from hyperllama_max.extensions import import_max
+from hyperllama_max.families import decoder_of
 from hyperllama_max.files import ModelFiles
 from hyperllama_max.graphs import GraphStore
 from hyperllama_max.load_times import LoadTimes
@@ -65,6 +66,10 @@ def build(
     from max.pipelines.modeling.types import PipelineTask
 
     arguments = _arguments(spec, files, info, options)
+    if (decoder := decoder_of(spec, files)) is not None:
+        from hyperllama_max.families.architecture import architecture as described
+
+        PIPELINE_REGISTRY.register(described(files.architecture, decoder), allow_override=True)
     try:
         config = PipelineConfig.from_args(PipelineArgs.from_flat_kwargs(**arguments))
         name = config.models.main_architecture_name
@@ -129,10 +134,8 @@ def _arguments(spec: ModelSpec, files: ModelFiles, info: ModelInfo, options: Max
     }
     if (encoding := support.encoding(spec, files)) is not None:
         arguments["quantization_encoding"] = encoding
-    if files.gguf is not None:
+    if files.gguf is not None or decoder_of(spec, files) is not None:
         arguments["weight_path"] = list(files.weights)
-        if files.architecture in support.ROTATED_BY_HALVES:
-            arguments["rope_type"] = "neox"
     if files.architecture in support.EMBEDDING:
         if not pooling.read(files, f"models.{spec.name}").by_engine:
             arguments["pool_embeddings"] = False

@@ -65,6 +65,11 @@ def reusing_graphs(obtain: ObtainGraph) -> Iterator[None]:
         KernelLibrary.verify_custom_op = verify
 
 
+def bound_inputs(model: Any, tree: Any) -> Any:
+    """Return the types of a graph's inputs, in order, once the batch processor of ``model`` knows them by name."""
+    return model._bind_graph_inputs(tree)  # noqa: SLF001
+
+
 def xgrammar() -> Any:
     """Return MAX's own build of xgrammar."""
     from max import _xgrammar
@@ -80,6 +85,7 @@ def grammar_compiler(backend: Any) -> Any:
 __all__ = (
     "CompileLibrary",
     "ObtainGraph",
+    "bound_inputs",
     "compile_template",
     "grammar_compiler",
     "library_compiler",

@@ -30,7 +30,7 @@ def describe(spec: ModelSpec, path: Path) -> ModelInfo:
     options(spec)
     template = chat_template(spec, files)
     length = context_length(spec, files)
-    width = int(files.config.get("hidden_size") or 0)
+    width = int(files.decoder.get("hidden_size") or 0)
     if files.architecture in support.EMBEDDING:
         width *= len(pooling.read(files, f"models.{spec.name}").modes)
     return ModelInfo(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import struct
 from pathlib import Path
 from typing import Any, Final, overload
@@ -34,6 +35,7 @@ class ModelFiles(msgspec.Struct, frozen=True, kw_only=True):
     parameter_count: int
     quantization: str  # as the weights are stored
     gguf: GgufHeader | None = None
+    stored: dict[str, tuple[str, tuple[int, ...]]] = msgspec.field(default_factory=dict)  # name: type and shape
     told: bool = False  # by the GGUF file's header alone: there are no settings and no tokenizer beside it
 
     @property
@@ -42,12 +44,18 @@ class ModelFiles(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def vocab_size(self) -> int:
-        return int(self.config.get("vocab_size") or 0)
+        return int(self.decoder.get("vocab_size") or 0)
 
     @property
     def positions(self) -> int:
         """Return the longest sequence the model was made for; 0 if it is not given."""
-        return int(self.config.get("max_position_embeddings") or 0)
+        return int(self.decoder.get("max_position_embeddings") or 0)
+
+    @property
+    def decoder(self) -> dict[str, Any]:
+        """Return the settings of the decoder, which are under a key of their own in models that also see."""
+        inner = self.config.get("text_config")
+        return {**inner, **self.config} if isinstance(inner, dict) else self.config
 
     def template(self) -> str:
         """Return the model's own chat template; empty if it has none."""
@@ -120,7 +128,12 @@ def read(path: Path, where: str) -> ModelFiles:
         settings = gguf_settings.settings_of(gguf, f"{where}: {weights[0].name}")
     else:
         raise ConfigError(f"{where}: {folder} has no config.json.")
-    parameters, stored = _safetensors(weights, where) if gguf is None else (gguf.parameter_count, gguf.quantization)
+    if gguf is None:
+        held = _safetensors(weights, where)
+        parameters, kind = _counted(held)
+    else:
+        held = {tensor.name: (tensor.type, tuple(reversed(tensor.shape))) for tensor in gguf.tensors}
+        parameters, kind = gguf.parameter_count, gguf.quantization
     return ModelFiles(
         folder=folder,
         weights=weights,
@@ -130,8 +143,9 @@ def read(path: Path, where: str) -> ModelFiles:
         generation_config=settings.generation_config,
         added_tokens=_added_tokens(folder / "tokenizer.json"),
         parameter_count=parameters,
-        quantization=stored,
+        quantization=kind,
         gguf=gguf,
+        stored=held,
         told=gguf is not None and not (folder / "config.json").is_file(),
     )
 
@@ -147,19 +161,21 @@ def _weights(folder: Path, where: str) -> tuple[Path, ...]:
     raise ConfigError(f"{where}: {folder} holds no .safetensors and no .gguf file.")
 
 
-def _safetensors(paths: tuple[Path, ...], where: str) -> tuple[int, str]:
-    total = 0
-    sizes: dict[str, int] = {}
+def _safetensors(paths: tuple[Path, ...], where: str) -> dict[str, tuple[str, tuple[int, ...]]]:
+    found = {}
     for path in paths:
-        for tensor in _header(path, where).values():
-            count = 1
-            for size in tensor.get("shape", ()):
-                count *= size
-            total += count
+        for name, tensor in _header(path, where).items():
             kind = str(tensor.get("dtype", ""))
-            sizes[kind] = sizes.get(kind, 0) + count
-    kind = max(sizes, key=sizes.__getitem__) if sizes else ""
-    return total, _DTYPES.get(kind, kind)
+            found[name] = (_DTYPES.get(kind, kind), tuple(tensor.get("shape", ())))
+    return found
+
+
+def _counted(held: dict[str, tuple[str, tuple[int, ...]]]) -> tuple[int, str]:
+    """Return the number of parameters, and the type of most of them."""
+    sizes: dict[str, int] = {}
+    for kind, shape in held.values():
+        sizes[kind] = sizes.get(kind, 0) + math.prod(shape)
+    return sum(sizes.values()), max(sizes, key=sizes.__getitem__) if sizes else ""
 
 
 def _header(path: Path, where: str) -> dict[str, dict[str, Any]]:

@@ -21,7 +21,7 @@ def footprint(spec: ModelSpec, files: ModelFiles, length: int) -> int:
     weights = (
         files.parameter_count * FLOAT if files.gguf is None else sum(path.stat().st_size for path in files.weights)
     )
-    cache = 0 if files.architecture in support.EMBEDDING else spec.max_batch_size * length * _per_token(files.config)
+    cache = 0 if files.architecture in support.EMBEDDING else spec.max_batch_size * length * _per_token(files.decoder)
     return HOST + weights + cache
 
 

@@ -17,7 +17,8 @@ MAX_ITEMS: Final = 16 * 1024 * 1024  # of an array, metadata entries or tensors:
 KEPT_ITEMS: Final = 64  # of an array; vocabularies are counted, not kept
 MAX_FACTORS: Final = 4096
 ALIGNMENT: Final = 32  # of tensors, where the file does not say
-_FACTORS: Final = "rope_freqs.weight"
+#: Tensors that divide the frequencies of positions, read with the header.
+_FACTORS: Final = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 
 _SCALARS: Final = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
@@ -56,6 +57,8 @@ class GgufHeader(msgspec.Struct, frozen=True):
     lengths: dict[str, int]
     tensors: tuple[TensorInfo, ...]
     rope_factors: tuple[float, ...] = ()  # by which a tensor of that name divides the frequencies of positions
+    long_factors: tuple[float, ...] = ()  # the same beyond the length that the model was first made for
+    short_factors: tuple[float, ...] = ()  # and up to it
 
     @property
     def parameter_count(self) -> int:
@@ -107,13 +110,9 @@ def _read(file: BinaryIO, kept: int) -> GgufHeader:
     if not isinstance(align, int) or align < 1:
         raise ValueError("its alignment is no number of bytes")
     start = -(-file.tell() // align) * align
-    factors = next(((tensor, offset) for tensor, offset in found if tensor.name == _FACTORS), None)
-    return GgufHeader(
-        metadata,
-        lengths,
-        tuple(tensor for tensor, _ in found),
-        _float32s(file, start + factors[1], factors[0]) if factors is not None else (),
-    )
+    named = {tensor.name: (tensor, offset) for tensor, offset in found if tensor.name in _FACTORS}
+    factors = [_float32s(file, start + named[name][1], named[name][0]) if name in named else () for name in _FACTORS]
+    return GgufHeader(metadata, lengths, tuple(tensor for tensor, _ in found), *factors)
 
 
 def _float32s(file: BinaryIO, at: int, tensor: TensorInfo) -> tuple[float, ...]:

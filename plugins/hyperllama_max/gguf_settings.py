@@ -14,10 +14,25 @@ import msgspec
 from hyperllama.errors import ConfigError
 from hyperllama_max.gguf import GgufHeader
 
+#: What the header leaves to the architecture.
+_GEMMA3: Final = {
+    "model_type": "gemma3_text",
+    "hidden_act": None,
+    "hidden_activation": "gelu_pytorch_tanh",
+    "rope_local_base_freq": 10000.0,
+    "sliding_window_pattern": 6,
+}
+_GEMMA3_27B: Final = 62  # layers; its scores are scaled by the width of a head as it would be without head_dim
 #: The architecture's name here and at Hugging Face, and what holds for all of its models.
 _ARCHITECTURES: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
     "llama": ("LlamaForCausalLM", {"attention_bias": False, "mlp_bias": False}),
     "qwen2": ("Qwen2ForCausalLM", {"use_sliding_window": False}),
+    "qwen3": ("Qwen3ForCausalLM", {"use_sliding_window": False, "attention_bias": False}),
+    "gemma3": ("Gemma3ForCausalLM", _GEMMA3),
+    "granite": ("GraniteForCausalLM", {"attention_bias": False, "mlp_bias": False}),
+    "olmo2": ("Olmo2ForCausalLM", {"attention_bias": False}),
+    "phi3": ("Phi3ForCausalLM", {}),
+    "smollm3": ("SmolLM3ForCausalLM", {"use_sliding_window": False, "attention_bias": False, "mlp_bias": False}),
 }
 _CONFIG: Final = {
     "hidden_size": "embedding_length",
@@ -30,7 +45,16 @@ _CONFIG: Final = {
     "rope_theta": "rope.freq_base",
     "max_position_embeddings": "context_length",
 }
-_FLOATS: Final = frozenset({"rms_norm_eps", "rope_theta"})
+#: Settings of some families only; of the others they are refused when the config is read.
+_SCALES: Final = {
+    "attention_multiplier": "attention.scale",
+    "embedding_multiplier": "embedding_scale",
+    "residual_multiplier": "residual_scale",
+    "logits_scaling": "logit_scale",
+    "attn_logit_softcapping": "attn_logit_softcapping",
+    "final_logit_softcapping": "final_logit_softcapping",
+}
+_FLOATS: Final = frozenset({"rms_norm_eps", "rope_theta", *_SCALES})
 _NEEDED: Final = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "rms_norm_eps")
 _SPECIAL: Final = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
 _ENDS: Final = ("eos", "eot", "eom")
@@ -50,7 +74,7 @@ def settings_of(header: GgufHeader, name: str) -> GgufSettings:
     found = header.metadata
     architecture = str(found.get("general.architecture"))[:40]
     if architecture not in _ARCHITECTURES:
-        known = " and ".join(_ARCHITECTURES)
+        known = ", ".join(_ARCHITECTURES)
         raise ConfigError(
             f"{name}: MAX can be told what a GGUF file of {known} holds, not of {architecture}; put the model's "
             "config.json and tokenizer files beside it"
@@ -64,9 +88,9 @@ def _config(header: GgufHeader, architecture: str, name: str) -> dict[str, Any]:
     found = header.metadata
     theirs, fixed = _ARCHITECTURES[architecture]
     config: dict[str, Any] = {"architectures": [theirs], "model_type": architecture, "hidden_act": "silu", **fixed}
-    for ours, key in _CONFIG.items():
+    for ours, key in {**_CONFIG, **_SCALES}.items():
         value = found.get(f"{architecture}.{key}")
-        if value is None:
+        if value is None or (ours in _SCALES and not value):
             continue
         if (
             not isinstance(value, int | float)
@@ -82,6 +106,15 @@ def _config(header: GgufHeader, architecture: str, name: str) -> dict[str, Any]:
     config.setdefault("num_key_value_heads", heads)
     config.setdefault("head_dim", config["hidden_size"] // heads)
     config.setdefault("rope_theta", 10000.0)
+    if (turning := _whole(found, f"{architecture}.rope.dimension_count")) not in (0, config["head_dim"]):
+        config["partial_rotary_factor"] = turning / config["head_dim"]
+    if window := _whole(found, f"{architecture}.attention.sliding_window"):
+        config["sliding_window"] = window
+    if "attention_bias" in config:
+        config["attention_bias"] = any(tensor.name == "blk.0.attn_q.bias" for tensor in header.tensors)
+    if architecture == "gemma3":
+        narrow = config["hidden_size"] // heads if config["num_hidden_layers"] == _GEMMA3_27B else config["head_dim"]
+        config["query_pre_attn_scalar"] = narrow
     config["vocab_size"] = _rows(header, "token_embd.weight") or header.lengths.get("tokenizer.ggml.tokens", 0)
     config["tie_word_embeddings"] = not any(tensor.name == "output.weight" for tensor in header.tensors)
     for special in ("bos", "eos", "pad"):
@@ -93,9 +126,26 @@ def _config(header: GgufHeader, architecture: str, name: str) -> dict[str, Any]:
 
 
 def _scaling(header: GgufHeader, config: Mapping[str, Any], architecture: str, name: str) -> dict[str, Any] | None:
-    kind = str(header.metadata.get(f"{architecture}.rope.scaling.type", "none"))[:40]
+    begin = f"{architecture}.rope.scaling."
+    kind = str(header.metadata.get(f"{begin}type", "none"))[:40]
+    original = _whole(header.metadata, f"{begin}original_context_length")
+    if header.long_factors or header.short_factors:
+        return {
+            "rope_type": "longrope",
+            "long_factor": list(header.long_factors),
+            "short_factor": list(header.short_factors),
+            "original_max_position_embeddings": original or config.get("max_position_embeddings"),
+        }
+    if kind in ("linear", "yarn"):
+        factor = header.metadata.get(f"{begin}factor")
+        if not isinstance(factor, int | float) or not 0 < factor < math.inf:
+            raise ConfigError(f"{name}: its positions are scaled ({kind}), but the header does not say by how much.")
+        scaled: dict[str, Any] = {"rope_type": kind, "factor": float(factor)}
+        if kind == "yarn" and original:
+            scaled["original_max_position_embeddings"] = original
+        return scaled
     if kind != "none":
-        raise ConfigError(f"{name}: its positions are scaled in a way ({kind}) that MAX takes from a config.json only")
+        raise ConfigError(f"{name}: its positions are scaled in a way ({kind}) that is not supported.")
     largest = max(header.rope_factors, default=1.0)
     if largest == 1.0:
         return None
@@ -140,6 +190,11 @@ def special_tokens(header: GgufHeader) -> dict[str, str]:
     tokens = header.metadata.get("tokenizer.ggml.tokens", ())
     numbers = {special: _token(header, key) for special, key in _SPECIAL.items()}
     return {f"{name}_token": tokens[number] for name, number in numbers.items() if number is not None}
+
+
+def _whole(found: Mapping[str, Any], key: str) -> int:
+    value = found.get(key)
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _token(header: GgufHeader, key: str) -> int | None:

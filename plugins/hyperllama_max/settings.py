@@ -18,6 +18,7 @@ COMPILE_FAILED: Final = "could not be compiled"  # part of the sentence of a loa
 
 #: Flags of MAX that have a key of their own here, or must not be set at all.
 _TAKEN: Final = {
+    "custom_architectures": "code that a configuration names is never imported",
     "config_file": "a file of its own would set what this table sets",
     "device_memory_utilization": "set options.device_memory_utilization",
     "device_specs": "set device",

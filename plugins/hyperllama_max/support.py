@@ -6,24 +6,13 @@ from typing import Final
 
 from hyperllama.errors import ConfigError
 from hyperllama.models import ModelSpec
+from hyperllama_max.families import FAMILIES, decoder_of
 from hyperllama_max.files import ModelFiles
 
-#: Architectures whose MAX graphs compile and run on a CPU. Others need an accelerator, and some crash without one.
-CPU_TEXT: Final = frozenset(
-    {
-        "GraniteForCausalLM",
-        "Lfm2ForCausalLM",
-        "LlamaForCausalLM",
-        "MambaForCausalLM",
-        "Olmo2ForCausalLM",
-        "OlmoForCausalLM",
-        "Phi3ForCausalLM",
-        "Qwen2ForCausalLM",
-    }
-)
+#: Architectures whose graphs, MAX's or ours, compile and run on a CPU. Others need an accelerator, and some of them
+#: crash without one.
+CPU_TEXT: Final = frozenset({"Lfm2ForCausalLM", "MambaForCausalLM", "OlmoForCausalLM", *FAMILIES})
 EMBEDDING: Final = frozenset({"BertModel", "MPNetForMaskedLM", "MPNetModel"})
-#: Whose GGUF files keep queries and keys in the order of Hugging Face's; MAX takes others' for granted.
-ROTATED_BY_HALVES: Final = frozenset({"Olmo2ForCausalLM", "Phi3ForCausalLM", "Qwen2ForCausalLM"})
 #: Made for images, and given positions and grids of their own with every prompt, which nothing here works out yet.
 OWN_CONTEXTS: Final = frozenset(
     {
@@ -61,6 +50,7 @@ def check(spec: ModelSpec, files: ModelFiles) -> None:
         )
     if kind == "cpu":
         _check_cpu(spec, files, where)
+    decoder_of(spec, files)
 
 
 def encoding(spec: ModelSpec, files: ModelFiles) -> str | None:
@@ -101,4 +91,4 @@ def _check_cpu(spec: ModelSpec, files: ModelFiles, where: str) -> None:
             )
 
 
-__all__ = ("CPU_ENCODINGS", "CPU_TEXT", "EMBEDDING", "OWN_CONTEXTS", "ROTATED_BY_HALVES", "check", "encoding")
+__all__ = ("CPU_ENCODINGS", "CPU_TEXT", "EMBEDDING", "OWN_CONTEXTS", "check", "encoding")

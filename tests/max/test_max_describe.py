@@ -140,8 +140,8 @@ def test_a_digest_changes_with_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("config", "spec", "sentence"),
     [
-        ({**LLAMA, "architectures": ["Qwen3ForCausalLM"]}, {}, "on GPUs only"),
-        ({**LLAMA, "architectures": ["MistralForCausalLM"]}, {}, 'device = "gpu"'),
+        ({**LLAMA, "architectures": ["Qwen3MoeForCausalLM"]}, {}, "on GPUs only"),
+        ({**LLAMA, "architectures": ["GptOssForCausalLM"]}, {}, 'device = "gpu"'),
         ({"vocab_size": 5}, {}, "names no architecture"),
         (None, {"quantization": "bfloat16"}, "on CPUs, not 'bfloat16'"),
         (None, {"device": "tpu"}, "is none of"),
