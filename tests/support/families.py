@@ -268,7 +268,8 @@ def gguf_quantized(folder: Path, kind: str) -> tuple[dict[str, Any], Weights]:
             tensors[ours] = (values.shape, 0, values.tobytes())
             continue
         types = "Q6_K" if any(part in name for part in ("embed", "v_proj", "down_proj")) else "Q4_K"
-        data, weights[name] = quantized(rng, *values.shape, types)
+        rows, width = values.shape
+        data, weights[name] = quantized(rng, rows, width, types)
         tensors[ours] = ((-(-values.shape[1] // 256) * 256, values.shape[0]), _BLOCKS[types][0], data.tobytes())
     metadata = {"general.architecture": config["model_type"], "general.file_type": 15}
     (folder / "model-q4_k_m.gguf").write_bytes(written(metadata, tensors))
