@@ -74,6 +74,23 @@ def test_a_format_is_an_annotation_where_nothing_fits_it() -> None:
     assert (short.schema, short.loosened[0].keyword) == ({**S, "maxLength": 10}, "format")
 
 
+def nested(levels: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "integer"}
+    for _ in range(levels):
+        schema = {"type": "object", "properties": {"a": schema}, "required": ["a"]}
+    return schema
+
+
+@pytest.mark.parametrize("levels", [17, 29, 250])
+def test_b03_a_deep_schema_is_followed_down_to_a_depth(levels: int) -> None:
+    found = enforced(nested(levels))
+    assert [each.keyword for each in found.loosened] == ["depth"]
+    assert enforced(found.schema).schema == found.schema
+    assert json.dumps(found.schema).count("properties") >= 12
+    with pytest.raises(SchemaRefused, match="depth"):
+        enforced(nested(levels), strict=True)
+
+
 def test_a_refusal_names_the_tool_and_the_keyword() -> None:
     bad = {"type": "object", "properties": {"a": {"uniqueItems": True}}}
     tools = (ToolSpec("fine", parameters=MEMBER, strict=True), ToolSpec("lookup", parameters=bad, strict=True))

@@ -27,8 +27,8 @@ def size(schema: object, param: str) -> int:
     return length
 
 
-def depth(schema: object, param: str) -> None:
-    """Raise InvalidRequest for a schema that is nested too deep."""
+def deep(schema: object) -> bool:
+    """Return whether a schema is nested deeper than ``MAX_DEPTH`` levels."""
     level: list[Any] = [schema]
     for _ in range(MAX_DEPTH * 2):  # a level of schema is a keyword and what it holds
         level = [
@@ -38,8 +38,8 @@ def depth(schema: object, param: str) -> None:
             if isinstance(value, dict | list)
         ]
         if not level:
-            return
-    raise InvalidRequest(f"The schema is nested deeper than {MAX_DEPTH} levels.", param=param)
+            return False
+    return True
 
 
 def repeats(text: str) -> int:
@@ -61,7 +61,7 @@ __all__ = (
     "MAX_REPEAT",
     "MAX_WEIGHT",
     "count_weight",
-    "depth",
+    "deep",
     "pattern_weight",
     "repeats",
     "size",

@@ -58,7 +58,6 @@ def enforced(
     InvalidRequest when the schema is out of bounds or allows nothing. Both name ``param``; ``name`` begins the
     sentence.
     """
-    limits.depth(schema, param)
     steps = min(MAX_STEPS, _FEWEST_STEPS + limits.size(schema, param))
     found = _followed(schema, param, rest, steps, heaviest)
     refused = next((each for each in found.loosened if not each.checked), None)
@@ -75,23 +74,34 @@ class _TooManySteps(Exception):
 
 
 def _followed(schema: dict[str, Any], param: str, rest: Callable[[], None], steps: int, heaviest: int) -> Enforced:
+    deep = limits.deep(schema)
     for shallow in (False, True):
+        depth = _SHALLOW if shallow else limits.MAX_DEPTH - 2 if deep else _DEEP
         try:
-            return _Loosener(schema, param, rest, steps, shallow=shallow).run(heaviest)
+            found = _Loosener(schema, param, rest, steps, depth, shallow=shallow).run(heaviest)
         except _TooManySteps:
             continue
+        if not deep or not limits.deep(found.schema):  # listed values may be deep, too
+            return found
     kind = {"type": "object"} if schema.get("type") == "object" else {}
     return Enforced(kind, (Loosened("depth", "#"),))
 
 
 class _Loosener:
     def __init__(
-        self, root: dict[str, Any], param: str, rest: Callable[[], None], steps: int, *, shallow: bool
+        self,
+        root: dict[str, Any],
+        param: str,
+        rest: Callable[[], None],
+        steps: int,
+        depth: int,
+        *,
+        shallow: bool,
     ) -> None:
         self._root = root
         self._left = steps
         self._shallow = shallow  # without alternatives
-        self._depth = _SHALLOW if shallow else _DEEP
+        self._depth = depth
         self._param = param
         self._rest = rest
         self._references = References(root)
