@@ -85,6 +85,14 @@ class Grammar(msgspec.Struct, frozen=True, tag="grammar"):
 OutputFormat: TypeAlias = AnyJson | JsonSchema | Regex | Choice | Grammar
 
 
+class Rendering(msgspec.Struct, frozen=True, kw_only=True):
+    """A model's own words around what its weights are sent. Models that share a loaded process differ by it."""
+
+    system: str | None = None  # of conversations without a system message
+    template: str = ""  # Jinja; empty: none
+    parameters: dict[str, Any] = {}  # default sampling, by the names of a Modelfile
+
+
 class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A request to generate tokens. Independent of HTTP, protocols and callers."""
 
@@ -103,6 +111,7 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     reserved: int = 0  # tokens that the prompt must leave for an answer, or it is too long
     return_token_ids: bool = False  # chunks carry token ids, the last one those of the prompt
     tenant: str = ""  # set by the core: nothing of one tenant's prompts is found, or timed, by another; "": no tenant's
+    rendering: Rendering | None = None  # set by the core, of a model that shares a loaded one; None: that one's own
     truncated: int = 0  # messages that a protocol cut off to make the prompt fit; logged and counted
 
 
@@ -209,6 +218,7 @@ __all__ = (
     "NoTool",
     "OutputFormat",
     "Regex",
+    "Rendering",
     "Sampling",
     "Timings",
     "TokenChunk",

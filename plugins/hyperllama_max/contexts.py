@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from hyperllama.errors import ContextTooLong, InvalidRequest, UnsupportedFeature
-from hyperllama.generation import Effort, GenerationRequest, NoTool, Sampling, ToolSpec
+from hyperllama.generation import Effort, GenerationRequest, NoTool, Rendering, Sampling, ToolSpec
 from hyperllama.host import Deadline, Jobs
 from hyperllama.messages import Chat, Input, Message, Prompt, PromptTokens, Text
 from hyperllama.models import ModelInfo
@@ -20,15 +20,16 @@ from hyperllama_max.describe import FILL_IN_MIDDLE
 from hyperllama_max.forced import CallFormat, ForcedCall
 from hyperllama_max.grammar import Attach, GrammarCompiler
 from hyperllama_max.parsers import CallParser
-from hyperllama_max.sampling import Defaults, Limits
+from hyperllama_max.renderings import Renderings
+from hyperllama_max.sampling import Limits
 from hyperllama_max.scoring import Scoring
-from hyperllama_max.template import ChatTemplate
 from hyperllama_max.vocabulary import Vocabulary
 
 #: Special tokens that the core's parsers look for in the text.
 _REASONING_MARKS: Final = ("<think>", "</think>", "[THINK]", "[/THINK]", "<seed:think>", "</seed:think>")
 _TOOL_MARKS: Final = ("<tool_call>", "</tool_call>", "[TOOL_CALLS]", "<|python_tag|>")
 _ITEM: Final = 64
+_COMPILING: Final = 8192  # what compiling a template costs, in characters encoded
 
 
 class Admitted(msgspec.Struct):
@@ -44,9 +45,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     info: ModelInfo
     vocabulary: Vocabulary
     jobs: Jobs  # for rendering and encoding
-    template: ChatTemplate | None  # None: plain prompts only
+    renderings: Renderings
     grammar: GrammarCompiler | None  # None: no structured output
-    defaults: Defaults
     limits: Limits
     ends: frozenset[int]  # the model's end-of-sequence ids
     parser: str | None  # MAX's own for its tool calls; None: the core's
@@ -63,7 +63,6 @@ class Admission:
         self._info = model.info
         self._vocabulary = model.vocabulary
         self._limits = model.limits
-        self._calls = CallFormat(model.info.template)
         self._reasoning_marks = self._marks(_REASONING_MARKS)
         self._tool_marks = self._marks(_TOOL_MARKS)
 
@@ -71,19 +70,26 @@ class Admission:
         """Return the request ready for the engine. Raise a GatewayError if it cannot be served."""
         if request.template is not None:
             raise UnsupportedFeature("This engine takes no chat template from a request.", param="template")
-        asked = self._model.defaults.apply(request.sampling)
+        asked = self._model.renderings.defaults(request.rendering).apply(request.sampling)
         sampling.check(asked, self._limits)
-        ids = await self.encode(request.input, tools=request.tools, reasoning=request.reasoning, system=request.system)
+        ids = await self.encode(
+            request.input,
+            tools=request.tools,
+            reasoning=request.reasoning,
+            system=request.system,
+            rendering=request.rendering,
+        )
         room = self._room(ids, request)
         new = room if asked.max_tokens is None else min(asked.max_tokens, room)
         callable_tools = forced_tools(request)
         forced: ForcedCall | None = None
         attach: Attach | None = None
         if callable_tools:
-            prefixes = [self._calls.prefix(tool) for tool in callable_tools]
-            suffix = self._calls.suffix
+            calls_as = CallFormat(self._model.renderings.of(request.rendering).template)
+            prefixes = [calls_as.prefix(tool) for tool in callable_tools]
+            suffix = calls_as.suffix
             attach = await self._compile(lambda: schemas.of_call(callable_tools, prefixes, suffix))
-            forced = ForcedCall(callable_tools, prefixes, self._calls.suffix)
+            forced = ForcedCall(callable_tools, prefixes, suffix)
         elif (output := request.output) is not None:
             attach = await self._compile(lambda: schemas.of_output(output))
         calls = None
@@ -133,21 +139,26 @@ class Admission:
         tools: tuple[ToolSpec, ...] = (),
         reasoning: bool | Effort | None = None,
         system: str | None = None,
+        rendering: Rendering | None = None,
     ) -> list[int]:
-        """Return the ids the engine would see. ``system`` replaces any system prompt there is; None: it stays."""
+        """Return the ids the engine would see. ``system`` replaces any system prompt there is; None: it stays.
+
+        ``rendering`` is that of a name that shares the model; None: the model's own.
+        """
         match input:
             case Chat():
-                if self._model.template is None:
+                own = self._model.renderings.of(rendering)
+                if not own.template:
                     raise UnsupportedFeature(
                         "This model has no chat template; send it a plain prompt.", param="messages"
                     )
                 replaced = input
                 if system is None:
-                    system = self._info.system
+                    system = own.system
                 else:
                     others = tuple(message for message in input.messages if message.role != "system")
                     replaced = msgspec.structs.replace(input, messages=others)
-                ids = await self._rendered(self._model.template, replaced, tools, system, reasoning)
+                ids = await self._rendered(own.template, replaced, tools, system, reasoning)
             case Prompt(text, suffix, special):
                 self._bound(len(text) + len(suffix or ""))
                 ids = await self._model.jobs.run(
@@ -170,19 +181,24 @@ class Admission:
 
     async def _rendered(
         self,
-        template: ChatTemplate,
+        template: str,
         chat: Chat,
         tools: tuple[ToolSpec, ...],
         system: str | None,
         reasoning: bool | Effort | None,
     ) -> list[int]:
+        renderings = self._model.renderings
+        compiling = 0 if renderings.compiled(template) else _COMPILING
+
         def work(deadline: Deadline) -> list[int]:
             self._bound(sum(_characters(message) for message in chat.messages))
-            rendered = template.render(chat, tools, system=system, reasoning=reasoning, deadline=deadline)
+            rendered = renderings.template(template).render(
+                chat, tools, system=system, reasoning=reasoning, deadline=deadline
+            )
             self._bound(sum(map(len, rendered.pieces)))
             return self._vocabulary.encode(rendered, deadline)
 
-        return await self._model.jobs.run(work, cost=_cost(chat, tools))
+        return await self._model.jobs.run(work, cost=_cost(chat, tools) + compiling)
 
     def _around(self, prefix: str, suffix: str) -> list[int]:
         for names in FILL_IN_MIDDLE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import json
 import os
 import shutil
 import sys
@@ -17,6 +18,7 @@ from hyperllama.host import HostOptions, launch
 from hyperllama.models import ModelInfo, ModelSpec
 from hyperllama.spi import LoadedModel, Report
 from hyperllama_max import describe as descriptions
+from hyperllama_max import files as model_files
 from hyperllama_max.settings import COMPILE_FAILED, MaxSettings
 
 WORKER: Final = "hyperllama_max.worker:MaxWorker"
@@ -57,6 +59,15 @@ class MaxEngine:
         if not installed():
             raise ConfigError(f"models.{spec.name}: {MISSING}")
         return descriptions.unknown(spec) if path is None else descriptions.describe(spec, path)
+
+    def sharing(self, spec: ModelSpec, path: Path | None) -> str | None:
+        settings = (spec.device, spec.max_batch_size, spec.max_length, spec.quantization)
+        options = json.dumps(spec.options, sort_keys=True, default=str)
+        try:
+            files = spec.source if path is None else model_files.identity(path)
+        except OSError:
+            return None
+        return f"{files} {settings} {options}"
 
     async def load(self, spec: ModelSpec, path: Path | None, report: Report) -> LoadedModel:
         if not installed():

@@ -110,6 +110,24 @@ class ModelFiles(msgspec.Struct, frozen=True, kw_only=True):
         return [*self.weights, *others, *self.folder.glob(NESTED)]
 
 
+def identity(path: Path) -> str:
+    """Return a text that is equal for two paths to the same files, hard-linked or not, as long as they are unchanged.
+
+    Templates beside them do not count. Raises OSError.
+    """
+    folder = path if path.is_dir() else path.parent
+    kinds = (".json", ".model") if path.is_file() else (".json", ".model", ".safetensors", ".gguf")
+    found = {file.name: file for file in folder.iterdir() if file.suffix.lower() in kinds}
+    found |= {str(file.relative_to(folder)): file for file in folder.glob(NESTED)}
+    if path.is_file():
+        found[path.name] = path
+    state = hashlib.sha256()
+    for name in sorted(found):
+        status = found[name].stat()
+        state.update(f"{name}\0{status.st_dev}\0{status.st_ino}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return state.hexdigest()
+
+
 def read(path: Path, where: str) -> ModelFiles:
     """Read the small files and the headers. ``where`` names the model in a ConfigError."""
     weights: tuple[Path, ...]
@@ -240,4 +258,4 @@ def _added_tokens(path: Path) -> frozenset[str]:
     return frozenset(token.content for token in found.added_tokens)
 
 
-__all__ = ("ModelFiles", "read", "read_json")
+__all__ = ("ModelFiles", "identity", "read", "read_json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import logging
 import sys
 from collections.abc import Sequence
@@ -12,8 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from hyperllama.embedding import EmbeddingRequest, Embeddings
-from hyperllama.errors import EngineFailed, GatewayError, LoadFailed, UnsupportedFeature
-from hyperllama.generation import Effort, GenerationRequest, TokenChunk, ToolSpec
+from hyperllama.errors import EngineFailed, GatewayError, InvalidRequest, LoadFailed, UnsupportedFeature
+from hyperllama.generation import Effort, GenerationRequest, Rendering, TokenChunk, ToolSpec
 from hyperllama.host import Channel, Deadline, Jobs, Pulse
 from hyperllama.messages import Input
 from hyperllama.models import ModelInfo, ModelSpec
@@ -31,6 +32,7 @@ from hyperllama_max.grammar import GrammarCompiler
 from hyperllama_max.loop import Results, SchedulerLoop
 from hyperllama_max.parsers import parser_of
 from hyperllama_max.progress import LoadReporter
+from hyperllama_max.renderings import Renderings
 from hyperllama_max.sampling import Defaults, Limits
 from hyperllama_max.settings import MaxOptions, options
 from hyperllama_max.template import ChatTemplate
@@ -136,10 +138,16 @@ class MaxWorker:
         return await self._embedder.embed(request)
 
     async def tokenize(
-        self, input: Input, *, tools: Sequence[ToolSpec] = (), reasoning: bool | Effort | None = None
+        self,
+        input: Input,
+        *,
+        tools: Sequence[ToolSpec] = (),
+        reasoning: bool | Effort | None = None,
+        rendering: Rendering | None = None,
     ) -> tuple[int, ...]:
         if self._admission is not None:
-            return tuple(await self._admission.encode(input, tools=tuple(tools), reasoning=reasoning))
+            ids = await self._admission.encode(input, tools=tuple(tools), reasoning=reasoning, rendering=rendering)
+            return tuple(ids)
         text, vocabulary = getattr(input, "text", None), self._vocabulary
         if vocabulary is None or not isinstance(text, str):
             raise UnsupportedFeature("This model tokenizes plain text only.")
@@ -235,11 +243,10 @@ def _model(
         info=info,
         vocabulary=vocabulary,
         jobs=jobs,
-        template=ChatTemplate(info.template, special, vocabulary.special_texts) if info.template else None,
+        renderings=_renderings(info, files, special, vocabulary),
         grammar=GrammarCompiler(delegate, vocabulary, built.pipeline.vocab_size or info.vocab_size, ends)
         if chosen.structured_output
         else None,
-        defaults=Defaults.of(spec.parameters, files.generation_config),
         limits=Limits(
             vocab_size=info.vocab_size,
             max_logprobs=info.max_logprobs,
@@ -253,6 +260,19 @@ def _model(
         adapters=frozenset(chosen.lora),
         images=_takes_images(built.architecture),
     )
+
+
+def _renderings(info: ModelInfo, files: ModelFiles, special: dict[str, str], vocabulary: Vocabulary) -> Renderings:
+    own = Rendering(system=info.system, template=info.template, parameters=info.parameters)
+    found = Renderings(
+        own,
+        compile=lambda text: ChatTemplate(text, special, vocabulary.special_texts),
+        defaults=lambda rendering: Defaults.of(rendering.parameters, files.generation_config),
+    )
+    if own.template:
+        with contextlib.suppress(InvalidRequest):  # this name's fault; others may share the model
+            found.template(own.template)
+    return found
 
 
 def _takes_images(architecture: Any) -> bool:

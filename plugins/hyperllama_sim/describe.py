@@ -28,7 +28,7 @@ def describe(spec: ModelSpec, options: SimOptions) -> ModelInfo:
         capabilities=_EVERYTHING | embeds if capabilities is None else frozenset(capabilities),
         context_length=spec.max_length or options.context_length,
         aliases=spec.aliases,
-        digest=hashlib.sha256(f"sim {spec.name} {sorted(spec.options.items())}".encode()).hexdigest(),
+        digest=hashlib.sha256(f"sim {sorted(spec.options.items())}".encode()).hexdigest(),
         size_bytes=options.memory_mb << 20,
         memory_bytes=options.memory_mb << 20,
         format="sim",

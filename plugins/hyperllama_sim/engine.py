@@ -31,6 +31,10 @@ class SimEngine:
     def describe(self, spec: ModelSpec, path: Path | None) -> ModelInfo:
         return describe(spec, options_of(spec))
 
+    def sharing(self, spec: ModelSpec, path: Path | None) -> str:
+        """Name what a load makes by its options; the core adds the model that it is a copy of."""
+        return repr((spec.device, spec.max_batch_size, spec.max_length, sorted(spec.options.items())))
+
     async def load(self, spec: ModelSpec, path: Path | None, report: Report) -> LoadedModel:
         options = options_of(spec)
         self.loads[spec.name] += 1

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from hyperllama.embedding import EmbeddingRequest, Embeddings
 from hyperllama.errors import EngineFailed
-from hyperllama.generation import Effort, GenerationRequest, ToolSpec
+from hyperllama.generation import Effort, GenerationRequest, Rendering, ToolSpec
 from hyperllama.messages import Input
 from hyperllama.models import ModelInfo
 from hyperllama.stream import ChunkQueue, TokenStream
@@ -53,10 +53,16 @@ class SimModel:
         return await self._embedder.embed(request)
 
     async def tokenize(
-        self, input: Input, *, tools: Sequence[ToolSpec] = (), reasoning: bool | Effort | None = None
+        self,
+        input: Input,
+        *,
+        tools: Sequence[ToolSpec] = (),
+        reasoning: bool | Effort | None = None,
+        rendering: Rendering | None = None,
     ) -> tuple[int, ...]:
         """Return the ids of the prompt; neither tools nor thinking change it in this model."""
-        return await self._tokenizer.run(size_of(input), lambda: tokenize(input, self.info.system))
+        system = self.info.system if rendering is None else rendering.system
+        return await self._tokenizer.run(size_of(input), lambda: tokenize(input, system))
 
     async def detokenize(self, ids: Sequence[int]) -> str:
         return await self._tokenizer.run(len(ids), lambda: detokenize(ids))

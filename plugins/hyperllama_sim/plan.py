@@ -38,6 +38,8 @@ def plan(request: GenerationRequest, options: SimOptions, context: int, system: 
     """Return the plan of a request. Raise ContextTooLong, InvalidRequest or UnsupportedFeature."""
     if request.context_length:
         context = min(context, request.context_length)
+    if request.rendering is not None:
+        system = request.rendering.system
     prompt = render(request.input, system if request.system is None else request.system)
     prompt_tokens = count(request.input, prompt, context, reserved=request.reserved)
     said = answer(request, prompt, options)

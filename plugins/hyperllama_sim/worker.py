@@ -14,7 +14,7 @@ from typing import Any
 
 from hyperllama.embedding import EmbeddingRequest, Embeddings
 from hyperllama.errors import EngineFailed, GatewayError, LoadFailed
-from hyperllama.generation import Effort, GenerationRequest, TokenChunk, ToolSpec
+from hyperllama.generation import Effort, GenerationRequest, Rendering, TokenChunk, ToolSpec
 from hyperllama.host import Channel, Pulse
 from hyperllama.messages import Input
 from hyperllama.models import LoadProgress, ModelInfo, ModelSpec
@@ -86,10 +86,16 @@ class SimWorker:
         return await self._embedder.embed(request)
 
     async def tokenize(
-        self, input: Input, *, tools: Sequence[ToolSpec] = (), reasoning: bool | Effort | None = None
+        self,
+        input: Input,
+        *,
+        tools: Sequence[ToolSpec] = (),
+        reasoning: bool | Effort | None = None,
+        rendering: Rendering | None = None,
     ) -> tuple[int, ...]:
         """Return the ids of the prompt; neither tools nor thinking change it in this model."""
-        return await self._tokenizer.run(size_of(input), lambda: tokenize(input, self._info.system))
+        system = self._info.system if rendering is None else rendering.system
+        return await self._tokenizer.run(size_of(input), lambda: tokenize(input, system))
 
     async def detokenize(self, ids: Sequence[int]) -> str:
         return await self._tokenizer.run(len(ids), lambda: detokenize(ids))

@@ -12,7 +12,7 @@ import structlog
 
 from hyperllama import config as configuration
 from hyperllama.app.application import Application
-from hyperllama.catalog.catalog import Entry
+from hyperllama.catalog.entry import Entry
 from hyperllama.config import Config
 from hyperllama.database.audit import Act
 from hyperllama.errors import ConfigError

@@ -9,66 +9,22 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import structlog
 
+from hyperllama.catalog.entry import Entry, Lease
 from hyperllama.catalog.eviction import Resident, plan_eviction
 from hyperllama.catalog.instance import ModelInstance
+from hyperllama.catalog.weights import Weights
 from hyperllama.config import Server, parse_duration
 from hyperllama.errors import ConfigError, GatewayError, LoadFailed, ModelLoading, ModelNotFound, ModelUnavailable
-from hyperllama.models import ModelInfo, ModelSpec, RunningModel
+from hyperllama.models import ModelSpec, RunningModel
 from hyperllama.modelstore.loadtimes import LoadTimes
-from hyperllama.spi import Engine, LoadedModel, ModelSource
+from hyperllama.spi import Engine, LoadedModel, ModelSource, Shares
 
 log = structlog.get_logger(__name__)
-
-
-class History:
-    """Loads and deaths of a model since it is offered; for metrics."""
-
-    __slots__ = ("deaths", "failed", "loads", "seconds")
-
-    def __init__(self) -> None:
-        self.loads = 0
-        self.seconds = 0.0  # that they took together
-        self.failed = 0  # loads
-        self.deaths = 0
-
-
-class Entry:
-    """A model that clients can use."""
-
-    __slots__ = ("complete", "engine", "history", "info", "instance", "path", "source", "spec")
-
-    def __init__(
-        self, spec: ModelSpec, info: ModelInfo, path: Path | None, *, engine: Engine, source: ModelSource | None
-    ) -> None:
-        self.spec = spec
-        self.info = info
-        self.path = path
-        self.engine = engine
-        self.source = source
-        self.instance: ModelInstance | None = None
-        self.history = History()
-        self.complete: Callable[[ModelInfo], ModelInfo] = lambda info: info  # adds what the engine does not know
-
-
-class Lease:
-    """The right to use a loaded model, which stays in memory until the lease is released."""
-
-    __slots__ = ("_instance", "load_ns", "model")
-
-    def __init__(self, instance: ModelInstance, model: LoadedModel, load_ns: int) -> None:
-        self._instance: ModelInstance | None = instance
-        self.model = model
-        self.load_ns = load_ns
-
-    def release(self) -> None:
-        instance, self._instance = self._instance, None
-        if instance is not None:
-            instance.leave()
 
 
 class Catalog:
@@ -92,6 +48,7 @@ class Catalog:
         self._load_times = load_times
         self._entries: dict[str, Entry] = {}
         self._names: dict[str, Entry] = {}
+        self._shared: dict[str, Weights] = {}  # by what they are; those of one model alone are not here
         self._leaving: dict[asyncio.Task[None], Entry] = {}  # no longer offered, still busy
         self._changed = asyncio.Event()
         self._placing = asyncio.Lock()
@@ -99,7 +56,7 @@ class Catalog:
         self._on_failure: Callable[[GatewayError, str], None] = lambda _error, _model: None
 
     def on_load_failure(self, call: Callable[[GatewayError, str], None]) -> None:
-        """Have ``call`` run with the error and the model's name after every load that fails."""
+        """Have ``call`` run with the error and the name of the model's queue after every load that fails."""
         self._on_failure = call
 
     # --- what exists ---
@@ -109,8 +66,11 @@ class Catalog:
         for spec in specs:
             self.put(self.describe(spec))
 
-    def describe(self, spec: ModelSpec) -> Entry:
-        """Return an entry for ``spec``, not yet offered. Reads files; raises ConfigError."""
+    def describe(self, spec: ModelSpec, *, origin: str = "") -> Entry:
+        """Return an entry for ``spec``, not yet offered. Reads files; raises ConfigError.
+
+        ``origin``: the model that this one is a copy of, where there are no files to tell.
+        """
         engine = self._engines.get(spec.engine)
         if engine is None:
             known = ", ".join(sorted(self._engines)) or "none"
@@ -118,25 +78,39 @@ class Catalog:
         try:
             source, path = self._locate(spec)
             info = engine.describe(spec, path)
+            sharing = _sharing(engine, spec, path, origin)
         except ConfigError as error:
             place = "" if str(error).startswith("models.") else f"models.{spec.name}: "
             raise ConfigError(f"{place}{error}") from error
         except Exception as error:  # files that lie, and engines that trust them: one model, not the gateway
             raise ConfigError(f"models.{spec.name}: cannot be read: {type(error).__name__}: {error}") from error
-        return Entry(spec, info, path, engine=engine, source=source)
+        return Entry(spec, info, path, engine=engine, source=source, sharing=sharing)
 
     def put(self, entry: Entry) -> None:
-        """Offer ``entry``, in place of one of the same name; requests that run on the old one finish."""
-        if entry.spec.name in self._entries:
+        """Offer ``entry``, in place of one of the same name; requests that run on the old one finish.
+
+        It shares the process of every model of the same weights, also that of the one it replaces.
+        """
+        if (sharing := entry.weights.sharing) is not None:
+            entry.weights = self._shared.setdefault(sharing, entry.weights)
+        weights = entry.weights
+        weights.entries.append(entry)
+        old = self._entries.get(entry.spec.name)
+        if old is not None:
+            if old.weights is weights and weights.instance is not None and old in weights.instance.holds:
+                weights.instance.keep(entry, self.configured_keep_alive(entry))
             self.remove(entry.spec.name)
         self._entries[entry.spec.name] = entry
         for name in (entry.spec.name, *entry.spec.aliases):
             self._names[_key(name)] = entry
+        weights.adapt(entry)
 
     def remove(self, name: str) -> None:
-        """Stop offering a model. Its running requests finish, then it is unloaded."""
+        """Stop offering a model. Its running requests finish, then it is unloaded unless another uses the same."""
         entry = self._entries.pop(name)
         self._names = {key: other for key, other in self._names.items() if other is not entry}
+        entry.weights.entries.remove(entry)
+        self.forget(entry.weights)
         if entry.instance is not None:
             leaving = asyncio.create_task(self.unload(entry), name=f"retire {name}")
             self._leaving[leaving] = entry
@@ -157,9 +131,22 @@ class Catalog:
             raise ModelNotFound(f"model '{name}' not found", param="model", model=name)
         return entry
 
-    def running(self) -> Sequence[tuple[Entry, RunningModel]]:
-        """Return loaded and loading models, latest to expire first."""
-        found = [(entry, entry.instance.snapshot(entry.info)) for entry in self._entries.values() if entry.instance]
+    def running(self, may: Callable[[Entry], bool] = lambda _: True) -> Sequence[tuple[Entry, RunningModel]]:
+        """Return loaded and loading models, latest to expire first; one for all that share a process.
+
+        That is the model by which it was loaded, or else another that uses it: one for which ``may`` returns True.
+        """
+        found = []
+        for weights in dict.fromkeys(entry.weights for entry in self._entries.values()):
+            if (instance := weights.instance) is None:
+                continue
+            loader = weights.loader
+            users = [entry for entry in (loader, *weights.entries) if entry in instance.holds]
+            if not users and loader is not None:
+                users = [loader]  # it rests after a death
+            shown = next((entry for entry in users if entry in weights.entries and may(entry)), None)
+            if shown is not None:
+                found.append((shown, instance.snapshot(shown.info)))
         return sorted(found, key=lambda pair: -(pair[1].expires_at or math.inf))
 
     # --- what is in memory ---
@@ -172,41 +159,57 @@ class Catalog:
         """
         began = time.perf_counter_ns()
         instance = self._instance(entry)
-        instance.enter(keep_alive)
+        instance.enter(entry, self.configured_keep_alive(entry), keep_alive)
         try:
             model = instance.model
             if model is not None:
-                return Lease(instance, model, 0)
+                if entry.path is None and entry.source is not None:
+                    await self._fetched(entry)
+                return Lease(entry, instance, model, 0)
             if (pause := instance.unavailable_for()) > 0:
                 raise ModelUnavailable(
                     f"The engine of model {entry.spec.name!r} died too often. Try again later.", retry_after=pause
                 )
-            loading = instance.begin()
+            loading = self._begin(entry, instance)
             done, _ = await asyncio.wait([loading], timeout=None if math.isinf(wait_timeout) else wait_timeout)
             if not done:
                 raise ModelLoading(
                     f"Model {entry.spec.name!r} is being loaded ({instance.describe()}). Try again, or wait longer.",
                     retry_after=instance.remaining(),
                 )
-            return Lease(instance, loading.result(), time.perf_counter_ns() - began)
+            return Lease(entry, instance, _loaded(loading, entry), time.perf_counter_ns() - began)
         except BaseException:
-            instance.leave()
+            instance.leave(entry)
             raise
+
+    async def _fetched(self, entry: Entry) -> None:
+        """Describe ``entry`` from the files that a model of the same weights was loaded from."""
+        loader = entry.weights.loader
+        if loader is None or (path := loader.path) is None:
+            return
+        info = await asyncio.to_thread(entry.engine.describe, entry.spec, path)
+        entry.path, entry.info = path, entry.complete(info)
+        entry.weights.adapt(entry)
 
     def preload(self, entry: Entry) -> None:
         """Start loading in the background; a failure is logged."""
-        self._instance(entry).begin()
+        instance = self._instance(entry)
+        instance.keep(entry, self.configured_keep_alive(entry))
+        if instance.model is None:
+            self._begin(entry, instance)
 
     async def unload(self, entry: Entry) -> None:
-        """Let running requests finish, then unload the model. Does nothing when it is not loaded."""
+        """Let running requests finish, then unload the model, unless another name still holds the same process.
+
+        Does nothing when it is not loaded.
+        """
         if entry.instance is not None:
-            await entry.instance.retire()
+            await entry.instance.retire(entry)
 
     async def close(self) -> None:
         """Unload everything, without waiting for requests."""
         self._closed = True
-        entries = (*self._entries.values(), *self._leaving.values())
-        await asyncio.gather(*(entry.instance.close() for entry in entries if entry.instance))
+        await asyncio.gather(*(weights.instance.close() for weights in self._processes() if weights.instance))
 
     def changed(self) -> None:
         """Look again whether there is memory for the model that waits for it."""
@@ -217,11 +220,26 @@ class Catalog:
         return self._keep_alive if entry.spec.keep_alive is None else parse_duration(entry.spec.keep_alive)
 
     def _instance(self, entry: Entry) -> ModelInstance:
-        if entry.instance is None:
-            keep = self.configured_keep_alive(entry)
+        weights = entry.weights
+        if weights.instance is None:
             estimate = self._load_times.estimate(entry.info)
-            entry.instance = ModelInstance(entry.spec.name, keep, estimate=estimate, owner=_Owner(self, entry))
-        return entry.instance
+            weights.instance = ModelInstance(entry.spec.name, estimate=estimate, owner=_Owner(self, weights))
+        return weights.instance
+
+    def _begin(self, entry: Entry, instance: ModelInstance) -> asyncio.Task[LoadedModel]:
+        if not instance.loading:
+            entry.weights.loader = entry
+        return instance.begin()
+
+    def _processes(self) -> list[Weights]:
+        """Return all weights with a process, also those that only models no longer offered use."""
+        entries = (*self._entries.values(), *self._leaving.values())
+        return [weights for weights in dict.fromkeys(entry.weights for entry in entries) if weights.instance]
+
+    def forget(self, weights: Weights) -> None:
+        """Drop weights that no model offers and that are not in memory."""
+        if weights.sharing is not None and not weights.entries and weights.instance is None:
+            self._shared.pop(weights.sharing, None)
 
     async def load(self, entry: Entry, instance: ModelInstance) -> LoadedModel:
         """Load ``entry`` for its ``instance``, once there is memory for it. For :class:`ModelInstance` only."""
@@ -237,7 +255,7 @@ class Catalog:
 
     def _failed(self, entry: Entry, error: GatewayError) -> None:
         entry.history.failed += 1
-        self._on_failure(error, entry.spec.name)
+        self._on_failure(error, entry.lane)
 
     async def _load_once(self, entry: Entry, instance: ModelInstance) -> LoadedModel:
         began = time.monotonic()
@@ -247,11 +265,12 @@ class Catalog:
             if path != entry.path:
                 info = await asyncio.to_thread(entry.engine.describe, entry.spec, path)
                 entry.path, entry.info = path, entry.complete(info)
+                self._identify(entry)
         async with self._placing:  # room is made for one model at a time, and is then taken by it
             await self._make_room(entry)
             instance.reserve(entry.info.memory_bytes)
         model = await entry.engine.load(entry.spec, path, instance.report)
-        entry.info = entry.complete(model.info)
+        entry.weights.loaded(entry, model.info)
         took = time.monotonic() - began
         entry.history.loads += 1
         entry.history.seconds += took
@@ -259,16 +278,33 @@ class Catalog:
         await self._load_times.record(entry.info, took)
         return model
 
+    def _identify(self, entry: Entry) -> None:
+        """Know the weights of ``entry`` by their files, now that these are here."""
+        weights = entry.weights
+        found = _sharing(entry.engine, entry.spec, entry.path, "")
+        if weights.sharing is not None and found is not None and found not in self._shared:
+            self._shared.pop(weights.sharing, None)
+            weights.sharing = found
+            self._shared[found] = weights
+
     async def _make_room(self, entry: Entry) -> None:
         while True:
-            all_others = (*self._entries.values(), *self._leaving.values())
-            others = [other for other in all_others if other is not entry and other.instance is not None]
-            residents = [_resident(other) for other in others if other.instance and other.instance.occupied]
-            plan = plan_eviction(residents, entry.info.memory_bytes, budget=self._memory, max_models=self._max_models)
+            others = [weights for weights in self._processes() if weights is not entry.weights]
+            residents: dict[Hashable, Weights] = {
+                id(weights): weights for weights in others if weights.instance and weights.instance.occupied
+            }
+            plan = plan_eviction(
+                [_resident(weights) for weights in residents.values()],
+                entry.info.memory_bytes,
+                budget=self._memory,
+                max_models=self._max_models,
+            )
             self._changed.clear()
-            for name in plan.evict:
-                log.info("model evicted", model=name, to_load=entry.spec.name)
-                await self.unload(self._entries[name])
+            for key in plan.evict:
+                weights = residents[key]
+                if weights.instance is not None:
+                    log.info("model evicted", model=weights.instance.name, to_load=entry.spec.name)
+                    await weights.instance.evict()
             if not plan.wait:
                 return
             if not plan.evict:
@@ -294,39 +330,63 @@ class Catalog:
 
 
 class _Owner:
-    """The owner of one entry's instance."""
+    """The owner of the instance of some weights."""
 
-    __slots__ = ("_catalog", "_entry")
+    __slots__ = ("_catalog", "_weights")
 
-    def __init__(self, catalog: Catalog, entry: Entry) -> None:
-        self._catalog, self._entry = catalog, entry
+    def __init__(self, catalog: Catalog, weights: Weights) -> None:
+        self._catalog, self._weights = catalog, weights
 
     async def load(self, instance: ModelInstance) -> LoadedModel:
-        return await self._catalog.load(self._entry, instance)
+        loader = self._weights.loader
+        assert loader is not None  # noqa: S101 - set before the first load begins
+        self._weights.loader = loader = self._weights.chosen(loader)
+        instance.name = loader.spec.name
+        return await self._catalog.load(loader, instance)
 
     def changed(self) -> None:
         self._catalog.changed()
 
     def died(self) -> None:
-        self._entry.history.deaths += 1
+        if self._weights.loader is not None:
+            self._weights.loader.history.deaths += 1
 
     def gone(self, instance: ModelInstance) -> None:
-        if self._entry.instance is instance:
-            self._entry.instance = None
+        if self._weights.instance is instance:
+            self._weights.instance = None
+            self._catalog.forget(self._weights)
 
 
 def _reference(spec: ModelSpec) -> str:
     return spec.source.partition(":")[2]
 
 
-def _resident(entry: Entry) -> Resident:
-    instance = entry.instance
+def _resident(weights: Weights) -> Resident:
+    instance = weights.instance
     assert instance is not None  # noqa: S101 - the caller filtered
-    return Resident(entry.spec.name, instance.bytes(), instance.idle_since, instance.keep_alive)
+    return Resident(id(weights), instance.bytes(), instance.idle_since, instance.keep_alive)
+
+
+def _loaded(loading: asyncio.Task[LoadedModel], entry: Entry) -> LoadedModel:
+    """Return the model. Raise the error of its load, which names ``entry`` even where another's load was waited for."""
+    loader = entry.weights.loader
+    try:
+        return loading.result()
+    except GatewayError as error:
+        if loader is None or loader is entry:
+            raise
+        message = error.message.replace(repr(loader.spec.name), repr(entry.spec.name))
+        raise type(error)(message, param=error.param, retry_after=error.retry_after) from error
+
+
+def _sharing(engine: Engine, spec: ModelSpec, path: Path | None, origin: str) -> str | None:
+    if not isinstance(engine, Shares) or (found := engine.sharing(spec, path)) is None:
+        return None
+    return f"{engine.name} {found}" if spec.source else f"{engine.name} {origin or spec.name} {found}"
 
 
 def _key(name: str) -> str:
     return name.casefold().removesuffix(":latest")
 
 
-__all__ = ("Catalog", "Entry", "History", "Lease")
+__all__ = ("Catalog",)

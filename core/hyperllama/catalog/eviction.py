@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import msgspec
 
@@ -12,7 +12,7 @@ from hyperllama.errors import LoadFailed
 class Resident(msgspec.Struct, frozen=True):
     """A model in memory. ``idle_since`` is monotonic seconds; None: it is busy. ``keep_alive`` in seconds."""
 
-    name: str
+    name: Hashable
     bytes: int
     idle_since: float | None
     keep_alive: float
@@ -21,7 +21,7 @@ class Resident(msgspec.Struct, frozen=True):
 class EvictionPlan(msgspec.Struct, frozen=True):
     """The models to unload. ``wait``: even then there is no room until a busy model has finished."""
 
-    evict: tuple[str, ...]
+    evict: tuple[Hashable, ...]
     wait: bool = False
 
 
@@ -37,7 +37,7 @@ def plan_eviction(residents: Sequence[Resident], need: int, *, budget: int, max_
         )
     used = sum(resident.bytes for resident in residents)
     count = len(residents)
-    evict: list[str] = []
+    evict: list[Hashable] = []
 
     def fits() -> bool:
         return used + need <= budget and (max_models == 0 or count < max_models)

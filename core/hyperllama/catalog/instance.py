@@ -1,4 +1,4 @@
-"""A model in memory: its load, its users, its idle timer and its failures."""
+"""A process with a model in memory: its load, the names that use it, and its failures."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import math
 import random
 import time
 from collections import deque
+from collections.abc import Hashable
 from typing import Protocol
 
 import msgspec
 import structlog
 
+from hyperllama.catalog.holds import Holds
 from hyperllama.errors import GatewayError, LoadInterrupted
 from hyperllama.models import LoadProgress, ModelInfo, RunningModel
 from hyperllama.spi import LoadedModel
@@ -44,25 +46,26 @@ class InstanceOwner(Protocol):
 
 
 class ModelInstance:
-    """A model from its first request until it is unloaded. Loads again by itself after a death."""
+    """Weights from their first request until they are unloaded. They load again by themselves after a death.
 
-    def __init__(self, name: str, keep_alive: float, *, estimate: float | None, owner: InstanceOwner) -> None:
-        """Load nothing yet. ``keep_alive``: seconds that it stays in memory unused. ``estimate``: seconds of a load."""
+    The models that use them are ``holders``: each counts its own users and has its own timer, and the weights are
+    unloaded when the last of them has let go.
+    """
+
+    def __init__(self, name: str, *, estimate: float | None, owner: InstanceOwner) -> None:
+        """Load nothing yet. ``name``: for the log. ``estimate``: seconds of a load."""
         self.name = name
-        self.keep_alive = keep_alive
         self.model: LoadedModel | None = None
         self.progress = LoadProgress("starting", estimate=estimate)
         self.idle_since: float | None = None
+        self.holds = Holds(self._expire)
         self._owner = owner
-        self._active = 0
         self._began = 0.0
         self._loading: asyncio.Task[LoadedModel] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._idle: asyncio.Event = asyncio.Event()
         self._idle.set()
-        self._timer: asyncio.TimerHandle | None = None
         self._backoff: asyncio.TimerHandle | None = None
-        self._expires_at: float | None = None
         self._reserved = 0
         self._deaths: deque[float] = deque(maxlen=DEATHS)
         self._rest_until = 0.0
@@ -70,44 +73,61 @@ class ModelInstance:
 
     # --- users ---
 
-    def enter(self, keep_alive: float | None) -> None:
-        """Count one more user. ``keep_alive``, if given, replaces the model's own from now on."""
-        self._active += 1
+    @property
+    def _active(self) -> int:
+        return self.holds.active
+
+    @property
+    def keep_alive(self) -> float:
+        """The longest time that one of the holders keeps it unused."""
+        return self.holds.keep_alive
+
+    def keep(self, holder: Hashable, keep_alive: float) -> None:
+        """Have ``holder`` keep the weights, once they are loaded, for as long as this."""
+        self.holds.keep(holder, keep_alive)
+        if self.model is not None:
+            self.holds.arm(holder)
+
+    def enter(self, holder: Hashable, configured: float, keep_alive: float | None) -> None:
+        """Count one more user. ``keep_alive``, if given, replaces the holder's own, or ``configured``, from now on."""
+        hold = self.holds.enter(holder, configured)
         self._idle.clear()
         self.idle_since = None
         if keep_alive is not None:
-            self.keep_alive = keep_alive
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+            hold.keep_alive = keep_alive
 
-    def leave(self) -> None:
-        """Count one user fewer; the last one starts the idle timer."""
-        self._active -= 1
+    def leave(self, holder: Hashable) -> None:
+        """Count one user fewer; a holder's last one starts its idle timer."""
+        hold = self.holds.leave(holder)
         if self._active == 0:
             self.idle_since = time.monotonic()
             self._idle.set()
             self._owner.changed()
-            self._arm()
+        if hold.active == 0:
+            self._arm(holder)
 
-    def _arm(self) -> None:
+    def _arm(self, holder: Hashable) -> None:
         if self._closed or self.model is None:
-            if self.model is None and not (self._loading or self._deaths or self.unavailable_for()):
+            dying = self._loading or self._deaths or self.unavailable_for()
+            if self.model is None and not self._active and not dying:
                 self._owner.gone(self)
             return
-        if math.isinf(self.keep_alive):
-            self._expires_at = None
-            return
-        self._expires_at = time.time() + self.keep_alive
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self.keep_alive, self._expire)
+        self.holds.arm(holder)
 
-    def _expire(self) -> None:
-        if self._active == 0 and self.model is not None:
+    def _expire(self, holder: Hashable) -> None:
+        if self.model is None:
+            return  # armed again when it is loaded
+        self.holds.drop(holder)
+        if not self.holds:
             log.info("model idle, unloading", model=self.name)
             self._start_closing()
 
     # --- loading ---
+
+    @property
+    def loading(self) -> bool:
+        """True while a load is under way."""
+        return self._loading is not None
 
     def begin(self) -> asyncio.Task[LoadedModel]:
         """Return the load under way, or start one: a single task that every waiting call shares."""
@@ -143,7 +163,10 @@ class ModelInstance:
         model.watch(lambda reason: self._died(model, reason))
         if self._active == 0:
             self.idle_since = time.monotonic()
-            self._arm()
+        for holder in self.holds:
+            self.holds.arm(holder)
+        if not self.holds:  # all have let go while it was loaded
+            self._start_closing()
         return model
 
     def _failed(self) -> None:
@@ -219,10 +242,11 @@ class ModelInstance:
 
         A model that loads or works counts as idle from now; one that is being unloaded has expired.
         """
+        expires = self.holds.expires_at
         if self._closing is not None:
-            return min(self._expires_at or math.inf, time.time() - 1)
+            return min(expires or math.inf, time.time() - 1)
         if self._active == 0 and self.model is not None:
-            return self._expires_at
+            return expires
         return None if math.isinf(self.keep_alive) else time.time() + self.keep_alive
 
     # --- death ---
@@ -263,11 +287,25 @@ class ModelInstance:
 
     # --- leaving ---
 
-    async def retire(self) -> None:
-        """Wait until the last user has left, then unload."""
+    async def retire(self, holder: Hashable) -> None:
+        """Wait until the last user of ``holder`` has left, then let go; unload if no other holds on."""
+        if self._loading is not None and {*self.holds} <= {holder}:
+            await asyncio.wait([self._loading])
+        while (hold := self.holds.get(holder)) is not None and hold.active:
+            await hold.idle.wait()
+        self.holds.drop(holder)
+        if not self.holds:
+            await self._unloaded()
+
+    async def evict(self) -> None:
+        """Wait until the last user of any holder has left, then unload."""
         if self._loading is not None:
             await asyncio.wait([self._loading])
-        await self._idle.wait()
+        while self._active:
+            await self._idle.wait()
+        await self._unloaded()
+
+    async def _unloaded(self) -> None:
         if self.model is not None:
             self._start_closing()
         if self._closing is not None:
@@ -276,9 +314,9 @@ class ModelInstance:
     async def close(self) -> None:
         """Unload at once; running requests fail."""
         self._closed = True
-        for timer in (self._timer, self._backoff):
-            if timer is not None:
-                timer.cancel()
+        self.holds.stop()
+        if self._backoff is not None:
+            self._backoff.cancel()
         if self._loading is not None:
             self._loading.cancel()
             await asyncio.wait([self._loading])
@@ -288,9 +326,7 @@ class ModelInstance:
 
     def _start_closing(self) -> None:
         model, self.model = self.model, None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self.holds.clear()
         if model is not None and self._closing is None:
             self._closing = asyncio.create_task(self._unload(model), name=f"unload {self.name}")
 

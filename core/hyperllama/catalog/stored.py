@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 import structlog
 
-from hyperllama.catalog.catalog import Catalog, Entry
+from hyperllama.catalog.catalog import Catalog
+from hyperllama.catalog.entry import Entry
 from hyperllama.errors import ConfigError, ModelNotFound
 from hyperllama.messages import Message, Role, Text
 from hyperllama.models import LoadProgress, ModelInfo, ModelSpec
@@ -28,6 +29,7 @@ class CatalogSync:
         self._views = store.views
         self._in_thread = store.in_thread
         self._stored: dict[str, Stored] = {}
+        self._offered: dict[str, Entry] = {}  # as they were put; the configuration may have taken the name since
         store.attach(self)
 
     def fill(self, found: Sequence[Stored]) -> None:
@@ -44,7 +46,9 @@ class CatalogSync:
                 log.warning("a stored model is hidden by the configuration", model=stored.name.short)
                 continue
             try:
-                entry = self._catalog.describe(spec_of(stored.name, stored.manifest, stored.digest, self._views))
+                entry = self._catalog.describe(
+                    spec_of(stored.name, stored.manifest, stored.digest, self._views), origin=stored.manifest.origin
+                )
             except ConfigError as error:
                 log.error("a stored model cannot be offered", model=stored.name.short, reason=str(error))
                 continue
@@ -76,7 +80,7 @@ class CatalogSync:
     async def prepare(self, name: StoredName, manifest: Manifest, digest: str) -> Callable[[Stored], None]:
         spec = spec_of(name, manifest, digest, self._views)
         try:
-            entry = await self._in_thread(lambda: self._catalog.describe(spec))
+            entry = await self._in_thread(lambda: self._catalog.describe(spec, origin=manifest.origin))
         except ConfigError:
             raise
         except Exception as error:  # files of a stranger: any field of any type, at any depth
@@ -86,6 +90,7 @@ class CatalogSync:
 
     def withdraw(self, name: str) -> None:
         if self._stored.pop(name, None) is not None:
+            self._offered.pop(name, None)
             self._catalog.remove(name)
 
     def _put(self, entry: Entry, stored: Stored) -> None:
@@ -94,6 +99,7 @@ class CatalogSync:
         entry.complete = lambda info: with_manifest(info, stored)
         entry.info = entry.complete(entry.info)
         self._stored[entry.spec.name] = stored
+        self._offered[entry.spec.name] = entry
         self._catalog.put(entry)
 
     def _find(self, name: str) -> Entry | None:
@@ -105,7 +111,7 @@ class CatalogSync:
     def _stored_as(self, entry: Entry) -> Stored | None:
         """Return the stored model of ``entry``; None: a configured model, which may have taken the name since."""
         stored = self._stored.get(entry.spec.name)
-        return stored if stored is not None and entry.info.digest == stored.digest else None
+        return stored if stored is not None and entry is self._offered.get(entry.spec.name) else None
 
 
 def spec_of(name: StoredName, manifest: Manifest, digest: str, views: ModelDirectories) -> ModelSpec:
@@ -121,11 +127,14 @@ def spec_of(name: StoredName, manifest: Manifest, digest: str, views: ModelDirec
 
 
 def with_manifest(info: ModelInfo, stored: Stored) -> ModelInfo:
-    """Return ``info`` with the fields that the manifest knows better than the files."""
+    """Return ``info`` with the fields that the manifest knows better than the files.
+
+    A copy of a configured model has the digest of its files, as that one has; one that was made of it has its own.
+    """
     manifest = stored.manifest
     return msgspec.structs.replace(
         info,
-        digest=stored.digest,
+        digest=stored.digest if manifest.layers or manifest.parent else info.digest or stored.digest,
         modified=stored.modified,
         parent=manifest.parent or info.parent,
         license="\n".join(manifest.license) or info.license,

@@ -6,7 +6,8 @@ import asyncio
 import time
 from collections.abc import Iterator, Sequence
 
-from hyperllama.catalog.catalog import Catalog, Entry
+from hyperllama.catalog.catalog import Catalog
+from hyperllama.catalog.entry import Entry
 
 
 def warm(catalog: Catalog, names: Sequence[str]) -> Iterator[tuple[str, float]]:

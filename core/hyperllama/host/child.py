@@ -138,11 +138,12 @@ class Host:
                 self._cancel(number)
             case frames.Embed(number, request):
                 self._begin(number, lambda worker: self._reply(number, worker.embed(request), frames.Embedded))
-            case frames.Tokenize(number, input, tools, reasoning):
+            case frames.Tokenize(number, input, tools, reasoning, rendering):
+                own: dict[str, Any] = {} if rendering is None else {"rendering": rendering}
                 self._begin(
                     number,
                     lambda worker: self._reply(
-                        number, worker.tokenize(input, tools=tools, reasoning=reasoning), frames.Tokens
+                        number, worker.tokenize(input, tools=tools, reasoning=reasoning, **own), frames.Tokens
                     ),
                 )
             case frames.Detokenize(number, ids):

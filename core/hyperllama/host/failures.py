@@ -24,14 +24,14 @@ def error(refused: Refused) -> GatewayError:
     return kind(refused.message, param=refused.param, retry_after=refused.retry_after)
 
 
-def lost(name: str, reason: str) -> EngineFailed:
+def lost(reason: str) -> EngineFailed:
     """Return the error of a request that was in the host when it ended."""
-    return EngineFailed(f"The engine of model {name!r} failed: {reason}. The request was lost; send it again.")
+    return EngineFailed(f"The engine failed: {reason}. The request was lost; send it again.")
 
 
-def gone(name: str, reason: str) -> EngineFailed:
+def gone(reason: str) -> EngineFailed:
     """Return the error of a request that came after the host had ended."""
-    return EngineFailed(f"The engine of model {name!r} failed: {reason}.")
+    return EngineFailed(f"The engine failed: {reason}.")
 
 
 def not_loaded(name: str, reason: str) -> LoadInterrupted:

@@ -13,11 +13,11 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from hyperllama.embedding import EmbeddingRequest, Embeddings
-from hyperllama.generation import Effort, GenerationRequest, TokenChunk, ToolSpec
+from hyperllama.generation import Effort, GenerationRequest, Rendering, TokenChunk, ToolSpec
 from hyperllama.messages import Input
 from hyperllama.models import LoadProgress, ModelInfo, ModelSpec
 
-VERSION: Final = 2
+VERSION: Final = 3
 MAX_FRAME: Final = 64 * 1024 * 1024  # bytes; a batch of embeddings is the largest honest frame
 PREFIX: Final = 4
 
@@ -61,6 +61,7 @@ class Tokenize(Frame, frozen=True, tag="tokenize"):
     input: Input
     tools: tuple[ToolSpec, ...] = ()
     reasoning: bool | Effort | None = None
+    rendering: Rendering | None = None
 
 
 class Detokenize(Frame, frozen=True, tag="detokenize"):

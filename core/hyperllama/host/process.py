@@ -13,7 +13,7 @@ import msgspec
 
 from hyperllama.embedding import EmbeddingRequest, Embeddings
 from hyperllama.errors import EngineFailed, GatewayError, InvalidRequest, LoadFailed
-from hyperllama.generation import Effort, GenerationRequest, ToolSpec
+from hyperllama.generation import Effort, GenerationRequest, Rendering, ToolSpec
 from hyperllama.host import bounds, child_process, failures, frames
 from hyperllama.host.child_process import ChildProcess
 from hyperllama.host.connection import Connection
@@ -115,11 +115,16 @@ class HostedModel:
         return embeddings
 
     async def tokenize(
-        self, input: Input, *, tools: Sequence[ToolSpec] = (), reasoning: bool | Effort | None = None
+        self,
+        input: Input,
+        *,
+        tools: Sequence[ToolSpec] = (),
+        reasoning: bool | Effort | None = None,
+        rendering: Rendering | None = None,
     ) -> tuple[int, ...]:
         bounds.check(input, self._context, tools)
         ids: tuple[int, ...] = await self._question(
-            lambda number: frames.Tokenize(number, input, tuple(tools), reasoning)
+            lambda number: frames.Tokenize(number, input, tuple(tools), reasoning, rendering)
         )
         return ids
 
@@ -235,7 +240,7 @@ class HostedModel:
         if report and self._child is not None:
             self._child.signal(child_process.KILL)
         self._end_load(failures.not_loaded(self._name, reason))
-        self._pending.fail_all(lambda: failures.lost(self._name, reason))
+        self._pending.fail_all(lambda: failures.lost(reason))
         if report:
             watchers, self._watchers = self._watchers, []
             for watcher in watchers:
@@ -284,7 +289,7 @@ class HostedModel:
 
     async def _ask(self, number: int, message: ToHost, answer: asyncio.Future[Any]) -> Any:
         if self.failure is not None:
-            raise failures.gone(self._name, self.failure)
+            raise failures.gone(self.failure)
         if self._suspended:
             self._resume()
         try:

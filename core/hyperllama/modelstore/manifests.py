@@ -50,6 +50,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     messages: tuple[Turn, ...] = ()
     license: tuple[str, ...] = ()
     parent: str = ""
+    origin: str = ""  # the configured model without files that it is a copy of
     source: str = ""  # where it came from: "hf:org/repo@commit"
     extra: dict[str, Any] = {}  # a dialect's own, in its words
 

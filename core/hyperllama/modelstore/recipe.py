@@ -51,7 +51,7 @@ def manifest_of(base: Base) -> Manifest:
     if spec.source and ":" not in spec.source:
         spec = msgspec.structs.replace(spec, source=str(Path(spec.source).expanduser().absolute()))
     template = base.info.template if base.spec.template is not None else ""
-    return Manifest(spec=spec, template=template)
+    return Manifest(spec=spec, template=template, origin="" if spec.source else base.spec.name)
 
 
 def applied(recipe: Recipe, start: Manifest, parent: str) -> Manifest:

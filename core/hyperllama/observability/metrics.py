@@ -172,10 +172,13 @@ class _State(Collector):
         for entry in self._catalog.entries():
             name = [entry.spec.name]
             model = running.get(entry.spec.name)
-            loaded.add_metric(name, 1.0 if model and model.progress.phase == "ready" else 0.0)
-            memory.add_metric(name, model.size_bytes if model else 0)
-            active.add_metric(name, model.active if model else 0)
-            host: object = entry.instance.model if entry.instance is not None else None
+            instance = entry.instance
+            hold = instance.holds.get(entry) if instance is not None else None
+            ready = hold is not None and instance is not None and instance.model is not None
+            loaded.add_metric(name, 1.0 if ready else 0.0)
+            memory.add_metric(name, model.size_bytes if model else 0)  # once for all names that share a process
+            active.add_metric(name, hold.active if hold is not None else 0)
+            host: object = instance.model if model is not None and instance is not None else None
             if isinstance(host, Beats):
                 silent.add_metric(name, host.silent_for())
         return loaded, memory, active, silent

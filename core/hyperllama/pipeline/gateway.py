@@ -8,7 +8,8 @@ from typing import TypeVar
 
 import msgspec
 
-from hyperllama.catalog.catalog import Catalog, Entry
+from hyperllama.catalog.catalog import Catalog
+from hyperllama.catalog.entry import Entry
 from hyperllama.database.audit import Actor, AuditLog
 from hyperllama.embedding import EmbeddingRequest, Embeddings
 from hyperllama.errors import Forbidden, ModelNotFound, UnsupportedFeature
@@ -86,7 +87,7 @@ class LocalGateway:
         return self._entry(name, principal).info
 
     def running(self, principal: Principal) -> Sequence[RunningModel]:
-        return [running for entry, running in self._catalog.running() if _may_use(principal, entry)]
+        return [running for _, running in self._catalog.running(lambda entry: _may_use(principal, entry))]
 
     async def generate(self, request: GenerationRequest, caller: Caller) -> TokenStream:
         entry = self._entry(request.model, caller.principal)
@@ -133,16 +134,21 @@ class LocalGateway:
             "tokenize",
             caller,
             entry,
-            lambda model: _tokenizer(model).tokenize(whole, tools=tools, reasoning=reasoning),
+            lambda model, rendering: _tokenizer(model).tokenize(
+                whole,
+                tools=tools,
+                reasoning=reasoning,
+                **({} if rendering is None else {"rendering": rendering}),
+            ),
         )
 
     async def detokenize(self, name: str, ids: Sequence[int], caller: Caller) -> str:
         entry = self._entry(name, caller.principal)
-        return await self._pipeline.use("detokenize", caller, entry, lambda model: _tokenizer(model).detokenize(ids))
+        return await self._pipeline.use("detokenize", caller, entry, lambda model, _: _tokenizer(model).detokenize(ids))
 
     async def token_texts(self, name: str, ids: Sequence[int], caller: Caller) -> tuple[str, ...]:
         entry = self._entry(name, caller.principal)
-        return await self._pipeline.use("detokenize", caller, entry, lambda model: _token_texts(model, ids))
+        return await self._pipeline.use("detokenize", caller, entry, lambda model, _: _token_texts(model, ids))
 
     def _allowed(self, keep_alive: float | None, entry: Entry, caller: Caller) -> float | None:
         """Return the ``keep_alive`` that takes effect; None leaves the model's timer as it is.

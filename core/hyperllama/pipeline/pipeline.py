@@ -11,10 +11,11 @@ from typing import TypeAlias, TypeVar
 import msgspec
 import structlog
 
-from hyperllama.catalog.catalog import Catalog, Entry
+from hyperllama.catalog.catalog import Catalog
+from hyperllama.catalog.entry import Entry, Lease
 from hyperllama.embedding import EmbeddingRequest, Embeddings
 from hyperllama.errors import ClientGone, Draining, EngineFailed, GatewayError, UnsupportedFeature
-from hyperllama.generation import GenerationRequest, Usage
+from hyperllama.generation import GenerationRequest, Rendering, Usage
 from hyperllama.identity import Caller
 from hyperllama.pipeline.auxiliary import AuxiliaryPlaces
 from hyperllama.pipeline.held_answers import LOOSENED, CheckedAnswer, HeldAnswers
@@ -40,6 +41,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 MakeTransform: TypeAlias = Callable[[GenerationRequest, Entry], Transform | None]
+ModelWork: TypeAlias = Callable[[LoadedModel, Rendering | None], Awaitable[T]]
 EmbedCall: TypeAlias = Callable[[Embeds, EmbeddingRequest], Awaitable[Embeddings]]
 GenerateCall: TypeAlias = Callable[[LoadedModel, GenerationRequest], Awaitable[TokenStream]]
 
@@ -104,9 +106,16 @@ class Pipeline:
 
     async def generate(self, request: GenerationRequest, caller: Caller, entry: Entry) -> TokenStream:
         """Admit, load if need be, submit. Raises any refusal; the returned stream must be closed."""
-        call = Call(caller=caller, request=request, info=entry.info, truncated=request.truncated, on_finish=[])
+        call = Call(
+            caller=caller,
+            request=request,
+            info=entry.info,
+            lane=entry.lane,
+            truncated=request.truncated,
+            on_finish=[],
+        )
         try:
-            self._suspects.check(request, _tenant(caller))
+            self._suspects.check(request, _tenant(caller), entry.lane)
             await self._enter(call)
             held = await self._answers.held(request)
             if held is not None:
@@ -127,10 +136,10 @@ class Pipeline:
 
     async def embed(self, request: EmbeddingRequest, caller: Caller, entry: Entry, embed: EmbedCall) -> Embeddings:
         """Do the same for vectors. ``embed`` makes the engine call, for one request or for several together."""
-        call = Call(caller=caller, request=request, info=entry.info, on_finish=[])
+        call = Call(caller=caller, request=request, info=entry.info, lane=entry.lane, on_finish=[])
         try:
             await self._enter(call)
-            model = await self._acquire(call, entry, request.keep_alive)
+            model = (await self._acquire(call, entry, request.keep_alive)).model
             if not isinstance(model, Embeds):
                 raise UnsupportedFeature(f"Model {request.model!r} does not support embeddings.", param="model")
             vectors = await embed(model, request)
@@ -156,14 +165,13 @@ class Pipeline:
         """Let running requests finish, then unload the model."""
         await self._auxiliary("unload", caller, entry, lambda _: self._catalog.unload(entry))
 
-    async def use(
-        self, kind: Auxiliary, caller: Caller, entry: Entry, work: Callable[[LoadedModel], Awaitable[T]]
-    ) -> T:
-        """Do ``work`` with the loaded model, in one of the few places for such work."""
+    async def use(self, kind: Auxiliary, caller: Caller, entry: Entry, work: ModelWork[T]) -> T:
+        """Do ``work`` with the loaded model and the model's rendering, in one of the few places for such work."""
 
         async def with_model(call: Call) -> T:
-            async with self._places.place(entry.spec.name, _tenant(caller)):
-                return await work(await self._acquire(call, entry, None))
+            async with self._places.place(entry.lane, _tenant(caller)):
+                lease = await self._acquire(call, entry, None)
+                return await work(lease.model, lease.rendering)
 
         return await self._auxiliary(kind, caller, entry, with_model)
 
@@ -179,6 +187,7 @@ class Pipeline:
             caller=caller,
             request=AuxiliaryWork(entry.spec.name, kind),
             info=entry.info,
+            lane=entry.lane,
             requests=requests,
             on_finish=[],
         )
@@ -205,7 +214,7 @@ class Pipeline:
         call.caller.headers.update(call.headers)
         tally["requests"] = 1
 
-    async def _acquire(self, call: Call, entry: Entry, keep_alive: float | None) -> LoadedModel:
+    async def _acquire(self, call: Call, entry: Entry, keep_alive: float | None) -> Lease:
         lease = await self._catalog.acquire(entry, keep_alive=keep_alive, wait_timeout=call.caller.wait_timeout)
 
         async def release(_: Call) -> None:
@@ -213,20 +222,21 @@ class Pipeline:
 
         call.on_finish.append(release)
         call.loaded = time.perf_counter_ns()
-        call.model, call.info = lease.model, lease.model.info
+        call.model, call.info = lease.model, lease.info
         self._suspects.enter(lease.model)
-        return lease.model
+        return lease
 
     async def _submit(self, entry: Entry, call: Call) -> TokenStream:
         request = call.request
         assert isinstance(request, GenerationRequest)  # noqa: S101 - embed() has its own walk
-        model = await self._acquire(call, entry, request.keep_alive)
+        lease = await self._acquire(call, entry, request.keep_alive)
         request = msgspec.structs.replace(
             request,
             tenant=_tenant(call.caller),
             context_length=call.info.num_ctx if request.context_length is None else request.context_length,
+            rendering=lease.rendering,
         )
-        stream = await self._generate(model, request)
+        stream = await self._generate(lease.model, request)
         call.submitted = time.perf_counter_ns()
 
         async def close(_: Call) -> None:
@@ -254,7 +264,7 @@ class Pipeline:
             call.caller.tally["prepaid"] = call.caller.tally.get("prepaid", 0) + paid
         if call.model is not None:
             failed = isinstance(error, EngineFailed)
-            self._suspects.leave(call.model, call.request, _tenant(call.caller), failed=failed)
+            self._suspects.leave(call.model, call.request, _tenant(call.caller), call.lane, failed=failed)
         try:
             await call.finish()
         finally:

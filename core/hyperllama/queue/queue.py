@@ -64,9 +64,10 @@ class FairQueue:
             call.admitted = self._clock()
             return
         embeddings = kind is EmbeddingRequest
-        lane = self._lanes.get((call.info.name, embeddings))
+        name = call.lane or call.info.name  # names that share a process share its batch
+        lane = self._lanes.get((name, embeddings))
         if lane is None:
-            lane = self._lanes[call.info.name, embeddings] = _Lane(self._settings.floor, self._clock)
+            lane = self._lanes[name, embeddings] = _Lane(self._settings.floor, self._clock)
         lane.places = (self._embed_places(call) if embeddings else call.info.max_batch_size) + self._ahead
         if lane.running >= lane.places or lane.queue.waiting:
             await self._wait(call, lane)

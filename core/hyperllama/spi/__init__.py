@@ -15,6 +15,7 @@ from hyperllama.spi.engines import (
     LoadedModel,
     ModelSource,
     Report,
+    Shares,
     Tokenizes,
     TokenTexts,
 )
@@ -133,6 +134,7 @@ __all__ = (
     "Refused",
     "Report",
     "ReportsCancelled",
+    "Shares",
     "SharesPaths",
     "Stage",
     "Status",

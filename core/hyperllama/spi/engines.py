@@ -126,6 +126,22 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
+class Shares(Protocol):
+    """An engine whose loaded models can serve several names, with the ``rendering`` of each request.
+
+    Its models take ``rendering`` in a GenerationRequest, and as a keyword of ``tokenize`` where it is not None.
+    """
+
+    def sharing(self, spec: ModelSpec, path: Path | None) -> str | None:
+        """Return a text that is equal for two models exactly when a load of either serves both; None: none can.
+
+        Same files and same settings of the engine; name, system, template and parameters do not matter. Reads
+        directories, nothing else. Runs in a thread.
+        """
+        ...
+
+
 class ModelSource(Protocol):
     """A source of models: ``scheme`` is the word before the colon in ``source = "builtin:hyperllama-tiny"``."""
 
@@ -159,6 +175,7 @@ __all__ = (
     "LoadedModel",
     "ModelSource",
     "Report",
+    "Shares",
     "TokenTexts",
     "Tokenizes",
 )

@@ -57,6 +57,7 @@ class Call(msgspec.Struct, kw_only=True):
     error: GatewayError | None = None
     truncated: int = 0  # messages, or inputs to embed, that lost something so that they fit the context
     estimate: int = 0  # prompt tokens, estimated from the text by the first gate that needs it; 0: not estimated
+    lane: str = ""  # name of the queue of the model's process; "": the model's own
     headers: dict[str, str] = {}  # of the answer: allowances, set by gates
     on_finish: list[Callable[[Call], Awaitable[None]]] = []
 
