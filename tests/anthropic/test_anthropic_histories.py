@@ -147,6 +147,9 @@ async def test_f11_a_tool_that_is_left_out_is_named_in_a_header(http: httpx.Asyn
     assert reply.headers["x-hyperllama-tools-left-out"] == "web_search_20250305, web_search_20260209"
     reply = await http.post("/v1/messages", json={**body, "tools": [TOOL]})
     assert "x-hyperllama-tools-left-out" not in reply.headers
+    many = [{"type": f"web_search_{n}", "name": f"w{n}"} for n in range(500)]
+    reply = await http.post("/v1/messages", json={**body, "tools": [TOOL, *many]})
+    assert reply.headers["x-hyperllama-tools-left-out"] == ", ".join(f"web_search_{n}" for n in range(16))
 
 
 def test_f11_a_function_without_a_name_is_refused_with_its_place() -> None:

@@ -250,11 +250,11 @@ def multipart(n: int) -> Iterator[Attack]:
 
 def queries(n: int) -> Iterator[Attack]:
     """Yield long and odd targets: many parameters, percents, long names in paths."""
-    for path in ("/v1/models", "/v1/files", "/api/tags", "/v1/batches"):
+    for path in ("/v1/models", "/v1/files", "/api/tags", "/v1/batches", "/v1/messages/batches"):
         yield Attack(f"query-many{path}", f"{path}?" + "&".join(f"k{k}=v" for k in range(n)), b"", method="GET")
         yield Attack(f"query-same{path}", f"{path}?" + "limit=1&" * n, b"", method="GET")
         yield Attack(f"query-percents{path}", f"{path}?after=" + "%00%ff" * n, b"", method="GET")
-    for path in ("/v1/models/", "/v1/responses/", "/v1/files/", "/v1/batches/", "/"):
+    for path in ("/v1/models/", "/v1/responses/", "/v1/files/", "/v1/batches/", "/v1/messages/batches/", "/"):
         yield Attack(f"path-long{path}", path + "a" * n * 10, b"", method="GET")
         yield Attack(f"path-slashes{path}", path + "/" * n, b"", method="GET")
         yield Attack(f"path-dots{path}", path + "../" * n, b"", method="GET")

@@ -52,7 +52,8 @@ embedding = 4
 [plugins]
 enabled = ["sim", "openai", "ollama", "anthropic"]
 """
-_SKIP = ("/api/create", "/api/pull", "/api/push", "/api/copy", "/api/delete", "/files", "/batches")
+_SKIP = ("/api/create", "/api/pull", "/api/push", "/api/copy", "/api/delete", "/files", "/v1/batches")
+_SKIP_EXACTLY = ("/batches",)
 
 
 class Shape(NamedTuple):
@@ -220,7 +221,12 @@ class Gateway:
         for route in self.litestar.routes:
             for handler in getattr(route, "route_handlers", ()):
                 type_ = handler.opt.get("accepts")
-                if type_ is None or any(part in route.path for part in _SKIP) or "admin" in route.path:
+                if (
+                    type_ is None
+                    or any(part in route.path for part in _SKIP)
+                    or route.path in _SKIP_EXACTLY
+                    or "admin" in route.path
+                ):
                     continue
                 if id(type_) not in seen or "/v1" in route.path:
                     seen.add(id(type_))

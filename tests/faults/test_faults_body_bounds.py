@@ -35,6 +35,7 @@ INPUTS = {
     "/v1/rerank": {"query": "q", "documents": ["a"] * 4},
     "/v1/score": {"text_1": "q", "text_2": ["a"] * 4},
     "/api/embed": {"input": ["a"] * 4},
+    "/v1/messages/batches": {"requests": [{"custom_id": f"a{n}", "params": {}} for n in range(4)]},
 }
 
 
