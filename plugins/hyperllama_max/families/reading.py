@@ -126,13 +126,21 @@ def _gemma3(values: Values) -> Decoder:
 
 
 def _gemma3_text(values: Values) -> Decoder:
-    """Read the text half of a Gemma 3 that also sees; images are not taken."""
+    return _text(values, _gemma3, "mm_tokens_per_image", "boi_token_index", "eoi_token_index")
+
+
+def _mistral3_text(values: Values) -> Decoder:
+    return _text(values, _mistral, "multimodal_projector_bias", "spatial_merge_size", "vision_feature_layer")
+
+
+def _text(values: Values, read_text: Callable[[Values], Decoder], *seeing: str) -> Decoder:
+    """Read the text half of a model that also sees; images are not taken."""
     text = values.below("text_config")
     if text is None:
         raise values.refusal("text_config", "is missing")
-    values.ignore("vision_config", "mm_tokens_per_image", "boi_token_index", "eoi_token_index", "image_token_index")
-    text.ignore("model_type")
-    found = _gemma3(text)
+    values.ignore("vision_config", "image_token_index", *seeing)
+    text.ignore("model_type", "architectures")
+    found = read_text(text)
     text.finish()
     return found
 
@@ -214,6 +222,7 @@ FAMILIES: Final[Mapping[str, Callable[[Values], Decoder]]] = {
     "GraniteForCausalLM": _granite,
     "LlamaForCausalLM": _llama,
     "MinistralForCausalLM": _mistral,
+    "Mistral3ForConditionalGeneration": _mistral3_text,
     "MistralForCausalLM": _mistral,
     "Olmo2ForCausalLM": _olmo2,
     "Phi3ForCausalLM": _phi3,

@@ -43,7 +43,7 @@ def described(kind: str, **changed: Any) -> Any:
 
 def test_every_family_has_a_tiny_checkpoint() -> None:
     named = {tiny.config_of(kind)["architectures"][0] for kind in tiny.KINDS}
-    assert named | {"Gemma3ForConditionalGeneration"} == set(FAMILIES)
+    assert named | {"Gemma3ForConditionalGeneration", "Mistral3ForConditionalGeneration"} == set(FAMILIES)
 
 
 @pytest.mark.parametrize("kind", tiny.KINDS)
@@ -219,10 +219,29 @@ def test_gpus_get_no_model_whose_positions_max_would_leave_out(tmp_path: Path) -
     assert describe(ModelSpec(name="m", device="gpu"), tmp_path / "qwen3").name == "m"
 
 
-def test_an_image_models_text_half_is_read_from_its_own_settings() -> None:
-    text = {key: value for key, value in tiny.config_of("gemma3").items() if key != "architectures"}
-    whole = {"architectures": ["Gemma3ForConditionalGeneration"], "model_type": "gemma3", "text_config": text}
-    assert read({**whole, "vision_config": {"hidden_size": 3}, "mm_tokens_per_image": 4}, "m") == described("gemma3")
+@pytest.mark.parametrize(
+    ("kind", "name", "seeing"),
+    [
+        ("gemma3", "Gemma3ForConditionalGeneration", {"mm_tokens_per_image": 4, "boi_token_index": 5}),
+        ("mistral", "Mistral3ForConditionalGeneration", {"spatial_merge_size": 2, "vision_feature_layer": -1}),
+    ],
+)
+def test_an_image_models_text_half_is_read_and_its_weights_found(
+    tmp_path: Path, kind: str, name: str, seeing: dict[str, Any]
+) -> None:
+    text, weights = tiny.safetensors(tmp_path / "m", kind)
+    inner = {key: value for key, value in text.items() if key != "architectures"}
+    config = {"architectures": [name], "model_type": kind, "text_config": inner, "vision_config": {"hidden_size": 3}}
+    assert read({**config, **seeing}, "m") == described(kind)
+    (tmp_path / "m" / "config.json").write_text(json.dumps({**config, **seeing}))
+    info = describe(ModelSpec(name="m"), tmp_path / "m")
+    assert (info.vocab_size, info.embedding_length, info.context_length) == (tiny.TOKENS, 256, 2048)
+    wanted = adapt(described(kind), [(name, Stored(data)) for name, data in weights.items()], gguf=False)
+    for prefix in ("language_model.model.", "model.language_model."):
+        renamed = [(prefix + name.removeprefix("model."), data) for name, data in weights.items() if name[0] == "m"]
+        renamed += [("language_model." + name, data) for name, data in weights.items() if name[0] == "l"]
+        tensors = [(name, Stored(data)) for name, data in [*renamed, ("vision_tower.x.weight", np.zeros(1))]]
+        assert adapt(described(kind), tensors, gguf=False).keys() == wanted.keys()
 
 
 #: What no header tells: windows of these were never written there, and Gemma's pattern is the architecture's.
