@@ -88,7 +88,7 @@ class Authenticator:
     async def renew(self, principal: Principal) -> Principal | None:
         """Return the current principal of an earlier caller; None: its key is not valid any more.
 
-        IdentityProvider and plugins' callers cannot be checked again without credentials: they stay as they were.
+        Tokens and plugins' callers cannot be checked again without credentials: they stay as they were.
         """
         if principal.id == LOCAL.id:
             return None if self.required else principal

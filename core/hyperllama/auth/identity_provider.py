@@ -1,12 +1,10 @@
-"""IdentityProvider of an identity provider: verified with its public keys, claims turned into permissions."""
+"""Tokens of an identity provider: verified with its public keys, their claims turned into permissions."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -17,17 +15,19 @@ from hyperllama.auth.jwks import KeySet
 from hyperllama.config import Jwt
 from hyperllama.errors import ConfigError, Unauthenticated, Unavailable
 from hyperllama.identity import PERMISSIONS, Credentials, Permission, Principal
+from hyperllama.system.executors import Workers
 
 LONGEST = 16 * 1024
 LONGEST_SUBJECT = 120
 REMEMBERED = 4096
+WAITING = 1024  # tokens that wait to be verified
 BELIEVED = 60.0  # seconds that a verified token is not verified again
 
 log = structlog.get_logger(__name__)
 
 
 class IdentityProvider:
-    """The provider for JSON Web IdentityProvider of one issuer. IdentityProvider of others are not its to judge."""
+    """The provider for JSON Web Tokens of one issuer. Tokens of other issuers are left to other providers."""
 
     name = "jwt"
 
@@ -49,7 +49,7 @@ class IdentityProvider:
         self._keys = KeySet(settings, clock=clock)
         self._clock = clock
         self._wall = wall
-        self._verifying = ThreadPoolExecutor(2, thread_name_prefix="jwt")  # not the threads of files and downloads
+        self._verifying = Workers("jwt", 2, waiting=WAITING, refusal=_busy)
         self._believed: dict[bytes, tuple[Principal, float, float]] = {}  # principal, exp, fresh
 
     async def open(self) -> None:
@@ -63,7 +63,7 @@ class IdentityProvider:
 
     async def close(self) -> None:
         await self._keys.close()
-        self._verifying.shutdown(wait=False, cancel_futures=True)
+        self._verifying.close()
 
     async def authenticate(self, credentials: Credentials) -> Principal | None:
         """Return the caller; None: no token of this issuer. Raises Unauthenticated: forged, expired, foreign."""
@@ -95,8 +95,7 @@ class IdentityProvider:
         if header.get("alg") not in settings.algorithms:
             raise Unauthenticated("The token is signed with an algorithm that is not accepted.")
         keys = await self._keys.candidates(str(header.get("kid") or ""), str(header["alg"]))
-        loop = asyncio.get_running_loop()
-        claims = await loop.run_in_executor(self._verifying, self._claims, token, keys)  # half a millisecond a key
+        claims = await self._verifying.run(lambda: self._claims(token, keys))  # half a millisecond a key
         expires = float(str(claims["exp"]))
         return self._principal(claims), expires, self._clock() + BELIEVED
 
@@ -159,6 +158,10 @@ def _words(claim: object) -> tuple[str, ...]:
         return msgspec.convert(claim, tuple[str, ...])
     except msgspec.ValidationError:
         return ()
+
+
+def _busy() -> Unavailable:
+    return Unavailable("Too many tokens are being verified at once.", retry_after=1)
 
 
 __all__ = ("IdentityProvider",)

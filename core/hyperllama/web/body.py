@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 import msgspec
@@ -14,6 +13,7 @@ from litestar import Request
 from hyperllama.config import BodyLimits, Server
 from hyperllama.errors import InvalidRequest, Unavailable
 from hyperllama.server.zstd import inflated
+from hyperllama.system.executors import Workers
 from hyperllama.web.counts import BodyCounter, Countable
 from hyperllama.web.query import from_text
 from hyperllama.web.strict_json import parse_json
@@ -25,7 +25,7 @@ P = ParamSpec("P")
 
 _LARGE_BYTES = 64 * 1024  # parsing and decoding more would be felt by other requests
 _LARGE_COUNT = 2_000  # arrays and objects; so would many small things
-_MAX_WAITING = 256  # large bodies that wait for the thread
+_WAITING = 255  # large bodies that wait for the thread
 _FORMS = frozenset({"multipart/form-data"})
 _AT = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`\Z")
 _MISSING = re.compile(r"Object missing required field `([^`]+)`")
@@ -82,8 +82,7 @@ class BodyReader:
         self.limits = BodyLimits() if limits is None else limits
         self._errors = errors
         self._counters: dict[type, BodyCounter] = {}
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="request-body")
-        self._waiting = 0
+        self._thread = Workers("request-body", 1, waiting=_WAITING, refusal=_busy)
 
     async def read(self, request: Request[Any, Any, Any], type_: type[S], *, strict: bool = False) -> ParsedBody[S]:
         """Return the JSON body of ``request`` as a ``type_``; ``strict`` refuses top-level fields that it lacks.
@@ -147,13 +146,11 @@ class BodyReader:
 
     async def in_thread(self, function: Callable[[], R]) -> R:
         """Return ``function()``, run in the thread. Raise Unavailable when too many wait for it."""
-        if self._waiting >= _MAX_WAITING:
-            raise Unavailable("Too many large requests arrive at once.", retry_after=1)
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, function)
-        finally:
-            self._waiting -= 1
+        return await self._thread.run(function)
+
+
+def _busy() -> Unavailable:
+    return Unavailable("Too many large requests arrive at once.", retry_after=1)
 
 
 async def read_json(request: Request[Any, Any, Any]) -> object:
