@@ -61,6 +61,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""  # 64 hex digits
     size_bytes: int = 0  # of its files
     memory_bytes: int = 0  # estimate of what having it loaded takes
+    place_bytes: int = 0  # the part of it that each place of the batch takes; 0: none that is known
     format: str = ""  # "safetensors", "gguf"
     family: str = ""
     parameter_count: int = 0

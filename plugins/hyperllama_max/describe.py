@@ -10,7 +10,7 @@ from hyperllama.models import Capability, ModelInfo, ModelSpec
 from hyperllama_max import files as model_files
 from hyperllama_max import pooling, support
 from hyperllama_max.files import ModelFiles
-from hyperllama_max.footprint import footprint
+from hyperllama_max.footprint import footprint, place
 from hyperllama_max.gguf import KEPT_ITEMS
 from hyperllama_max.settings import options
 
@@ -43,6 +43,7 @@ def describe(spec: ModelSpec, path: Path) -> ModelInfo:
         digest=files.digest(),
         size_bytes=files.size(),
         memory_bytes=footprint(spec, files, length),
+        place_bytes=place(spec, files, length),
         format=files.format,
         family=str(files.config.get("model_type", "")),
         parameter_count=files.parameter_count,

@@ -21,8 +21,14 @@ def footprint(spec: ModelSpec, files: ModelFiles, length: int) -> int:
     weights = (
         files.parameter_count * FLOAT if files.gguf is None else sum(path.stat().st_size for path in files.weights)
     )
-    cache = 0 if files.architecture in support.EMBEDDING else spec.max_batch_size * length * _per_token(files.decoder)
-    return HOST + weights + cache
+    return HOST + weights + spec.max_batch_size * place(spec, files, length)
+
+
+def place(spec: ModelSpec, files: ModelFiles, length: int) -> int:
+    """Return the bytes that each place of the batch takes of these, for a whole context."""
+    if not spec.device.startswith("cpu") or files.architecture in support.EMBEDDING:
+        return 0
+    return length * _per_token(files.decoder)
 
 
 def _per_token(config: dict[str, Any]) -> int:
@@ -38,4 +44,4 @@ def _number(config: dict[str, Any], key: str) -> int:
     return found if isinstance(found, int) else 0
 
 
-__all__ = ("footprint",)
+__all__ = ("footprint", "place")

@@ -92,6 +92,8 @@ def test_memory_is_told_before_a_load(tmp_path):
     assert small.memory_bytes > 4 * 2_500_000 + 300 * 2**20  # float32 on a CPU, whatever the file holds
     token = 10 * 2 * 2 * (64 // 8) * 4  # layers, keys and values, groups, width, bytes
     assert large.memory_bytes - small.memory_bytes == (9 * 2048 - 1024) * token
+    assert large.place_bytes == 2 * small.place_bytes == 2048 * token
+    assert describe(path, device="gpu", max_batch_size=9).place_bytes == describe(EMBED).place_bytes == 0
     assert describe(path, device="gpu", max_batch_size=9).memory_bytes < 2 * 2**30
     assert describe(EMBED).memory_bytes < describe(CHAT).memory_bytes
 

@@ -16,11 +16,12 @@ import structlog
 
 from hyperllama.catalog.entry import Entry, Lease
 from hyperllama.catalog.eviction import Resident, plan_eviction
+from hyperllama.catalog.fitting import fitted
 from hyperllama.catalog.instance import ModelInstance
 from hyperllama.catalog.weights import Weights
 from hyperllama.config import Server, parse_duration
 from hyperllama.errors import ConfigError, GatewayError, LoadFailed, ModelLoading, ModelNotFound, ModelUnavailable
-from hyperllama.models import ModelSpec, RunningModel
+from hyperllama.models import ModelInfo, ModelSpec, RunningModel
 from hyperllama.modelstore.loadtimes import LoadTimes
 from hyperllama.spi import Engine, LoadedModel, ModelSource, Shares
 
@@ -59,6 +60,11 @@ class Catalog:
         """Have ``call`` run with the error and the name of the model's queue after every load that fails."""
         self._on_failure = call
 
+    @property
+    def memory(self) -> int:
+        """The bytes that loaded models may take together."""
+        return self._memory
+
     # --- what exists ---
 
     def add(self, specs: Iterable[ModelSpec]) -> None:
@@ -84,7 +90,10 @@ class Catalog:
             raise ConfigError(f"{place}{error}") from error
         except Exception as error:  # files that lie, and engines that trust them: one model, not the gateway
             raise ConfigError(f"models.{spec.name}: cannot be read: {type(error).__name__}: {error}") from error
-        return Entry(spec, info, path, engine=engine, source=source, sharing=sharing)
+        loads, info = fitted(spec, info, self._memory)
+        entry = Entry(spec, info, path, engine=engine, source=source, sharing=sharing)
+        entry.loads = loads
+        return entry
 
     def put(self, entry: Entry) -> None:
         """Offer ``entry``, in place of one of the same name; requests that run on the old one finish.
@@ -188,7 +197,7 @@ class Catalog:
         if loader is None or (path := loader.path) is None:
             return
         info = await asyncio.to_thread(entry.engine.describe, entry.spec, path)
-        entry.path, entry.info = path, entry.complete(info)
+        self._found(entry, path, info)
         entry.weights.adapt(entry)
 
     def preload(self, entry: Entry) -> None:
@@ -264,19 +273,31 @@ class Catalog:
             path = await entry.source.fetch(_reference(entry.spec), instance.report)
             if path != entry.path:
                 info = await asyncio.to_thread(entry.engine.describe, entry.spec, path)
-                entry.path, entry.info = path, entry.complete(info)
+                self._found(entry, path, info)
                 self._identify(entry)
         async with self._placing:  # room is made for one model at a time, and is then taken by it
             await self._make_room(entry)
             instance.reserve(entry.info.memory_bytes)
-        model = await entry.engine.load(entry.spec, path, instance.report)
+        model = await entry.engine.load(entry.loads, path, instance.report)
         entry.weights.loaded(entry, model.info)
         took = time.monotonic() - began
         entry.history.loads += 1
         entry.history.seconds += took
         log.info("model loaded", model=entry.spec.name, seconds=round(took, 2))
+        if entry.loads.max_batch_size < entry.spec.max_batch_size:
+            log.warning(
+                "fewer answers at once than configured, so that the model fits into memory",
+                model=entry.spec.name,
+                max_batch_size=entry.loads.max_batch_size,
+                configured=entry.spec.max_batch_size,
+            )
         await self._load_times.record(entry.info, took)
         return model
+
+    def _found(self, entry: Entry, path: Path, info: ModelInfo) -> None:
+        """Have ``entry`` described by the files at ``path``, as its engine found them."""
+        entry.loads, info = fitted(entry.spec, info, self._memory)
+        entry.path, entry.info = path, entry.complete(info)
 
     def _identify(self, entry: Entry) -> None:
         """Know the weights of ``entry`` by their files, now that these are here."""

@@ -26,7 +26,7 @@ class History:
 class Entry:
     """A model that clients can use."""
 
-    __slots__ = ("complete", "engine", "history", "info", "path", "source", "spec", "weights")
+    __slots__ = ("complete", "engine", "history", "info", "loads", "path", "source", "spec", "weights")
 
     def __init__(
         self,
@@ -39,6 +39,7 @@ class Entry:
         sharing: str | None = None,
     ) -> None:
         self.spec = spec
+        self.loads = spec  # the same with the batch that the memory budget holds
         self.info = info
         self.path = path
         self.engine = engine

@@ -19,7 +19,9 @@ from hyperllama.errors import ConfigError, GatewayError
 
 if TYPE_CHECKING:
     from hyperllama.app.application import Application
+    from hyperllama.catalog.entry import Entry
 
+MIB = 1 << 20
 CONFIG_HELP = "The configuration file. Without one: built-in defaults and the built-in model."
 
 
@@ -91,6 +93,8 @@ def check(config_path: Path | None) -> None:
         info = entry.info
         what = ", ".join(sorted(info.capabilities)) or "unknown until fetched"
         click.echo(f"model          {info.name} on {info.engine}: {info.context_length} tokens, {what}")
+        if info.memory_bytes:
+            click.echo(f"memory         {info.name}: {_memory(entry, app.catalog.memory)}")
     for name, why in app.models.skipped.items():
         click.echo(f"skipped        {name}: {why}")
 
@@ -111,6 +115,17 @@ def _application(config_path: Path | None, *, logs: bool = False) -> Application
     except Exception as error:  # a plugin's, or one of ours that was not foreseen
         reason = f"{type(error).__name__}: {error}"
         raise ConfigError(f"{config_path or 'built-in defaults'}: the gateway cannot be built: {reason}") from error
+
+
+def _memory(entry: Entry, budget: int) -> str:
+    """Return the sum that the load of a model does."""
+    info, configured = entry.info, entry.spec.max_batch_size
+    words = f"about {info.memory_bytes / MIB:,.0f} of {budget / MIB:,.0f} MiB"
+    if info.memory_bytes > budget:
+        return f"{words}: too much, it will not load; take a smaller max_length or model"
+    if entry.loads.max_batch_size < configured:
+        words += f", {info.max_batch_size} answers at once, since {configured} do not fit"
+    return words
 
 
 cli.add_command(models)
