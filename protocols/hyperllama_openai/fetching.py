@@ -8,7 +8,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from msgspec.structs import replace
 
@@ -23,6 +23,7 @@ from hyperllama_openai.wire.responses import Item, Part
 
 P = TypeVar("P", ContentPart, Part)
 
+_MAX_DOCUMENTS = 20  # by URL in one request
 _MAX_FILE = 20 * 1024 * 1024  # bytes of an image by id
 
 
@@ -30,7 +31,7 @@ class Sources:
     """The sources of one dialect's images and documents."""
 
     def __init__(self, fetcher: Fetcher, documents: Documents) -> None:
-        """Take the fetcher of images by URL and the reader of documents."""
+        """Take the fetcher of what is named by URL and the reader of documents."""
         self.fetcher = fetcher
         self.documents = documents
 
@@ -44,7 +45,9 @@ class Inliner:
 
     def __init__(self, sources: Sources, info: ModelInfo, gateway: Gateway, principal: Principal) -> None:
         self._fetches = bool(sources.fetcher) and "vision" in info.capabilities
+        self._fetcher = sources.fetcher
         self._images = InlineImages(sources.fetcher)
+        self._documents_fetched = 0
         self._documents = sources.documents.of_request(principal.id)
         self._gateway = gateway
         self._principal = principal
@@ -82,12 +85,27 @@ class Inliner:
                 return self._documents.left_out(name=name or filename)
             return await self._documents.text(found, "", name or filename)
         if url is not None:
-            raise UnsupportedFeature(
-                f"'{param}.file_url' cannot be used: this server fetches no documents; send it inline, as a data URL "
-                "in 'file_data'.",
-                param=f"{param}.file_url",
-            )
+            return await self._fetched(url, name, f"{param}.file_url")
         raise MissingParameter(f"Missing required parameter: '{param}.file_data'.", param=f"{param}.file_data")
+
+    async def _fetched(self, url: str, name: str | None, param: str) -> str:
+        """Return the text of the document at ``url``. Raise InvalidRequest."""
+        if not self._fetcher:
+            raise UnsupportedFeature(
+                f"'{param}' cannot be used: this server fetches no documents; send it inline, as a data URL in "
+                "'file_data'.",
+                param=param,
+            )
+        self._documents_fetched += 1
+        if self._documents_fetched > _MAX_DOCUMENTS:
+            raise InvalidValue(f"At most {_MAX_DOCUMENTS} documents by URL are allowed.", param=param)
+        if not self._documents.left:
+            return self._documents.left_out(name=name or "")
+        try:
+            data = await self._fetcher.fetch(url, max_bytes=self._documents.left)
+        except NotFetched as error:
+            raise InvalidValue(f"The document in '{param}' cannot be fetched: {error}.", param=param) from error
+        return await self._documents.text(data, "", name or unquote(urlsplit(url).path.rpartition("/")[2]))
 
     async def _inline(self, data: str, name: str, param: str) -> str:
         """Return the text of a data URL, or of bare base64 as some clients send it."""

@@ -176,7 +176,7 @@ def test_f12_what_other_tools_left_is_told(http: httpx.Client) -> None:
         ({"type": "json_schema", "name": "x", "schema": {"type": "array", "items": CITY, "maxItems": 2}}, list),
     ],
 )
-def test_a_schema_in_the_format_of_a_response_is_kept_to(http: httpx.Client, form: dict[str, Any], types: type) -> None:
+def test_a_schema_in_the_format_of_a_response_is_kept_to(http: httpx.Client, form: dict[str, Any], types: Any) -> None:
     found = asked(http, input=[USER], text={"format": form}, temperature=1, max_output_tokens=100)
     value = json.loads(found["output"][0]["content"][0]["text"])
     assert isinstance(value, types)

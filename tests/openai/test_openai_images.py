@@ -88,3 +88,38 @@ async def test_by_default_no_url_is_fetched(gateway: FakeGateway) -> None:
         for asked in (URL, "http://127.0.0.1/", "file:///etc/passwd"):
             reply = await client.post("/v1/chat/completions", json=chat(asked))
             assert (reply.status_code, reply.json()["error"]["code"]) == (400, "invalid_image_url")
+
+
+def document(*urls: str, **more: str) -> dict[str, object]:
+    parts = [{"type": "input_file", "file_url": url, **more} for url in urls]
+    return {"model": "blind", "input": [{"role": "user", "content": parts}]}
+
+
+async def test_an_allowed_document_is_read_as_text(http: httpx.AsyncClient, gateway: FakeGateway) -> None:
+    url = "https://images.example.com/a%20b.txt?x=1"
+    for more, title in (({}, "a b.txt"), ({"filename": "c.md"}, "c.md")):
+        made = await http.post("/v1/responses", json=document(url, **more))
+        assert made.status_code == 200, made.text
+        assert gateway.requests[-1].input.messages[0].text == f'Document "{title}":\n{url}'
+    # What was read is stored: it is not fetched again when the conversation goes on.
+    more = {"model": "blind", "input": "and?", "previous_response_id": made.json()["id"]}
+    assert (await http.post("/v1/responses", json=more)).status_code == 200
+    assert url in gateway.requests[-1].input.messages[0].text
+
+
+@pytest.mark.parametrize("url", ["https://images.example.com/gone.txt", "ftp://images.example.com/gone", "gone"])
+async def test_a_document_that_cannot_be_fetched_is_refused(
+    http: httpx.AsyncClient, gateway: FakeGateway, url: str
+) -> None:
+    reply = await http.post("/v1/responses", json=document(url))
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "input[0].content[0].file_url")
+    assert "cannot be fetched" in reply.json()["error"]["message"]
+    assert not gateway.requests
+
+
+async def test_documents_by_url_are_bounded(http: httpx.AsyncClient, pictures: Pictures) -> None:
+    urls = [f"https://images.example.com/{number}.txt" for number in range(21)]
+    assert (await http.post("/v1/responses", json=document(*urls[:20]))).status_code == 200
+    reply = await http.post("/v1/responses", json=document(*urls))
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "input[0].content[20].file_url")
+    assert len(pictures.fetched) == 40

@@ -189,8 +189,8 @@ class Server(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )
     max_loaded_models: CountOrNone = 0  # 0: as many as the memory budget holds
     openapi: bool = False
-    # Hosts whose images may be fetched, by https, when a request names one by URL: "cdn.example.com" itself,
-    # ".example.com" all beneath; empty: images come inside requests or not at all.
+    # Hosts whose images and documents may be fetched by https if a request names one by URL: "cdn.example.com" itself,
+    # ".example.com" all beneath; empty: both come inside requests or not at all.
     image_hosts: tuple[str, ...] = ()
     insecure_no_auth: bool = False  # serve other machines without keys
 

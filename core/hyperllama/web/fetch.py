@@ -72,7 +72,7 @@ class Fetcher:
         answer = _Answer(max_bytes)
         try:
             writer.write(
-                f"GET {target} HTTP/1.1\r\nHost: {host}\r\nAccept: image/*\r\nAccept-Encoding: identity\r\n"
+                f"GET {target} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
                 "User-Agent: hyperllama-gateway\r\nConnection: close\r\n\r\n".encode("ascii")
             )
             while not answer.done and (piece := await reader.read(_PIECE)):
