@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -227,6 +228,20 @@ def test_b01_a_last_message_that_leaves_little_room_is_answered_in_what_there_is
             assert last["eval_count"] > 0
             reply = client.post("/api/chat", json={**body, "truncate": False})
             assert reply.status_code == 400
+
+
+def test_the_log_has_the_outcome_of_the_answer_and_not_of_the_attempt_before_it(sim: Any) -> None:
+    body = {"model": "sim", "messages": _talk(40), "stream": False, "options": {**OPTIONS, "num_ctx": 128}}
+    with httpx.Client(base_url=sim.url, timeout=60) as client:
+        reply = client.post("/api/chat", json=body, headers={"x-request-id": "req-shortened-1"})
+        assert reply.status_code == 200
+    deadline = time.monotonic() + 10
+    while "req-shortened-1" not in sim.log() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    line = next(json.loads(each) for each in sim.log().splitlines() if "req-shortened-1" in each)
+    assert (line["outcome"], line["completion_tokens"]) == ("finished", 4)
+    assert line["left_out"] > 0
+    assert "ttft_ms" in line
 
 
 @pytest.mark.max

@@ -79,7 +79,8 @@ def _write_line(scope: HTTPScope, status: int, record: RequestRecord, took_ns: i
     }
     if record.calls:
         answers = [each for each in record.calls if not isinstance(each.request, AuxiliaryWork)]
-        call = (answers or record.calls)[0]
+        # A refused attempt at a prompt that was then shortened says nothing of the answer.
+        call = next((each for each in answers if each.outcome != "refused"), (answers or record.calls)[0])
         fields["model"] = call.info.name
         fields["outcome"] = call.outcome
         if call.usage is not None:
