@@ -52,7 +52,7 @@ class _Commands(click.Group):
 @click.version_option(__version__, prog_name="hyperllama-gateway")
 @click.pass_context
 def cli(context: click.Context, config_path: Path | None, insecure_no_auth: bool) -> None:
-    """One port that speaks Ollama and OpenAI over models that Modular MAX runs."""
+    """One port that speaks Ollama, OpenAI and Anthropic over models that Modular MAX runs."""
     context.obj = config_path
     if context.invoked_subcommand not in (None, "serve"):
         die_of_hangup()

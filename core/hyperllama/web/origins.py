@@ -25,7 +25,7 @@ _ALLOWED_HEADERS = ",".join(
     (
         "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta",
         *(f"X-Stainless-{name}" for name in _STAINLESS.split(",")),
-        # Sent from a browser by the OpenAI and Anthropic SDKs send from a browser.
+        # Sent from a browser by the SDKs of OpenAI and Anthropic.
         "X-Stainless-Read-Timeout,X-Stainless-Raw-Response,X-Stainless-Stream-Helper",
         "OpenAI-Organization,OpenAI-Project,X-Request-Id,X-Client-Request-Id,X-Api-Key,Api-Key",
         "Anthropic-Version,Anthropic-Beta,Anthropic-Dangerous-Direct-Browser-Access",
