@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -9,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from hyperllama.errors import ContextTooLong, InvalidRequest, UnsupportedFeature
-from hyperllama.generation import Effort, GenerationRequest, NoTool, Rendering, Sampling, ToolSpec
+from hyperllama.generation import Effort, GenerationRequest, JsonSchema, NoTool, Rendering, Sampling, ToolSpec
 from hyperllama.host import Deadline, Jobs
 from hyperllama.messages import Chat, Input, Message, Prompt, PromptTokens, Text
 from hyperllama.models import ModelInfo
@@ -88,9 +89,11 @@ class Admission:
             calls_as = CallFormat(self._model.renderings.of(request.rendering).template)
             prefixes = [calls_as.prefix(tool) for tool in callable_tools]
             suffix = calls_as.suffix
-            attach = await self._compile(lambda: schemas.of_call(callable_tools, prefixes, suffix))
+            attach = await self._compile_schema(partial(schemas.of_call, callable_tools, prefixes, suffix))
             forced = ForcedCall(callable_tools, prefixes, suffix)
-        elif (output := request.output) is not None:
+        elif isinstance(output := request.output, JsonSchema):
+            attach = await self._compile_schema(partial(schemas.of_output, output))
+        elif output is not None:
             attach = await self._compile(lambda: schemas.of_output(output))
         calls = None
         offered = bool(request.tools) and not isinstance(request.tool_choice, NoTool)
@@ -236,6 +239,21 @@ class Admission:
             "leaves no room for an answer. Please shorten the prompt.",
             param="messages",
         )
+
+    async def _compile_schema(self, make: Callable[..., dict[str, Any]]) -> Attach:
+        """Compile what ``make`` returns; without lengths, counts and patterns where they are too much for xgrammar.
+
+        Not where ``strict`` is asked for them: then ``make`` refuses to leave them out.
+        """
+        try:
+            return await self._compile(make)
+        except InvalidRequest as refusal:
+            try:
+                attach = await self._compile(partial(make, heaviest=0))
+            except InvalidRequest:
+                raise refusal from None
+        logging.getLogger("hyperllama").warning("a schema is followed without its lengths, counts and patterns")
+        return attach
 
     async def _compile(self, make: Callable[[], dict[str, Any]]) -> Attach:
         if self._model.grammar is None:

@@ -15,13 +15,16 @@ _REPEAT: Final = re.compile(r"[{,]([0-9]{1,9})(?=[,}])")
 _STYLE: Final = {"any_whitespace": False, "separators": [", ", ": "], "reject_unsupported": True}
 
 
-def of_output(output: OutputFormat) -> dict[str, Any]:
-    """Return a structural-tag format. Raise InvalidRequest for one that is out of bounds."""
+def of_output(output: OutputFormat, *, heaviest: int = MAX_WEIGHT) -> dict[str, Any]:
+    """Return a structural-tag format. Raise InvalidRequest for one that is out of bounds.
+
+    ``heaviest``: the weight of a schema's lengths, counts and patterns that is left.
+    """
     match output:
         case AnyJson():
             return _json({"type": "object"})
         case JsonSchema():
-            return _json(enforced_output(output).schema)
+            return _json(enforced_output(output, heaviest=heaviest).schema)
         case Regex(pattern):
             _pattern(pattern, "guided_regex")
             return {"type": "regex", "pattern": pattern}
@@ -37,7 +40,9 @@ def of_output(output: OutputFormat) -> dict[str, Any]:
     assert_never(output)
 
 
-def of_call(tools: Sequence[ToolSpec], prefixes: Sequence[str], suffix: str) -> dict[str, Any]:
+def of_call(
+    tools: Sequence[ToolSpec], prefixes: Sequence[str], suffix: str, *, heaviest: int = MAX_WEIGHT
+) -> dict[str, Any]:
     """Return the format of exactly one call of ``tools``: prefix, arguments that fit its schema, ``suffix``."""
     elements = [
         {
@@ -48,7 +53,7 @@ def of_call(tools: Sequence[ToolSpec], prefixes: Sequence[str], suffix: str) -> 
                 {"type": "const_string", "value": suffix},
             ],
         }
-        for arguments, prefix in zip(enforced_calls(tools), prefixes, strict=True)
+        for arguments, prefix in zip(enforced_calls(tools, heaviest=heaviest), prefixes, strict=True)
     ]
     return elements[0] if len(elements) == 1 else {"type": "or", "elements": elements}
 

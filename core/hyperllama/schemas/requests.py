@@ -26,19 +26,23 @@ def forced_tools(request: GenerationRequest) -> tuple[ToolSpec, ...]:
             return ()
 
 
-def enforced_output(output: JsonSchema, *, rest: Callable[[], None] = lambda: None) -> Enforced:
+def enforced_output(
+    output: JsonSchema, *, heaviest: int = MAX_WEIGHT, rest: Callable[[], None] = lambda: None
+) -> Enforced:
     """Return what engines follow of an output format. Raises what :func:`enforced` raises."""
-    return enforced(output.schema, strict=output.strict, rest=rest)
+    return enforced(output.schema, strict=output.strict, heaviest=heaviest, rest=rest)
 
 
-def enforced_calls(tools: Sequence[ToolSpec], *, rest: Callable[[], None] = lambda: None) -> tuple[Enforced, ...]:
+def enforced_calls(
+    tools: Sequence[ToolSpec], *, heaviest: int = MAX_WEIGHT, rest: Callable[[], None] = lambda: None
+) -> tuple[Enforced, ...]:
     """Return what engines follow of the arguments of each tool when one of them must be called.
 
     Raises what :func:`enforced` raises, naming the tool.
     """
-    found = [_arguments(tool, at, MAX_WEIGHT, rest) for at, tool in enumerate(tools)]
-    if sum(each.weight for each in found) > MAX_WEIGHT:
-        share = MAX_WEIGHT // len(found)
+    found = [_arguments(tool, at, heaviest, rest) for at, tool in enumerate(tools)]
+    if sum(each.weight for each in found) > heaviest:
+        share = heaviest // len(found)
         found = [
             each if each.weight <= share else _arguments(tool, at, share, rest)
             for at, (tool, each) in enumerate(zip(tools, found, strict=True))
