@@ -27,7 +27,7 @@ def client_of(app: Application) -> httpx.AsyncClient:
 CORE = Path(hyperllama.__file__).parent
 #: A sentence about the product, a directory of every store on disk, variables that a child does not inherit.
 PRODUCT = {
-    "cli/commands.py": "One port that speaks Ollama and OpenAI",
+    "cli/commands.py": "One port that speaks Ollama, OpenAI and Anthropic",
     "names.py": 'HOST = "registry.ollama.ai"',
     "testing/child.py": '"OLLAMA_"',
 }
