@@ -62,8 +62,9 @@ class Prompt(msgspec.Struct, frozen=True, tag="prompt", omit_defaults=True):
     """Text the engine must not template.
 
     ``suffix`` asks a model that can for the text between prompt and suffix.
-    ``special``: special-token text in the prompt (``<|begin|>``) is encoded as those tokens and a leading BOS is added,
-    as a caller of a raw completion expects.
+    Special-token text in it (``<|begin|>``) is encoded as those tokens, as a caller of a raw completion expects.
+    ``special``: what the tokenizer sets around a prompt, a leading BOS above all, is added, as vLLM's
+    ``add_special_tokens`` has it.
     """
 
     text: str

@@ -207,8 +207,8 @@ class Admission:
         for names in FILL_IN_MIDDLE:
             marks = [self._vocabulary.id_of(name) for name in names]
             if None not in marks:
-                before = self._vocabulary.encode_prompt(prefix, special=False)
-                after = self._vocabulary.encode_prompt(suffix, special=False)
+                before = self._vocabulary.encode_literal(prefix)
+                after = self._vocabulary.encode_literal(suffix)
                 return [
                     number
                     for part in (marks[:1], before, marks[1:2], after, marks[2:])

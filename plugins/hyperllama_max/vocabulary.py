@@ -54,16 +54,20 @@ class Vocabulary:
                     ids += next(plain)
                     continue
                 if piece not in literal:
-                    literal[piece] = self._encode(piece, literal=True, post=False)
+                    literal[piece] = self.encode_literal(piece)
                 ids += literal[piece]
         return ids
 
     def encode_prompt(self, text: str, *, special: bool) -> list[int]:
-        """Return the ids of a raw prompt. ``special``: special-token text is those tokens, and BOS goes before."""
-        ids = self._encode(text, literal=not special, post=special)
+        """Return the ids of a raw prompt, in which special-token text is those tokens. ``special``: BOS goes before."""
+        ids = self._encode(text, literal=False, post=special)
         if special and self._bos is not None and ids[:1] != [self._bos]:
             ids.insert(0, self._bos)
         return ids
+
+    def encode_literal(self, text: str) -> list[int]:
+        """Return the ids of the text alone; special-token text is text."""
+        return self._encode(text, literal=True, post=False)
 
     def encode_plain(self, text: str) -> list[int]:
         """Return the ids with those that the tokenizer adds (CLS and SEP of an encoder); special-token text is text."""

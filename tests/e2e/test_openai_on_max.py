@@ -196,6 +196,11 @@ def test_f20_the_special_tokens_are_those_of_the_tokenizer(http: httpx.Client) -
     assert tokens[-1] == ends[-1]  # one token, whatever is before it
     assert len(tokens) <= 2
     assert found["chat_template"]
+    body = {"model": MODEL, "prompt": f"a{found['eos_token']}", "add_special_tokens": False}
+    bare = http.post("/tokenize", json=body).json()["tokens"]
+    assert (bare[-1], len(bare)) == (ends[-1], 2)  # it adds nothing, and what is written stays what it is
+    counted = http.post("/v1/completions", json={**body, "max_tokens": 1}).json()["usage"]
+    assert counted["prompt_tokens"] == 2
 
 
 def test_a_conversation_is_compacted_and_gone_on_with(http: httpx.Client) -> None:
