@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hyperllama.system.executors import Workers
 from hyperllama.web.answers import PieceResponse, TokenResponse, WholeResponse, tools_left_out
 from hyperllama.web.body import BodyErrors, BodyReader, ParsedBody, Violation
 from hyperllama.web.counts import Countable
@@ -34,6 +35,7 @@ __all__ = (
     "TooManyImages",
     "Violation",
     "WholeResponse",
+    "Workers",
     "caller",
     "current_request_id",
     "from_text",

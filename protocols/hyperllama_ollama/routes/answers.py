@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -17,13 +15,14 @@ from litestar.types import Receive, Scope, Send
 from hyperllama.config import BodyLimits
 from hyperllama.errors import GatewayError, LoadFailed, RateLimited, Unavailable
 from hyperllama.stream import TokenStream
+from hyperllama.web import Workers
 from hyperllama_ollama import errors, paths
 from hyperllama_ollama.template import Budget, TooMuchWork
 
 T = TypeVar("T")
 Decoded_co = TypeVar("Decoded_co", covariant=True)
 
-_MAX_WAITING = 256  # large bodies that wait for the thread
+_WAITING = 256  # large bodies that wait for the thread, and prompts that wait to be rendered
 _THREAD_FROM = 32 * 1024  # bytes of a body; of many small things, reading more would be felt by other requests
 
 
@@ -40,8 +39,7 @@ class BodyDecoder:
     def __init__(self, limits: BodyLimits | None = None) -> None:
         """Take ``limits``, which is ``[body]``; None: its defaults."""
         self._limits = BodyLimits() if limits is None else limits
-        self._thread = ThreadPoolExecutor(1, "ollama-body")
-        self._waiting = 0
+        self._thread = Workers("ollama-body", 1, waiting=_WAITING, refusal=_busy)
 
     def __deepcopy__(self, memo: object) -> BodyDecoder:
         """Return the same one: the framework copies handlers, with what they are bound to."""
@@ -51,14 +49,7 @@ class BodyDecoder:
         """Return what ``decode`` makes of a body. Raise what it raises, or Unavailable when too many wait."""
         if len(raw) < _THREAD_FROM:
             return decode(raw, limits=self._limits)
-        if self._waiting >= _MAX_WAITING:
-            raise Unavailable("too many large requests arrive at once", retry_after=1)
-        self._waiting += 1
-        try:
-            work = partial(decode, raw, limits=self._limits)
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        finally:
-            self._waiting -= 1
+        return await self._thread.run(partial(decode, raw, limits=self._limits))
 
 
 #: How a route handler asks Litestar for the decoder of bodies.
@@ -70,7 +61,7 @@ class Builder:
 
     def __init__(self, threads: int = 2) -> None:
         """Take ``threads``: so many prompts are rendered at once, each as long as its budget allows; others wait."""
-        self._threads = ThreadPoolExecutor(threads, "ollama-prompt")
+        self._threads = Workers("ollama-prompt", threads, waiting=_WAITING, refusal=_busy)
 
     def __deepcopy__(self, memo: object) -> Builder:
         """Return the same one: the framework copies handlers, with what they are bound to."""
@@ -80,13 +71,18 @@ class Builder:
         """Return what ``make`` returns; ``raw`` is what it has to go through: the body, or a text.
 
         ``make`` must have no side effects: it is begun again in a thread when it is too much work for the loop.
+        Raise what it raises, or Unavailable when too many wait.
         """
         if len(raw) < _THREAD_FROM:
             try:
                 return make(Budget.small())
             except TooMuchWork:
                 pass
-        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: make(Budget()))
+        return await self._threads.run(lambda: make(Budget()))
+
+
+def _busy() -> Unavailable:
+    return Unavailable("too many large requests arrive at once", retry_after=1)
 
 
 def json(body: bytes, *, status: int = 200, media_type: str = errors.JSON) -> ASGIResponse:
