@@ -49,7 +49,7 @@ CHECKS: dict[str, Callable[[str], bool]] = {
         line.startswith(name) for line in _toml("pyproject.toml")["project"]["dependencies"]
     ),
     "group": lambda name: name in _toml("pyproject.toml")["project"]["entry-points"],
-    "licence": lambda name: bool(_toml("pyproject.toml")["project"]["license"] == name),
+    "licence": lambda name: bool(_toml("pyproject.toml")["project"]["license"].split(" AND ")[0] == name),
     "none": lambda _: True,
     "python": lambda wanted: bool(_toml("pyproject.toml")["project"]["requires-python"] == wanted),
     "route": lambda path: path in _routes(),

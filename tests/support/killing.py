@@ -36,7 +36,7 @@ preload = true
 [models.victim]
 source = "builtin:hyperllama-tiny"
 max_length = 1024
-max_batch_size = 8
+max_batch_size = 7  # other settings: a process of its own
 keep_alive = -1
 """
 LAST = 100  # tokens of a victim's answer
