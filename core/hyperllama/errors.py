@@ -185,7 +185,7 @@ class LoadFailed(GatewayError):
 
 
 class LoadInterrupted(LoadFailed):
-    """The engine ended while it loaded the model. ``retry_after`` is set: the next request starts it again."""
+    """A load that may succeed when tried again: the engine ended, or the source did not answer. Has ``retry_after``."""
 
     status = 503
 

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from hyperllama.errors import LoadFailed, Overloaded
+from hyperllama.errors import LoadFailed, LoadInterrupted, Overloaded
 from hyperllama.hub import HubReference, parse
 from hyperllama.models import LoadProgress, ModelSpec
 from hyperllama.spi import Report
 
 DOWNLOADS = 16  # of different models at once
+RETRY = 10.0  # seconds after which a Hub that did not answer may be asked again
 WAITING = 64  # and those that wait for one to end
 
 
@@ -21,7 +22,7 @@ class HubSource:
 
     scheme = "hf"
 
-    def __init__(self, *, timeout: float = 20.0) -> None:
+    def __init__(self, *, timeout: float = 4.0) -> None:
         """Take ``timeout``: the seconds that the Hub may be silent."""
         self._timeout = timeout
         self._threads = ThreadPoolExecutor(DOWNLOADS, "hub-downloads")
@@ -59,7 +60,10 @@ class HubSource:
         try:
             return await asyncio.shield(future)
         except Exception as error:
-            raise LoadFailed(f"'hf:{reference}' could not be fetched: {_first_line(error)}") from error
+            sentence = f"'hf:{reference}' could not be fetched: {_first_line(error)}"
+            if _passes(error):
+                raise LoadInterrupted(sentence, retry_after=RETRY) from error
+            raise LoadFailed(sentence) from error
 
     def _done(self, reference: str, future: asyncio.Future[Path]) -> None:
         del self._fetching[reference]
@@ -77,6 +81,23 @@ def _snapshot(reference: HubReference, *, only_local: bool, timeout: float) -> P
     if not found:
         raise LoadFailed(f"'{reference.repo}' has no GGUF file with {reference.quant!r} in its name")
     return found[0]
+
+
+def _passes(error: BaseException | None) -> bool:
+    """Return True for the failure of a Hub that is silent, out of reach or overloaded, whatever it led to."""
+    import httpx
+    from huggingface_hub.errors import HfHubHTTPError
+
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, TimeoutError | httpx.TransportError):
+            return True
+        status = error.response.status_code if isinstance(error, HfHubHTTPError) else 0
+        if status == 429 or status >= 500:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _first_line(error: Exception) -> str:

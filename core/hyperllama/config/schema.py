@@ -229,7 +229,7 @@ class Store(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )  # of stored responses and the like, all together; the oldest go first, of the owner that has most
     max_key_record_bytes: Count = 64 * 1024 * 1024  # and of those of one key, whose own oldest go
     max_key_records: Count = 10_000
-    hub_timeout: Timeout = 20.0  # seconds that the Hugging Face Hub may be silent, or send less than 4 KiB a second
+    hub_timeout: Timeout = 4.0  # seconds that the Hugging Face Hub may be silent, or send less than 4 KiB a second
     names: dict[str, str] = msgspec.field(default_factory=dict)  # short name: the "hf:org/repo" that pulling it fetches
 
 

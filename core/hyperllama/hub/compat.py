@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from typing import Protocol
 
     from huggingface_hub import HfApi
+
+    from hyperllama.hub.paced_clients import PacedClients
 
     class Sink(Protocol):
         """The part of a file that a download uses."""
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
         def tell(self) -> int: ...
         def seek(self, offset: int, whence: int = 0) -> int: ...
         def truncate(self, size: int | None = None) -> int: ...
-        def flush(self) -> None: ...
 
 
 PIECE = 256 * 1024  # bytes asked of the client at a time
@@ -56,17 +58,44 @@ def api(endpoint: str | None, token: str | None, timeout: float) -> HfApi:
     return HfApi(endpoint=endpoint, token=token)
 
 
-def download(url: str, sink: Sink, *, have: int, size: int | None) -> None:
-    """Write the file at ``url`` to ``sink``, from byte ``have`` on. Blocks; raises what the client raises."""
-    from huggingface_hub import constants
-    from huggingface_hub.file_download import http_get
+def within(seconds: float) -> AbstractContextManager[None]:
+    """Bound the waits of this thread's requests in the block, all together. Use it after :func:`prepare`."""
+    from huggingface_hub.utils import _http
+
+    factory: PacedClients = getattr(_http, "_GLOBAL_CLIENT_FACTORY")  # noqa: B009 - mypy knows it as a function
+    return factory.deadline.within(seconds)
+
+
+def download(url: str, sink: Sink, *, have: int) -> None:
+    """Write the file at ``url`` to ``sink``, from byte ``have`` on. Blocks; raises what the client raises.
+
+    A connection that breaks is made again ``RETRIES`` times, one that is silent or slow never.
+    """
+    import httpx
+    from huggingface_hub import get_session
     from huggingface_hub.utils._headers import build_hf_headers
+    from huggingface_hub.utils._http import hf_raise_for_status
 
-    # Its own pieces of 10 MiB would show progress late, and lose as much of every connection that breaks.
-    constants.DOWNLOAD_CHUNK_SIZE = PIECE
-    headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
-    file = cast("BinaryIO", sink)  # all of a file that it uses
-    http_get(url, file, resume_size=have, headers=headers, expected_size=size, _nb_retries=RETRIES)
+    begin = sink.tell() - have
+    for attempt in range(RETRIES + 1):
+        have = sink.tell() - begin
+        headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
+        if have:
+            headers["Range"] = f"bytes={have}-"
+        try:
+            with get_session().stream("GET", url, headers=headers) as response:
+                if response.status_code == 416:  # it is all here
+                    return
+                hf_raise_for_status(response)
+                if have and response.status_code == 200:  # the range was ignored
+                    sink.seek(begin)
+                    sink.truncate()
+                for piece in response.iter_bytes(PIECE):
+                    sink.write(piece)
+            return
+        except (httpx.NetworkError, httpx.RemoteProtocolError):
+            if attempt == RETRIES:
+                raise
 
 
-__all__ = ("PIECE", "RETRIES", "api", "download", "prepare")
+__all__ = ("PIECE", "RETRIES", "api", "download", "prepare", "within")

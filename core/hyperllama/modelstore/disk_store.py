@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -29,7 +30,7 @@ from hyperllama.modelstore import recipe as recipes
 from hyperllama.modelstore.blobs import Blobs, failed
 from hyperllama.modelstore.confined import ConfinedDirectory
 from hyperllama.modelstore.downloads import download
-from hyperllama.modelstore.hub import MISSING, Hub
+from hyperllama.modelstore.hub import MISSING, Hub, Repository
 from hyperllama.modelstore.manifests import Layer, Manifest, Manifests
 from hyperllama.modelstore.model_directories import ModelDirectories
 from hyperllama.modelstore.model_source import StoreSource
@@ -39,13 +40,14 @@ from hyperllama.modelstore.recipe import Base
 from hyperllama.modelstore.shared_work import SharedWork, Stopped
 from hyperllama.modelstore.store_listing import StoreListing
 from hyperllama.modelstore.uploaded_layers import layers_of
-from hyperllama.spi import NotOnHub, Progress, Recipe, TransferFailed
+from hyperllama.spi import NotOnHub, Progress, Recipe, SourceUnavailable, TransferFailed
 from hyperllama.system.executors import Workers
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 TRANSFERS = 4  # pulls and pushes at once
+LISTINGS = 32  # looks at the Hub at once, none of which waits for a transfer
 ORPHANS = 3600.0  # seconds that an uploaded file waits for a model to be made of it
 _PIECE = 2**20
 _HUBS = ("hf.co", "huggingface.co")
@@ -66,6 +68,8 @@ class DiskModelStore:
         self._names = {key.casefold().removesuffix(f":{TAG}"): value for key, value in names.items()}
         self._hub = hub or Hub()
         self._transfers = Workers("transfers", TRANSFERS, waiting=4 * TRANSFERS, refusal=_busy)
+        self._listings = Workers("hub-listings", LISTINGS, waiting=0, refusal=_busy)
+        self._given_up = -1.0  # the instant at which the Hub last was silent, until it answers again
         self._quantizers = Workers("quantizing", 1, waiting=4, refusal=_busy)
         self._shelf: StoreListing | None = None
         self._seen = -1  # the mark of the last change that the shelf shows
@@ -109,6 +113,7 @@ class DiskModelStore:
             shared.stop()
         await asyncio.gather(*(shared.task for shared in self._pulls.values()), *self._tasks, return_exceptions=True)
         self._transfers.close()
+        self._listings.close()
         self._quantizers.close()
         self._disk.close()
 
@@ -271,9 +276,8 @@ class DiskModelStore:
     async def _pull(self, shared: SharedWork, name: StoredName, reference: HubReference) -> None:
         try:
             with self._pins() as pins:
-                repository, layers = await self._transfers.run(
-                    lambda: download(self._hub, self.blobs, reference, shared=shared, pins=pins)
-                )
+                repository = await self._listings.run(lambda: self._hub.look(reference))
+                layers = await self._transfers.run(self._transfer(repository, shared, pins))
                 shared.report(Progress("writing"))
                 origin = f"hf:{repository.repo}@{repository.commit}"
                 manifest = Manifest(layers=layers, spec=ModelSpec(), source=origin)
@@ -284,6 +288,23 @@ class DiskModelStore:
         finally:
             if self._pulls.get(name.key) is shared:
                 del self._pulls[name.key]
+
+    def _transfer(self, repository: Repository, shared: SharedWork, pins: set[str]) -> Callable[[], tuple[Layer, ...]]:
+        """Return the download for a thread. It fails at once if the Hub fell silent while it waited for a place."""
+        began = time.monotonic()
+
+        def run() -> tuple[Layer, ...]:
+            if self._given_up > began:
+                raise SourceUnavailable("the Hub does not answer; try again later")
+            try:
+                layers = download(self._hub, self.blobs, repository, shared=shared, pins=pins)
+            except SourceUnavailable:
+                self._given_up = time.monotonic()
+                raise
+            self._given_up = -1.0
+            return layers
+
+        return run
 
     async def _commit(self, name: StoredName, manifest: Manifest) -> None:
         async with self._changing:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hyperllama.hub.reference import HubReference
 from hyperllama.modelstore.blobs import Blobs
 from hyperllama.modelstore.hub import Hub, Repository, runs_code
 from hyperllama.modelstore.manifests import Layer
@@ -11,14 +10,13 @@ from hyperllama.spi import Progress, TransferFailed
 
 
 def download(
-    hub: Hub, blobs: Blobs, reference: HubReference, *, shared: SharedWork, pins: set[str]
-) -> tuple[Repository, tuple[Layer, ...]]:
-    """Fetch the missing files of ``reference``, reporting to ``shared``, and add their digests to ``pins``.
+    hub: Hub, blobs: Blobs, repository: Repository, *, shared: SharedWork, pins: set[str]
+) -> tuple[Layer, ...]:
+    """Fetch the missing files of ``repository``, reporting to ``shared``, and add their digests to ``pins``.
 
     Blocks until all are there. Raises Stopped when ``shared`` is stopped, StoreFailed when the disk is too small, and
     TransferFailed when a file cannot be fetched or asks to run code of the repository.
     """
-    repository = hub.look(reference)
     missing = 0
     for file in repository.files:
         digest = f"sha256:{file.sha256}" if file.sha256 is not None else None
@@ -35,7 +33,7 @@ def download(
                 raise TransferFailed(f"{layer.filename} asks to run code of the repository (auto_map)")
         layers.append(layer)
     shared.report(Progress("verifying"))  # each was, from the disk, when it got its name
-    return repository, tuple(layers)
+    return tuple(layers)
 
 
 __all__ = ("download",)

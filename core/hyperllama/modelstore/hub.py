@@ -17,14 +17,15 @@ from hyperllama.hub.reference import HubReference, chosen
 from hyperllama.modelstore.blobs import Blobs
 from hyperllama.modelstore.manifests import Layer
 from hyperllama.modelstore.shared_work import Report, Stopped
-from hyperllama.spi import NotOnHub, Progress, Refused, Transfer, TransferFailed, WrongContent
+from hyperllama.spi import NotOnHub, Progress, Refused, SourceUnavailable, Transfer, TransferFailed, WrongContent
 from hyperllama.system.files import full
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-TIMEOUT = 20.0
+TIMEOUT = 4.0
 _RUNS_CODE = frozenset({"auto_map", "_attn_implementation_internal"})  # the second names a kernel to fetch
+SLACK = 2**20  # bytes beyond the listed size of a file, after which a download without an end is cut
 PAUSE = 0.06  # seconds between two lines about one file
 MISSING = "The Hub has no such model, or this gateway may not see it."
 SETTINGS = ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json")
@@ -58,9 +59,11 @@ class Hub:
     def look(self, reference: HubReference) -> Repository:
         """Return the revision and the files of ``reference``. Raises ModelNotFound, StoreFailed."""
         try:
-            info = self._api().model_info(
-                reference.repo, revision=reference.revision, files_metadata=True, timeout=self._timeout
-            )
+            api = self._api()
+            with compat.within(self._timeout):
+                info = api.model_info(
+                    reference.repo, revision=reference.revision, files_metadata=True, timeout=self._timeout
+                )
         except Exception as error:
             raise translated(error) from error
         siblings = {item.rfilename: item for item in info.siblings or ()}
@@ -135,7 +138,7 @@ class Hub:
 
         url = hf_hub_url(repository.repo, file.name, revision=repository.commit, endpoint=self._endpoint())
         sink.show()
-        compat.download(url, sink, have=have, size=file.size or None)
+        compat.download(url, sink, have=have)
 
 
 class _Sink:
@@ -154,6 +157,8 @@ class _Sink:
     def write(self, data: bytes) -> int:
         self._check()
         written = self._file.write(data)
+        if self._total and self._file.tell() > self._total + SLACK:
+            raise TransferFailed("the Hub sends more than it listed")
         if time.monotonic() - self._said >= PAUSE:
             self.show()
         return written
@@ -171,9 +176,6 @@ class _Sink:
 
     def truncate(self, size: int | None = None) -> int:
         return self._file.truncate(size)
-
-    def flush(self) -> None:
-        self._file.flush()
 
 
 def runs_code(name: str, file: BinaryIO) -> bool:
@@ -198,13 +200,16 @@ def runs_code(name: str, file: BinaryIO) -> bool:
 
 def translated(error: Exception, *, transfer: Transfer = "pull") -> GatewayError:
     """Return an exception of the Hub's client as one of ours, without any address, path or token in it."""
+    import httpx
     from huggingface_hub import errors
 
     if isinstance(error, GatewayError):
         return error
     if "Timeout" in type(error).__name__:
-        return TransferFailed("the Hub does not answer; try again later", transfer=transfer)
+        return SourceUnavailable("the Hub does not answer; try again later", transfer=transfer)
     match error:
+        case httpx.TransportError():
+            return SourceUnavailable("the connection to the Hub broke off; try again to go on", transfer=transfer)
         case errors.GatedRepoError():
             return TransferFailed("access denied: ask for access to it at the Hub, and set HF_TOKEN", transfer=transfer)
         case errors.RepositoryNotFoundError() | errors.RevisionNotFoundError() | errors.EntryNotFoundError():
@@ -220,15 +225,16 @@ def translated(error: Exception, *, transfer: Transfer = "pull") -> GatewayError
             word = (
                 "unauthorized" if status == 401 else "access denied" if status == 403 else f"the Hub answered {status}"
             )
-            return TransferFailed(word, transfer=transfer)
+            passes = status >= 500 or status == 429
+            return (SourceUnavailable if passes else TransferFailed)(word, transfer=transfer)
         case errors.HFValidationError():
             return NotOnHub(MISSING)
         case OSError() if full(error):
             return TransferFailed("not enough space on the disk", transfer=transfer)
-        case OSError() if "onsistency" in str(error):
-            return TransferFailed("the connection broke off; pull again to go on", transfer=transfer)
         case OSError() if error.errno is not None:
             return TransferFailed(os.strerror(error.errno), transfer=transfer)
+        case ValueError() | TypeError() | LookupError():
+            return SourceUnavailable("the Hub's answer cannot be read", transfer=transfer)
     return TransferFailed(f"{type(error).__name__}; try again", transfer=transfer)
 
 

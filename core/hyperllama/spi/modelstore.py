@@ -99,6 +99,17 @@ class TransferFailed(StoreFailed):
         self.transfer: Transfer = transfer
 
 
+class SourceUnavailable(TransferFailed):
+    """A pull or push that the Hub does not serve now: it is silent, too slow, out of reach or overloaded."""
+
+    status = 503
+    code = "unavailable"
+
+    def __init__(self, message: str, *, transfer: Transfer = "pull", retry_after: float = 10.0) -> None:
+        super().__init__(message, transfer=transfer)
+        self.retry_after = retry_after
+
+
 class WrongContent(StoreFailed):
     """A file that was downloaded does not have the digest that it should have."""
 
