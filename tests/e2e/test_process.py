@@ -97,6 +97,9 @@ def test_the_gateway_imports_no_engine(tmp_path: Path) -> None:
 def test_sigterm_stops_everything_with_exit_code_0(start: Callable[..., Any]) -> None:
     gateway = start(HOSTED)
     gateway.wait_ready(60)
+    for path in ("/health", "/ready"):  # some load balancers send HEAD
+        looked = httpx.head(f"{gateway.url}{path}")
+        assert (looked.status_code, looked.content) == (200, b""), path
     below = gateway.tree()[1:]
     assert below
     assert gateway.stop() == 0

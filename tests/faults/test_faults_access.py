@@ -27,6 +27,8 @@ PUBLIC = {
     ("GET", "/api/version"),
     ("HEAD", "/api/version"),
     ("GET", "/health"),
+    ("HEAD", "/health"),
+    ("HEAD", "/ready"),
     ("GET", "/ready"),
 }
 

@@ -68,10 +68,12 @@ def serve(config_path: Path | None) -> None:
     """Serve until stopped (Ctrl-C, SIGTERM)."""
     from hyperllama.app.reload import stamp
     from hyperllama.app.run import run
+    from hyperllama.system.executors import SWITCH_INTERVAL
 
     seen = stamp(config_path) if config_path is not None else None
     app = _application(config_path, logs=True)
     gc.freeze()  # what start-up made stays: collections need not look at it again
+    sys.setswitchinterval(SWITCH_INTERVAL)  # a thread that reads a large body gives way to the event loop
     sys.exit(run(app, config_path, seen=seen))
 
 

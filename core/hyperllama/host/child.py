@@ -24,9 +24,8 @@ from hyperllama.host.frames import FromHost, ToHost
 from hyperllama.host.responder import Responder
 from hyperllama.host.worker import Pulse, Worker
 from hyperllama.models import LoadProgress
+from hyperllama.system.executors import SWITCH_INTERVAL
 
-#: A thread that wants the interpreter gets it within this many seconds; the default of 5 ms is a decode step long.
-SWITCH_INTERVAL = 5e-4
 PR_SET_NAME = 15
 REPEAT = 1.0  # seconds between reports of a phase that lasts
 

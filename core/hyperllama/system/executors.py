@@ -9,6 +9,10 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+#: A thread that wants the interpreter gets it within this many seconds; Python's 5 ms is a decode step long, and the
+#: event loop wants it several times for one request.
+SWITCH_INTERVAL = 5e-4
+
 
 class Workers:
     """A pool of ``threads`` for calls, of which ``waiting`` more may wait; beyond that :meth:`run` refuses.
@@ -48,4 +52,4 @@ class Workers:
         self._running -= 1
 
 
-__all__ = ("Workers",)
+__all__ = ("SWITCH_INTERVAL", "Workers")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
-from litestar import Response, get
+from litestar import HttpMethod, Response, get
 from litestar.handlers import HTTPRouteHandler
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -20,6 +20,7 @@ from hyperllama.server.loop_lag import LoopLag
 from hyperllama.web.routing import Resource, route
 
 _JSON = msgspec.json.Encoder()
+_LOOKS = (HttpMethod.GET, HttpMethod.HEAD)  # some load balancers send HEAD
 
 
 class State(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -43,8 +44,8 @@ class OpsRoutes(Resource):
         alive = route(permission="public", answers=State)
         may_serve = route(permission="public", answers=State, statuses=(200, 503))
         found = (
-            get("/health", opt=alive, sync_to_thread=False)(self.health),
-            get("/ready", opt=may_serve, sync_to_thread=False)(self.ready),
+            HTTPRouteHandler("/health", http_method=_LOOKS, opt=alive, sync_to_thread=False)(self.health),
+            HTTPRouteHandler("/ready", http_method=_LOOKS, opt=may_serve, sync_to_thread=False)(self.ready),
         )
         if self._metrics is None:
             return found
