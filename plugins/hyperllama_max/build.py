@@ -41,7 +41,6 @@ class Built(msgspec.Struct):
     tokenizer: Any
     architecture: Any
     embeds: bool
-    cold: bool
 
     @property
     def tells_logprobs(self) -> bool:
@@ -117,7 +116,6 @@ def build(
         tokenizer=retrieved.tokenizer,
         architecture=architecture,
         embeds=task == PipelineTask.EMBEDDINGS_GENERATION,
-        cold=bool(graphs.compiled),
     )
 
 

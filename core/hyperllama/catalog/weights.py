@@ -18,7 +18,7 @@ _RENDERED = frozenset({"chat", "tools", "thinking"})
 
 
 class Weights:
-    """What one load brings into memory. ``entries`` are the offered models that share it, in the order they came."""
+    """The weights that one load brings into memory. ``entries``: the offered models that share it, as they came."""
 
     __slots__ = ("_described", "_loaded", "entries", "instance", "loader", "sharing")
 

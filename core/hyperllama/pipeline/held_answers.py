@@ -1,4 +1,4 @@
-"""What of a request's schemas its answer is held to, and the finished answer against the rest of them."""
+"""The part of a request's schemas that its answer is held to, and the check of the finished answer against it all."""
 
 from __future__ import annotations
 

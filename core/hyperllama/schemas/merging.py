@@ -71,7 +71,7 @@ class Extra(NamedTuple):
 
 
 class Merged:
-    """What holds for one value. ``loosen`` is called with the source and the keyword that cannot hold."""
+    """The keywords that hold for one value. ``loosen`` is called with the source and the keyword that cannot hold."""
 
     def __init__(self, loosen: Loosen, *, outermost: Source | None = None) -> None:
         self._loosen = loosen

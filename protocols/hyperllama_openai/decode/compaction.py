@@ -1,4 +1,4 @@
-"""When a conversation is summarized, and the request for it as one generation: the conversation, then the task."""
+"""The threshold of summarizing a conversation, and the request for it as one generation: the conversation, the task."""
 
 from __future__ import annotations
 
